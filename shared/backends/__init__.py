@@ -1,0 +1,32 @@
+"""Runtimes behind one protocol, one file each, imported only when a card asks for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from shared.backends.base import Backend, TensorSpec
+from shared.errors import UnknownNameError
+from shared.lazy import require
+
+__all__ = ["BACKENDS", "Backend", "TensorSpec", "open_backend"]
+
+BACKENDS = {"openvino": "shared.backends.openvino", "onnxruntime": "shared.backends.onnxruntime"}
+
+
+def open_backend(name: str, path: Path, *, device: str = "auto", threads: int | None = None) -> Backend:
+    """Load a graph.
+
+    Args:
+        name: a key of :data:`BACKENDS`.
+        path: an ``.onnx`` file, or ``.tflite`` / ``.xml`` for OpenVINO.
+        device: ``"auto"``, ``"cpu"`` or ``"gpu"``.
+        threads: processor threads in all; ``None`` uses every processor of this process.
+
+    Raises:
+        UnknownNameError: no backend is called that.
+        BackendError: the runtime cannot read or compile the graph, or has no such device.
+    """
+    if name not in BACKENDS:
+        raise UnknownNameError("backend", name, BACKENDS)
+    backend: Backend = require(BACKENDS[name], extra="all").load(path, device=device, threads=threads)
+    return backend

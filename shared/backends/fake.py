@@ -1,0 +1,34 @@
+"""A public backend for tests: it runs a Python function, counts, and can refuse chosen requests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from shared.backends.base import TensorSpec
+from shared.errors import BackendError
+from shared.types import AnyArray
+
+
+@dataclass
+class FakeBackend:
+    """A :class:`~shared.backends.base.Backend` around a Python function.
+
+    Attributes:
+        function: one request to one answer.
+        refuse: requests for which this is true make the whole call fail, as a runtime does.
+        calls: the number of requests in each call so far.
+    """
+
+    function: Callable[[Mapping[str, AnyArray]], dict[str, AnyArray]]
+    inputs: tuple[TensorSpec, ...] = ()
+    outputs: tuple[TensorSpec, ...] = ()
+    refuse: Callable[[Mapping[str, AnyArray]], bool] = lambda feed: False
+    calls: list[int] = field(default_factory=list)
+
+    def run(self, feeds: Sequence[Mapping[str, AnyArray]]) -> list[dict[str, AnyArray]]:
+        """See :meth:`shared.backends.base.Backend.run`."""
+        self.calls.append(len(feeds))
+        if any(self.refuse(feed) for feed in feeds):
+            raise BackendError("the fake backend was told to refuse a request of this call")
+        return [self.function(feed) for feed in feeds]

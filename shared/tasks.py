@@ -1,0 +1,106 @@
+"""What the command, the pages and the batch engine know of a task: one frozen row, found by its name.
+
+A task's folder declares ``TASK`` in its ``task.py`` and names it under the entry-point group ``triptych.tasks``, so
+another distribution adds a task by declaring one too. Nothing is imported before the task is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from shared.errors import UnknownNameError, UsageError
+from shared.evaluation.report import Evaluation
+from shared.predictor import Predictor
+
+GROUP = "triptych.tasks"
+InputKind: TypeAlias = Literal["image", "text", "id"]
+
+
+@dataclass(frozen=True)
+class Option:
+    """A keyword of a task's function that the command offers as ``--name``.
+
+    Attributes:
+        name: the Python keyword, with underscores; the command writes dashes.
+        type: ``str``, ``int``, ``float`` or ``bool``.
+        default: the value when it is not given; an empty tuple where ``multiple`` is true.
+        help: one line that says range and unit.
+        multiple: whether it may be given several times; the function then receives a tuple.
+    """
+
+    name: str
+    type: type
+    default: Any
+    help: str
+    multiple: bool = False
+
+
+@dataclass(frozen=True)
+class Task:
+    """One task.
+
+    Attributes:
+        name: for example ``"vision.detection"``.
+        summary: one line for people.
+        inputs: what an item is: ``"image"`` (a path, from the command), ``"text"`` or ``"id"``.
+        open: ``open(model, *, device, threads, **options)`` returns a predictor; ``model=None`` takes the default.
+        options: further keywords of ``open``.
+        evaluate: ``evaluate(dataset, *, model, format, limit, seed, device, threads, **options)`` with ``dataset``
+            a path; ``None`` where the task has no evaluation.
+        formats: data-set formats that ``evaluate`` and ``train`` read, by name; ``None`` detects.
+        train: ``train(dataset, out, *, format, seed, **train_options)`` fits a model, writes it into the folder
+            ``out`` and returns a JSON-ready report; ``None`` where the task cannot be trained here.
+        train_options: further keywords of ``train``.
+        evaluate_options: further keywords of ``evaluate`` beside ``options``.
+    """
+
+    name: str
+    summary: str
+    inputs: InputKind
+    open: Callable[..., Predictor[Any, Any]]
+    options: tuple[Option, ...] = ()
+    evaluate: Callable[..., Evaluation] | None = None
+    formats: tuple[str, ...] = ()
+    train: Callable[..., dict[str, Any]] | None = None
+    train_options: tuple[Option, ...] = ()
+    evaluate_options: tuple[Option, ...] = ()
+
+
+def task_names() -> list[str]:
+    """The names of all installed tasks, sorted. Imports none of them."""
+    return sorted(_entries())
+
+
+def find_task(name: str) -> Task:
+    """Import one task.
+
+    Raises:
+        UnknownNameError: no installed task is called that.
+        UsageError: its entry point does not lead to a :class:`Task` of that name.
+    """
+    entries = _entries()
+    if name not in entries:
+        raise UnknownNameError("task", name, entries)
+    task = entries[name].load()
+    if not isinstance(task, Task) or task.name != name:
+        raise UsageError(f"the entry point {entries[name].value!r} must be a Task named {name!r}. Got {task!r} instead")
+    return task
+
+
+def check_dataset(dataset: Path) -> Path:
+    """The path, if something stands there.
+
+    Raises:
+        UsageError: nothing does.
+    """
+    if not dataset.exists():
+        raise UsageError(f"the data set must be an existing file or folder. Nothing stands at {dataset}")
+    return dataset
+
+
+def _entries() -> dict[str, EntryPoint]:
+    return {entry.name: entry for entry in entry_points(group=GROUP)}
