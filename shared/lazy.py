@@ -26,7 +26,7 @@ def require(module: str, *, extra: str) -> ModuleType:
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
-        if error.name != module.split(".")[0]:
+        if error.name != module.split(".", maxsplit=1)[0]:
             raise
         raise MissingDependencyError(
             f"this needs {module!r}, which is not installed. Run: pip install 'triptych[{extra}]'"
