@@ -1,1 +1,1 @@
-"""What all of Triptych's domains stand on: errors, weights, backends, prediction, evaluation, batch jobs and the command."""
+"""What all domains stand on: errors, weights, backends, prediction, evaluation, batch jobs and the command."""

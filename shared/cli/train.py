@@ -1,0 +1,42 @@
+"""``triptych train TASK DATASET OUT``: fit a model and save it as a folder that every command can open."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+import click
+
+from shared.cli.options import TaskCommand, TaskGroup, click_option
+from shared.errors import UsageError
+from shared.tasks import Option, Task, check_dataset
+
+HELP = """Fit a model on DATASET and save it into the folder OUT, which must be new or empty.
+
+The folder holds card.toml and the model's files, each with its hash; use it with --model OUT."""
+
+
+def parameters(task: Task) -> list[click.Parameter]:
+    """The command line of one task."""
+    own = [
+        Option("format", str, None, f"how DATASET is laid out: {', '.join(task.formats)}; detected when not given"),
+        Option("seed", int, 0, "seed of everything random in the fit"),
+        *task.train_options,
+    ]
+    dataset = click.Argument(["dataset"], type=click.Path(path_type=Path), metavar="DATASET")
+    out = click.Argument(["out"], type=click.Path(path_type=Path), metavar="OUT")
+    return [dataset, out, *map(click_option, own)]
+
+
+def run(task: Task, *, dataset: Path, out: Path, **options: Any) -> int:
+    """Train and print the report as one JSON object; returns the exit code."""
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UsageError(f"OUT must be a new or empty folder. Something stands in {out} already")
+    train = cast("Callable[..., dict[str, Any]]", task.train)
+    click.echo(json.dumps(train(check_dataset(dataset), out, **options), ensure_ascii=False))
+    return 0
+
+
+command = TaskGroup("train", TaskCommand(HELP, parameters, run, lambda task: task.train is not None))
