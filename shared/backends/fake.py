@@ -30,5 +30,5 @@ class FakeBackend:
         """See :meth:`shared.backends.base.Backend.run`."""
         self.calls.append(len(feeds))
         if any(self.refuse(feed) for feed in feeds):
-            raise BackendError("the fake backend was told to refuse a request of this call")
+            raise BackendError("the fake backend refused a request of this call, as it was told to")
         return [self.function(feed) for feed in feeds]

@@ -1,0 +1,57 @@
+# Each target makes what it needs: a fresh machine with Python 3.11+ and make is enough.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check -q
+SOURCES := shared vision nlp recsys demos tests bench
+HOST ?= 127.0.0.1
+PORT ?= 7860
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint types unit test-slow bench docs browser clean
+
+help: ## show this help
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Triptych needs Python 3.11 or newer")'
+	$(PYTHON) -m venv $(VENV)
+
+# One stamp an extra; it is older than the files that say what to install when those change.
+$(VENV)/.%.stamp: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) install -c constraints.txt -e '.[$*]'
+	touch $@
+
+demo: $(VENV)/.demos.stamp ## install the light suite and serve the pages on PORT
+	$(BIN)/triptych demo --host $(HOST) --port $(PORT)
+
+test: lint types unit ## lint, types, import contracts, unit, contract, doc and end-to-end tests
+
+lint: $(VENV)/.dev.stamp ## style, format, import contracts
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/lint-imports
+
+types: $(VENV)/.dev.stamp ## mypy, strict
+	$(BIN)/mypy
+
+unit: $(VENV)/.dev.stamp browser ## all fast tests, doctests and end-to-end tests with real weights
+	$(BIN)/pytest
+
+browser: ## a headless Chromium for the page tests; said and skipped where it cannot be installed
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null \
+	  || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
+	       && apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core >/dev/null; } \
+	  || echo "no Chromium here and none could be installed: the page tests will be skipped"
+
+test-slow: $(VENV)/.dev.stamp browser ## the long checks: kills, soaks, full data sets
+	$(BIN)/pytest -m slow --override-ini addopts='--strict-markers --strict-config'
+
+bench: $(VENV)/.bench.stamp ## every speed and quality figure, side by side with its peer
+	for script in bench/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+docs: $(VENV)/.dev.stamp ## run every command block of README.md and docs/
+	$(BIN)/pytest tests/docs -m 'slow or not slow' --override-ini addopts='--strict-markers --strict-config'
+
+clean: ## remove the environment and the caches of the tools
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

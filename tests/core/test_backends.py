@@ -1,0 +1,111 @@
+"""Both runtimes keep one contract, on a small graph made here."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from shared.backends import open_backend
+from shared.backends.base import Backend, TensorSpec
+from shared.backends.fake import FakeBackend
+from shared.errors import BackendError, UnknownNameError, UsageError
+from shared.testing.contracts import BackendContract
+from shared.types import AnyArray
+
+WEIGHTS = np.arange(12, dtype=np.float32).reshape(4, 3)
+
+
+@cache
+def graph_file() -> Path:
+    """``y = x @ WEIGHTS`` for x of shape (rows, 4), as an ONNX file."""
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["rows", 4])
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["rows", 3])
+    weights = helper.make_tensor("w", TensorProto.FLOAT, WEIGHTS.shape, WEIGHTS.ravel())
+    made = helper.make_graph([helper.make_node("MatMul", ["x", "w"], ["y"])], "g", [x], [y], [weights])
+    path = Path(tempfile.mkdtemp()) / "matmul.onnx"
+    onnx.save(helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    return path
+
+
+@pytest.fixture
+def graph() -> Path:
+    return graph_file()
+
+
+def feed(rng: np.random.Generator) -> dict[str, AnyArray]:
+    return {"x": rng.normal(size=(2, 4)).astype(np.float32)}
+
+
+class TestOpenVino(BackendContract):
+    def build(self) -> Backend:
+        return open_backend("openvino", graph_file(), threads=2)
+
+    def feed(self, rng: np.random.Generator) -> dict[str, AnyArray]:
+        return feed(rng)
+
+
+class TestOnnxRuntime(BackendContract):
+    def build(self) -> Backend:
+        return open_backend("onnxruntime", graph_file(), threads=1)
+
+    def feed(self, rng: np.random.Generator) -> dict[str, AnyArray]:
+        return feed(rng)
+
+
+class TestFake(BackendContract):
+    def build(self) -> Backend:
+        spec = (TensorSpec("x", (None, 4), "float32"),), (TensorSpec("y", (None, 3), "float32"),)
+        return FakeBackend(lambda f: {"y": f["x"] @ WEIGHTS}, *spec, refuse=lambda f: f["x"].shape[-1] != 4)
+
+    def feed(self, rng: np.random.Generator) -> dict[str, AnyArray]:
+        return feed(rng)
+
+
+@pytest.mark.parametrize("name", ["openvino", "onnxruntime"])
+def test_answers_are_the_products_whatever_the_number_of_callers(name: str, graph: Path) -> None:
+    backend = open_backend(name, graph)
+    wrong: list[int] = []
+
+    def call(seed: int) -> None:
+        feeds = [feed(np.random.default_rng(seed + i)) for i in range(30)]
+        for answer, given in zip(backend.run(feeds), feeds):
+            if not np.allclose(answer["y"], given["x"] @ WEIGHTS, rtol=1e-5, atol=1e-5):
+                wrong.append(seed)
+
+    callers = [threading.Thread(target=call, args=(100 * n,)) for n in range(4)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    assert wrong == []
+
+
+@pytest.mark.parametrize("name", ["openvino", "onnxruntime"])
+def test_what_cannot_be_loaded_is_a_typed_error(name: str, tmp_path: Path, graph: Path) -> None:
+    broken = tmp_path / "broken.onnx"
+    broken.write_bytes(graph.read_bytes()[:-20])
+    for path in (broken, tmp_path / "missing.onnx"):
+        with pytest.raises(BackendError, match=f"cannot load .*{path.name}"):
+            open_backend(name, path)
+    with pytest.raises(UsageError, match="threads must be at least 1"):
+        open_backend(name, graph, threads=0)
+    with pytest.raises(UsageError, match="device must be one of auto, cpu, gpu. Got 'tpu'"):
+        open_backend(name, graph, device="tpu")
+
+
+@pytest.mark.parametrize("name", ["openvino", "onnxruntime"])
+def test_a_device_that_is_not_there_is_said(name: str, graph: Path) -> None:
+    with pytest.raises(BackendError, match=r"has no|sees no"):
+        open_backend(name, graph, device="gpu")
+
+
+def test_an_unknown_backend_lists_the_known_ones(graph: Path) -> None:
+    with pytest.raises(UnknownNameError, match="no backend is called 'openvin'. Nearest: openvino"):
+        open_backend("openvin", graph)
