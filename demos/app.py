@@ -1,0 +1,134 @@
+"""The application: a landing page and a page for each job, served by Gradio on this machine alone."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import gradio as gr
+
+from demos import classify, detect, home, recommend, text
+from demos.models import declare
+from demos.theme import CSS, theme
+from shared.errors import UsageError
+from shared.settings import cpu_count
+
+MAX_UPLOAD = "20mb"
+QUEUE_LENGTH = 32
+SESSIONS = 200
+KEPT_SECONDS = 900
+"""How long an upload and what was drawn on it stay on disk; all of it goes when the server stops."""
+
+_JOBS = (classify, detect, text, recommend)
+
+
+def build() -> gr.Blocks:
+    """The whole application, not yet served. No model is opened by it."""
+    models = declare()
+    app = gr.Blocks(title="Triptych", delete_cache=(60, KEPT_SECONDS), analytics_enabled=False)
+    with app:
+        home.build(models, [job.PAGE for job in _JOBS])
+    for job in _JOBS:
+        with app.route(job.PAGE.name, job.PAGE.path):
+            job.build(models)
+    return app.queue(max_size=QUEUE_LENGTH, default_concurrency_limit=cpu_count())
+
+
+@contextmanager
+def running(*, host: str = "127.0.0.1", port: int = 0, auth: tuple[str, str] | None = None) -> Iterator[str]:
+    """Serve the application in a thread until the block ends; gives its address.
+
+    Args:
+        host: address to listen on.
+        port: 0 takes any free one.
+        auth: user and password that visitors are asked for.
+
+    Raises:
+        UsageError: ``host`` is no address of this machine, or ``port`` is in use.
+    """
+    port = _bindable(host, port)
+    with tempfile.TemporaryDirectory(prefix="triptych-demo-") as uploads, _environment(uploads):
+        app = build()
+        app.launch(
+            server_name=host,
+            server_port=port,
+            auth=auth,
+            theme=theme(),
+            css=CSS,
+            max_file_size=MAX_UPLOAD,
+            state_session_capacity=SESSIONS,
+            footer_links=["api"],
+            prevent_thread_lock=True,
+            share=False,
+            quiet=True,
+            run_history=False,
+            enable_monitoring=False,
+            mcp_server=False,
+            ssr_mode=False,
+            pwa=False,
+        )
+        try:
+            yield str(app.local_url)
+        finally:
+            app.close(verbose=False)
+
+
+def serve(*, host: str, port: int, auth: tuple[str, str] | None, say: Callable[[str], object]) -> int:
+    """Serve until SIGINT or SIGTERM; returns the exit code. Call it from the main thread.
+
+    Raises:
+        UsageError: as :func:`running`.
+    """
+    stop = threading.Event()
+    with running(host=host, port=port, auth=auth) as address:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: stop.set())
+        say(f"Triptych answers at {address}")
+        if auth is None and not _is_loopback(host):
+            say("Everyone who can reach this machine can use it. --auth USER:PASSWORD asks visitors who they are.")
+        say("Stop it with Ctrl+C.")
+        stop.wait()
+    return 0
+
+
+def _bindable(host: str, port: int) -> int:
+    """The port, or a free one for 0, after binding it once: Gradio's own message for a taken port is a riddle."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+            return int(probe.getsockname()[1])
+    except socket.gaierror as error:
+        raise UsageError(f"--host must be an address of this machine. Got {host!r} instead: {error.strerror}") from error
+    except OSError as error:
+        raise UsageError(
+            f"cannot listen on port {port} of {host}: {error.strerror}. "
+            "Choose another with --port, or let --port 0 find a free one"
+        ) from error
+
+
+def _is_loopback(host: str) -> bool:
+    return host in ("localhost", "::1") or host.startswith("127.")
+
+
+@contextmanager
+def _environment(uploads: str) -> Iterator[None]:
+    """What Gradio reads from the environment: no telemetry, our own folder, and no proxy on the way to ourselves."""
+    past = ",".join(filter(None, [os.environ.get("NO_PROXY") or os.environ.get("no_proxy"), "localhost,127.0.0.1,::1"]))
+    wanted = {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_TEMP_DIR": uploads, "NO_PROXY": past, "no_proxy": past}
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

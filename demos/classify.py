@@ -1,0 +1,44 @@
+"""The image classification page: what a picture is of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from demos.examples import CLASSIFY, pictures
+from demos.models import Models
+from demos.pages import NO_ANSWER, Page, ask, head, says
+from demos.pictures import chosen, picture_input
+
+PAGE = Page("Classify", "classify", "What is this a picture of? One of the 1,000 things of ImageNet, five best guesses.")
+
+
+def build(models: Models) -> None:
+    """Lay the page out in the Blocks that is open."""
+    head(PAGE)
+    invitation = "Choose a picture, or click an example."
+    with gr.Row():
+        with gr.Column(min_width=300):
+            picture = picture_input()
+            gr.Examples(pictures(CLASSIFY), picture, cache_examples=False, api_visibility="private")
+        with gr.Column(min_width=300):
+            answer = says(invitation)
+            labels = gr.Label(label="Best guesses", show_heading=False)
+            with gr.Accordion("The result as JSON", open=False):
+                result = gr.JSON(label="Classification")
+
+    def classify(
+        picture: dict[str, Any] | None,
+    ) -> tuple[Any, ...]:
+        """What a picture is of: labels with scores that add up to at most 1, best first."""
+        given = chosen(picture)
+        if given is None:
+            return None, invitation, None
+        found, milliseconds = ask(models.classifier, given.path, plain=given.plain)
+        best = f"**{found.labels[0]}** · {found.scores[0]:.0%} sure · {milliseconds:.0f} ms"
+        return found.to_json(), best, dict(zip(found.labels, found.scores.tolist()))
+
+    shown = [result, answer, labels]
+    asked = picture.change(classify, picture, shown, preprocess=False, api_name=PAGE.path)
+    asked.failure(lambda: (None, NO_ANSWER, None), outputs=shown, api_visibility="private", queue=False)

@@ -1,0 +1,45 @@
+"""Example pictures that other installed packages carry already, so that none is copied into this one."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+
+CLASSIFY = (
+    ("sklearn", "datasets/images/flower.jpg"),
+    ("gradio", "media_assets/images/cheetah1.jpg"),
+    ("gradio", "media_assets/images/lion.jpg"),
+    ("gradio", "media_assets/images/tower.jpg"),
+    ("sklearn", "datasets/images/china.jpg"),
+)
+"""Pictures of one thing: a flower, a cheetah, a lion, a tower, a palace."""
+
+DETECT = (
+    ("ultralytics", "assets/bus.jpg"),
+    ("ultralytics", "assets/zidane.jpg"),
+    ("gradio", "test_data/cheetah2.jpg"),
+    ("sklearn", "datasets/images/flower.jpg"),
+    ("sklearn", "datasets/images/china.jpg"),
+)
+"""Pictures of several things; the first two need the ``ultralytics`` extra."""
+
+
+def pictures(wanted: tuple[tuple[str, str], ...]) -> list[str]:
+    """The paths of those that are on this machine; no package is imported to look.
+
+    Args:
+        wanted: pairs of an importable package's name and a path inside it.
+
+    Example:
+        >>> pictures((("no_such_package", "cat.jpg"), ("demos", "no_such_file.jpg")))
+        []
+    """
+    return [str(path) for package, inside in wanted if (path := _path(package, inside)) is not None]
+
+
+def _path(package: str, inside: str) -> Path | None:
+    spec = find_spec(package)
+    if spec is None or spec.origin is None:
+        return None
+    path = Path(spec.origin).parent / inside
+    return path if path.is_file() else None

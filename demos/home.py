@@ -1,0 +1,94 @@
+"""The landing page: what there is to try, what is loaded, and where it came from."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import gradio as gr
+
+from demos.models import Model, Models
+from demos.pages import Page
+from demos.tables import Cell, table
+from shared.settings import cpu_count, offline
+from shared.settings import home as cache
+from shared.weights import locate
+from shared.weights.cache import human
+
+_LIBRARIES = ("triptych", "openvino", "onnxruntime", "numpy", "gradio")
+_FROM = {
+    "package": "comes with Triptych",
+    "hf": "would be fetched from the model hub",
+    "https": "would be fetched from its publisher",
+    "index": "would be fetched from the package index",
+}
+
+
+def build(models: Models, pages: Sequence[Page]) -> None:
+    """Lay the page out in the Blocks that is open."""
+    gr.Navbar(main_page_name="Home")
+    gr.Markdown(
+        "# Triptych\n\nVision, language and recommendation with one way in. Everything runs on this machine: "
+        "nothing that you upload leaves it, and uploads are deleted.",
+        elem_classes="page-head",
+    )
+    gr.HTML(table("What to try", ["Page", "What it does"], [[_link(p), p.summary] for p in pages]), js_on_load=None, apply_default_css=False)
+    loaded = gr.HTML(lambda: _models(models), js_on_load=None, apply_default_css=False)
+    again = gr.Button("Look again", size="sm", elem_classes="small")
+    gr.HTML(table("This machine", ["Fact", "Value"], _machine()), js_on_load=None, apply_default_css=False)
+    again.click(lambda: _models(models), outputs=loaded, api_visibility="private", queue=False)
+
+
+def _link(page: Page) -> Cell:
+    return Cell(page.name, href=page.path)
+
+
+def _models(models: Models) -> str:
+    columns = ["Model", "Used for", "Licence", "Size", "Where", "Now"]
+    return table("What is loaded, and from where", columns, map(_row, models.all()))
+
+
+def _row(model: Model[Any]) -> list[Cell]:
+    card = model.card
+    now = Cell("loaded", tag="tag yes") if model.opened else Cell("opens at first use", tag="tag")
+    return [
+        Cell(card.name, soft=card.summary),
+        Cell(model.job),
+        Cell(card.licence),
+        Cell(human(card.size), tag="number"),
+        _where(model),
+        now,
+    ]
+
+
+def _where(model: Model[Any]) -> Cell:
+    if model.built:
+        return Cell("built here", soft=model.built)
+    wanted = model.missing()
+    if not wanted:
+        folders = dict.fromkeys(str(path.parent) for path in locate(model.card).values() if path is not None)
+        return Cell("on this machine", soft=", ".join(folders))
+    if offline():
+        return Cell("not here", soft="TRIPTYCH_OFFLINE forbids fetching it")
+    first = [file.sources[0] for file in wanted if file.sources]
+    return Cell("; ".join(dict.fromkeys(_FROM[s.partition(":")[0]] for s in first)), soft=", ".join(first))
+
+
+def _machine() -> list[list[Cell]]:
+    facts = [
+        ("Processors", str(cpu_count())),
+        ("System", f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"),
+        ("Versions", ", ".join(f"{name} {_version(name)}" for name in _LIBRARIES)),
+        ("Model cache", str(cache())),
+        ("Network", "not used: TRIPTYCH_OFFLINE is set" if offline() else "used to fetch a model once, never else"),
+    ]
+    return [[Cell(name), Cell(value)] for name, value in facts]
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"

@@ -1,0 +1,133 @@
+"""The models behind the pages: each opened once, at first use, so that the first page never waits for one."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import numpy as np
+
+import recsys
+import vision
+from demos.library import readings
+from shared.catalogue import ModelCard, ModelFile, default
+from shared.predictor import Predictor
+from shared.weights import locate
+from shared.weights.cache import human
+
+if TYPE_CHECKING:
+    from recsys import Interactions, Recommender
+    from vision.types import Classification, Detections
+
+T = TypeVar("T")
+
+SEED = 0
+"""Of the simulated readers."""
+LOWEST_SCORE = 0.05
+"""The least score of a box that the detector gives; the page's slider shows fewer."""
+
+
+@dataclass(eq=False)
+class Model(Generic[T]):
+    """One model of a page. Whoever asks first opens it; the others wait for that same one.
+
+    Attributes:
+        job: what it is for, for people.
+        card: what is known of it before it is opened.
+        open: opens it, fetching files that are not here.
+        built: how it comes to be where it has no files to fetch, for people; else empty.
+
+    Example:
+        >>> from shared.testing import fake_card
+        >>> model = Model("Greet", fake_card(name="hello"), lambda: "hello")
+        >>> model.opened, model.get(print), model.opened
+        Opening hello
+        (False, 'hello', True)
+    """
+
+    job: str
+    card: ModelCard
+    open: Callable[[], T]
+    built: str = ""
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _value: list[T] = field(default_factory=list, repr=False)
+
+    @property
+    def opened(self) -> bool:
+        """Whether it is in memory."""
+        return bool(self._value)
+
+    def missing(self) -> list[ModelFile]:
+        """The files that its first use will fetch."""
+        found = locate(self.card)
+        return [file for file in self.card.files if found[file.name] is None]
+
+    def get(self, say: Callable[[str], object]) -> T:
+        """The opened model.
+
+        Args:
+            say: told in words what the caller is about to wait for; not called when it waits for nothing.
+
+        Raises:
+            WeightsError: a file cannot be had. The next call tries again.
+        """
+        if not self.opened:
+            say(self._waiting())
+        with self._lock:
+            if not self._value:
+                self._value.append(self.open())
+            return self._value[0]
+
+    def _waiting(self) -> str:
+        missing = self.missing()
+        if missing:
+            return f"Fetching {self.card.name} ({human(sum(file.size or 0 for file in missing))}), once"
+        return f"{'Building' if self.built else 'Opening'} {self.card.name}"
+
+
+@dataclass(frozen=True)
+class Models:
+    """Every model of the pages.
+
+    Attributes:
+        classifier: what a picture is of.
+        detector: where things are, with every score that the page's slider can reach.
+        recommenders: fitted here over simulated readers, by the name that a visitor chooses.
+    """
+
+    classifier: Model[Predictor[Any, Classification]]
+    detector: Model[Predictor[Any, Detections]]
+    recommenders: Mapping[str, Model[Recommender]]
+
+    def all(self) -> list[Model[Any]]:
+        """All of them, in the order of the pages."""
+        return [self.classifier, self.detector, *self.recommenders.values()]
+
+
+def declare() -> Models:
+    """The defaults of each task, none opened."""
+    return Models(
+        Model("Classify", default("vision.classification"), vision.classifier),
+        Model("Detect", default("vision.detection"), lambda: vision.detector(score_threshold=LOWEST_SCORE)),
+        {"EASE": _recommender("ease", "EASE, a linear model of books by books", _fit_ease),
+         "Nearest neighbours": _recommender("item-knn", "books with the same readers", _fit_item_knn)},
+    )
+
+
+def _recommender(name: str, summary: str, fit: Callable[[Interactions], Recommender]) -> Model[Recommender]:
+    card = ModelCard(f"{name}-books", "recsys.collaborative", name, "numpy", "Apache-2.0", summary)
+    return Model("Recommend", card, lambda: fit(_readings()), built="fitted over simulated readers at first use")
+
+
+def _fit_ease(interactions: Interactions) -> Recommender:
+    return recsys.fit_ease(interactions, recsys.EaseConfig(l2=50.0))
+
+
+def _fit_item_knn(interactions: Interactions) -> Recommender:
+    return recsys.fit_item_knn(interactions)
+
+
+def _readings() -> Interactions:
+    return recsys.from_records(readings(rng=np.random.default_rng(SEED)))

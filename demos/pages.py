@@ -1,0 +1,84 @@
+"""What every page is made of: its place in the navigation, its head, and answers that fail in plain words."""
+
+from __future__ import annotations
+
+import html
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import gradio as gr
+
+from demos.models import Model
+from shared.errors import TriptychError
+from shared.predictor import Predictor
+from shared.types import Failure
+
+Out = TypeVar("Out")
+
+NO_ANSWER = "No answer to this one: the message says why."
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page's place in the application.
+
+    Attributes:
+        name: in the navigation bar.
+        path: the last part of its address.
+        summary: one line for people.
+    """
+
+    name: str
+    path: str
+    summary: str
+
+
+def head(page: Page, *more: str) -> None:
+    """The page's title and what there is to say of it."""
+    gr.Markdown("\n\n".join([f"# {page.name}", page.summary, *more]), elem_classes="page-head")
+
+
+def says(text: str) -> gr.Markdown:
+    """The line that says what came out and how long it took."""
+    return gr.Markdown(text, elem_classes="says", label="Answer")
+
+
+def ask(model: Model[Predictor[Any, Out]], item: Any, *, plain: Callable[[str], str] = str) -> tuple[Out, float]:
+    """Open the model if it is not, and answer one item.
+
+    Args:
+        model: what answers.
+        item: what is asked.
+        plain: turns a message about the item into one in the visitor's words.
+
+    Returns:
+        The result, and the milliseconds from the item to it, decoding included but not the opening of the model.
+
+    Raises:
+        gradio.Error: the model cannot be had, or the item cannot be used; the message says which and why.
+    """
+    with plain_errors():
+        predictor = model.get(gr.Info)
+        begun = time.perf_counter()
+        result = predictor.predict([item], on_error="keep")[0]
+        taken = (time.perf_counter() - begun) * 1000
+    if isinstance(result, Failure):
+        raise refusal(plain(result.message))
+    return result, taken
+
+
+@contextmanager
+def plain_errors(plain: Callable[[str], str] = str) -> Iterator[None]:
+    """Turn an error of ours into a message on the page, in the words that ``plain`` makes of it."""
+    try:
+        yield
+    except TriptychError as error:
+        raise refusal(plain(str(error))) from error
+
+
+def refusal(message: str) -> gr.Error:
+    """A message on the page, with no traceback behind it. The page reads messages as HTML, so they are escaped."""
+    return gr.Error(html.escape(message, quote=False), print_exception=False)

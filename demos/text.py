@@ -1,0 +1,59 @@
+"""The text page: sentiment, topic, kind of question, or labels of the visitor's own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from demos.models import Models
+from demos.pages import Page, ask, head, refusal, says
+from shared.predictor import Predictor
+
+PAGE = Page("Text", "text", "What is this text? Its sentiment, its topic, its kind of question, or labels of your own.")
+
+OWN = "My own labels"
+MOST_CHARACTERS = 20_000
+MOST_LABELS = 20
+_EXAMPLES = [
+    ["A warm, funny film that earns every one of its tears.", "Sentiment", ""],
+    ["Two hours of noise, and not one person in it to care about.", "Sentiment", ""],
+    ["The central bank held its rate as inflation slowed for a third month.", "Topic", ""],
+    ["Who wrote the first dictionary of the English language?", "Question type", ""],
+    ["My parcel has not arrived and nobody answers the phone.", OWN, "delivery, refund, praise, technical fault"],
+]
+
+
+def build(models: Models) -> None:
+    """Lay the page out in the Blocks that is open."""
+    head(PAGE, "Your own labels need no training: the text goes to the label that means nearly the same.")
+    names = [*models.heads, OWN]
+    with gr.Row():
+        with gr.Column(min_width=300):
+            text = gr.Textbox(label="Text", lines=4, max_lines=12, max_length=MOST_CHARACTERS, placeholder="Any text.")
+            kind = gr.Radio(names, value=names[0], label="What to tell")
+            labels = gr.Textbox(
+                label="Your labels",
+                info=f"Two to {MOST_LABELS}, with commas between. Used with “{OWN}” only.",
+                placeholder="delivery, refund, praise",
+            )
+            button = gr.Button("Tell", variant="primary")
+            gr.Examples(_EXAMPLES, [text, kind, labels], cache_examples=False, api_visibility="private")
+        with gr.Column(min_width=300):
+            answer = says("Write a text, or click an example.")
+            scores = gr.Label(label="Labels", show_heading=False)
+            with gr.Accordion("The result as JSON", open=False):
+                result = gr.JSON(label="TextLabels")
+
+    def tell(
+        text: str,
+        kind: str,
+        labels: str = "",
+    ) -> tuple[Any, ...]:
+        """Labels of a text with scores that add up to 1, best first."""
+        if not isinstance(text, str) or len(text) > MOST_CHARACTERS:
+            raise refusal(f"a text must have at most {MOST_CHARACTERS:,} characters. Got {len(text):,}")
+        model = models.own_labels(_listed(labels)) if kind == OWN else models.heads[kind]
+        found, milliseconds = ask(model, text)
+        best = f"**{found.labels[0]}** · {found.scores[0]:.0%} sure · {milliseconds:.0f} ms"
+        return found.to_json(), best, dict(zip(found.labels, found.scores.tolist()))

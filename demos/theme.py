@@ -1,0 +1,72 @@
+"""How the pages look: one quiet theme in light and dark, from what the machine itself has.
+
+System fonts only, and no style sheet from another host, so the pages are whole on a machine without a network.
+"""
+
+from __future__ import annotations
+
+import gradio as gr
+
+_SANS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "Noto Sans", "Arial", "sans-serif")
+_MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "DejaVu Sans Mono", "monospace")
+
+CSS = """
+.gradio-container { width: 100%; max-width: 1120px !important; margin: 0 auto !important; }
+footer .divider { display: none; }
+.html-container { padding: 0 !important; }
+button.small { flex-grow: 0 !important; align-self: flex-start; width: auto !important; }
+.page-head h1 { font-size: 1.6rem; font-weight: 650; letter-spacing: -0.01em; margin: 0.4rem 0 0.2rem; }
+.page-head p, .note p { color: var(--body-text-color-subdued); max-width: 68ch; }
+.note p { font-size: var(--text-sm); }
+.says { min-height: 1.5rem; }
+.says p { color: var(--body-text-color); font-size: var(--text-md); }
+.facts { width: 100%; overflow-x: auto; border: 1px solid var(--border-color-primary); border-radius: 8px;
+  background: var(--block-background-fill); }
+.facts table { width: 100%; border-collapse: collapse; margin: 0; padding: 0; border: 0 !important; font-size: var(--text-sm); }
+.facts tr { border: 0 !important; }
+.facts a { padding: 0; color: var(--ready); text-decoration: underline; }
+.facts caption { text-align: left; padding: 0.7rem 0.9rem 0.3rem; font-weight: 600; color: var(--body-text-color); }
+.facts th, .facts td { text-align: left; vertical-align: top; padding: 0.5rem 0.9rem; border: 0;
+  border-top: 1px solid var(--border-color-primary); color: var(--body-text-color); background: transparent; }
+.facts thead th { font-weight: 600; color: var(--body-text-color-subdued); white-space: nowrap; border-top: 0; }
+.facts tbody th { font-weight: 600; }
+.facts .number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+.facts .soft { display: block; font-weight: 400; color: var(--body-text-color-subdued); overflow-wrap: anywhere; }
+.facts .tag { display: inline-block; padding: 0 0.5em; border-radius: 1em; border: 1px solid var(--border-color-primary);
+  color: var(--body-text-color-subdued); font-size: var(--text-xs); white-space: nowrap; }
+.facts .tag.yes { color: var(--ready); border-color: currentColor; }
+:root { --ready: #0f766e; }
+.dark { --ready: #5eead4; }
+@media (max-width: 640px) {
+  .gradio-container > .main, .gradio-container main { padding-left: 12px !important; padding-right: 12px !important; }
+  .facts thead { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
+  .facts tbody tr { display: block; padding: 0.5rem 0; border-top: 1px solid var(--border-color-primary) !important; }
+  .facts th, .facts td { display: block; border-top: 0; padding: 0.12rem 0.9rem; }
+  .facts .number { text-align: left; }
+  .facts td[data-label]::before { content: attr(data-label) ": "; color: var(--body-text-color-subdued); }
+}
+"""
+"""Laid over the theme: page heads, and fact tables that become lists on a narrow screen."""
+
+
+def theme() -> gr.themes.Base:
+    """The theme, given to ``launch``."""
+    return gr.themes.Base(
+        primary_hue=gr.themes.colors.teal,
+        secondary_hue=gr.themes.colors.teal,
+        neutral_hue=gr.themes.colors.slate,
+        radius_size=gr.themes.sizes.radius_md,
+        font=_SANS,
+        font_mono=_MONO,
+    ).set(
+        body_background_fill="*neutral_50",
+        block_border_width="1px",
+        block_shadow="none",
+        block_label_background_fill="transparent",
+        block_label_border_width="0px",
+        button_primary_background_fill="*primary_700",
+        button_primary_background_fill_hover="*primary_800",
+        button_primary_text_color="white",
+        body_text_color_subdued="*neutral_600",
+        body_text_color_subdued_dark="*neutral_400",
+    )

@@ -1,0 +1,61 @@
+"""The table of collaborative algorithms. A new one is a file beside this and a row here."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from recsys.collaborative.ease import Ease, EaseConfig, fit_ease
+from recsys.collaborative.item_knn import ItemKnn, ItemKnnConfig, fit_item_knn
+from recsys.collaborative.popularity import Popularity, PopularityConfig, fit_popularity
+from recsys.model import Recommender
+from shared.errors import UnknownNameError, UsageError
+
+
+@dataclass(frozen=True)
+class Algorithm:
+    """One way to fit a recommender.
+
+    Attributes:
+        config: its options, a frozen dataclass each of its fields with a ``help`` in its metadata.
+        fit: ``fit(interactions, config, rng=...)``.
+        model: what the fit returns, and what a saved model is restored as.
+    """
+
+    config: Callable[..., Any]
+    fit: Callable[..., Recommender]
+    model: type[Recommender]
+
+    def configure(self, name: str, given: Mapping[str, Any]) -> Any:
+        """The configuration with the options that were given; ``None`` stands for one that was not.
+
+        Raises:
+            UsageError: an option of another algorithm was given.
+        """
+        known = [field.name for field in dataclasses.fields(self.config)]  # type: ignore[arg-type]  # a dataclass
+        chosen = {key: value for key, value in given.items() if value is not None}
+        wrong = sorted(set(chosen) - set(known))
+        if wrong:
+            raise UsageError(f"{name} has no option {', '.join(wrong)}. It takes: {', '.join(known)}")
+        return self.config(**chosen)
+
+
+ALGORITHMS = {
+    "ease": Algorithm(EaseConfig, fit_ease, Ease),
+    "item_knn": Algorithm(ItemKnnConfig, fit_item_knn, ItemKnn),
+    "popularity": Algorithm(PopularityConfig, fit_popularity, Popularity),
+}
+DEFAULT = "ease"
+
+
+def find_algorithm(name: str) -> Algorithm:
+    """The algorithm of that name.
+
+    Raises:
+        UnknownNameError: nothing is called that.
+    """
+    if name not in ALGORITHMS:
+        raise UnknownNameError("algorithm", name, ALGORITHMS)
+    return ALGORITHMS[name]

@@ -1,0 +1,21 @@
+"""Batch jobs of any length that survive a crash: shards, markers, and engines that predict them."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from shared.batch.job import Report, run
+    from shared.batch.reader import Outcome, read
+
+__all__ = ["Outcome", "Report", "read", "run"]
+
+_HOMES = {"Report": "job", "run": "job", "Outcome": "reader", "read": "reader"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used: ``shared.batch.sources`` alone must stay light."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,0 +1,224 @@
+"""A batch job from Python: begin it or continue it, in one call."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+from shared.batch.engine import Engine, OneProcess, Opening, Work
+from shared.batch.folder import JobFolder, Layout, Marker
+from shared.batch.inputs import Row, Source, open_source
+from shared.batch.plan import Plan, Shard, all_options, check_same, make_plan
+from shared.batch.progress import Progress
+from shared.batch.sinks import Record, find_sink
+from shared.batch.workers import Processes
+from shared.errors import UsageError
+from shared.tasks import Task, find_task
+
+
+@dataclass(frozen=True)
+class Report:
+    """How a job stands at the end of a run.
+
+    Attributes:
+        task: name of the task.
+        model: name of the model.
+        out: the job's folder.
+        rows: rows of the whole input.
+        done: rows in shards that are done.
+        failed: how many of those have an error in the place of a result.
+        shards: shards of the whole job.
+        resumed: rows that were done before this run began.
+        predicted: rows that this run predicted.
+        predicted_in_all: rows that all runs predicted, those whose shard was lost to a kill too.
+        seconds: what this run took, opening the model included.
+    """
+
+    task: str
+    model: str
+    out: str
+    rows: int
+    done: int
+    failed: int
+    shards: int
+    resumed: int
+    predicted: int
+    predicted_in_all: int
+    seconds: float
+
+    @property
+    def complete(self) -> bool:
+        """Whether every row is done."""
+        return self.done == self.rows
+
+    def to_json(self) -> dict[str, Any]:
+        """One JSON-ready object."""
+        return asdict(self) | {"complete": self.complete}
+
+    def to_text(self) -> str:
+        """A line for people."""
+        head = (
+            f"{self.task}  {self.model}  {self.out}: {self.done:,} of {self.rows:,} items done, {self.failed:,} failed"
+        )
+        if self.complete and self.resumed == self.rows:
+            return f"{head}. The job was finished before: nothing was left to do"
+        rate = self.predicted / max(self.seconds, 1e-9)
+        now = f"{self.predicted:,} predicted now in {self.seconds:.1f} s ({rate:.1f} items/s)"
+        return f"{head}, {self.shards:,} shards. {now}, {self.predicted_in_all:,} in all runs"
+
+
+def run(
+    task: str | Task,
+    source: str | Path,
+    out: str | Path,
+    *,
+    model: str | Path | None = None,
+    column: str | None = None,
+    id_column: str | None = None,
+    device: str = "auto",
+    threads: int | None = None,
+    workers: int = 1,
+    shard_size: int | None = None,
+    sink: str = "parquet",
+    batch_size: int | None = None,
+    progress: bool = True,
+    stop: Event | None = None,
+    **options: Any,
+) -> Report:
+    """Predict every row of an input into shards, or continue where an earlier run ended.
+
+    The same call on the same ``out`` continues: shards that are done stay, the others are done now, and a finished
+    job is left as it is. An item that fails becomes a row with the kind and message of its error.
+
+    With ``workers`` above 1 a script must call this under ``if __name__ == "__main__":``, because each worker imports
+    the script anew, and a ``task`` given as an object must consist of functions that can be imported.
+
+    Args:
+        task: name of an installed task, or the task itself.
+        source: a folder, a glob, or a CSV, TSV, JSONL, Parquet or ``.txt`` file; see
+            :func:`shared.batch.inputs.open_source`.
+        out: the job's folder; made if it is not there.
+        model: catalogue name or model folder; ``None`` takes the task's default.
+        column: the table's column that holds the items; ``None`` takes ``path``, ``image`` or ``file`` for images,
+            ``text`` for texts, ``user`` or ``id`` for ids.
+        id_column: a column to carry into the results.
+        device: ``"auto"``, ``"cpu"`` or ``"gpu"``.
+        threads: processor threads in all; ``None`` uses every one.
+        workers: processes. 1 predicts in this one; more also survive an item that kills its process.
+        shard_size: rows of a shard; ``None`` takes a two-hundredth of all, from 8 to 5,000.
+        sink: ``"parquet"`` or ``"jsonl"``.
+        batch_size: items that run together; ``None`` takes the model's own.
+        progress: whether progress is shown on standard error.
+        stop: once set, rows under way are abandoned and the report says what is done.
+        options: the task's own options.
+
+    Raises:
+        UsageError: an argument is wrong, or ``out`` holds something else or is worked in by another process.
+        PlanMismatchError: ``out`` was begun with other inputs, another model or other options.
+        DataError: the input or ``out`` is malformed or changes meanwhile, or ``out`` cannot be written.
+        BackendError: workers keep dying.
+    """
+    began = time.monotonic()
+    task = find_task(task) if isinstance(task, str) else task
+    for name, count in (("workers", workers), ("threads", threads), ("batch_size", batch_size)):
+        if count is not None and count < 1:
+            raise UsageError(f"{name} must be at least 1. Got {count} instead")
+    find_sink(sink)
+    if Path(source).is_dir() and Path(out).resolve().is_relative_to(Path(source).resolve()):
+        raise UsageError(f"OUT must lie outside of the input folder {source}. Got {out} instead")
+    chosen = all_options(task, options)
+    opening = Opening(task, None if model is None else str(model), device, threads, chosen, batch_size)
+    _, parts = Layout(Path(out)).read_plan() or (None, ())
+    rows = open_source(str(source), task.inputs, column=column, id_column=id_column, known=parts)
+    with JobFolder(Path(out)) as folder:
+        before, _ = folder.read_plan() or (None, ())
+        plan = make_plan(task, rows, chosen, sink=sink, shard_size=shard_size, before=before)
+        if before is not None:
+            check_same(before, plan, folder.out)
+        markers = folder.read_markers(before) if before is not None else {}
+        several = workers > 1 and len(markers) < plan.shard_count
+        with closing(Processes(opening, workers) if several else OneProcess(opening)) as engine:
+            plan = plan.with_model(*engine.opened)
+            if before is None:
+                folder.write_plan(plan, rows.parts)
+            else:
+                check_same(before, plan, folder.out)
+            resumed, predicted = _rows_of(markers), folder.predicted
+            _predict(folder, plan, engine, rows, markers, progress=progress, stop=stop or Event())
+        report = Report(
+            task=plan.task,
+            model=plan.model,
+            out=str(out),
+            rows=plan.rows,
+            done=_rows_of(markers),
+            failed=sum(marker.failed for marker in markers.values()),
+            shards=plan.shard_count,
+            resumed=resumed,
+            predicted=folder.predicted - predicted,
+            predicted_in_all=folder.predicted,
+            seconds=round(time.monotonic() - began, 3),
+        )
+        if report.complete and (report.resumed < report.rows or folder.read_done() is None):
+            folder.finish(report.to_json())
+        return report
+
+
+def _predict(
+    folder: JobFolder,
+    plan: Plan,
+    engine: Engine,
+    source: Source,
+    markers: dict[int, Marker],
+    *,
+    progress: bool,
+    stop: Event,
+) -> None:
+    """Do the shards that have no marker yet, adding theirs to ``markers`` as they are committed."""
+    if len(markers) == plan.shard_count:
+        return
+    sink = find_sink(plan.sink)
+
+    def commit(shard: Shard, records: list[Record]) -> None:
+        failed = sum(not r.ok for r in records)
+        markers[shard.number] = folder.commit(shard, sink.suffix, sink.encode(records), failed)
+
+    writing: Future[None] | None = None
+    works = _works(source.rows(), plan, frozenset(markers))
+    with (
+        Progress(plan.rows, done=_rows_of(markers), shown=progress) as shown,
+        ThreadPoolExecutor(1, "write") as writer,
+    ):
+
+        def tick(rows: int, failed: int) -> None:
+            folder.count(rows)
+            shown.add(rows, failed)
+
+        with closing(engine.run(works, tick=tick, stop=stop)) as answered:
+            for shard, records in answered:
+                if writing is not None:
+                    writing.result()
+                writing = writer.submit(commit, shard, records)
+        if writing is not None:
+            writing.result()
+
+
+def _works(rows: Iterator[Row], plan: Plan, done: frozenset[int]) -> Iterator[Work]:
+    """The rows of each shard that is not done, read in one pass."""
+    for shard in plan.shards():
+        if shard.number in done:
+            deque(islice(rows, len(shard)), maxlen=0)
+        else:
+            yield Work(shard, list(islice(rows, len(shard))))
+    deque(rows, maxlen=0)  # lets the source check that it is at its end and unchanged
+
+
+def _rows_of(markers: Mapping[int, Marker]) -> int:
+    return sum(marker.rows for marker in markers.values())

@@ -1,0 +1,112 @@
+"""A job that is killed goes on: every row once, little work lost."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pyarrow.parquet as pq
+import pytest
+from batch_toy import Shout
+
+from shared.batch import read
+
+
+def killed_five_times(job: type, make_images: Callable[..., int], tmp_path: Path, *, n: int, broken: int) -> int:
+    """Run a job with five kills at random moments, check every row, and return the rows that were predicted in all."""
+    make_images(tmp_path / "in", n, broken)
+    prepared = tmp_path / "prepared"
+    run = job("test.colours", tmp_path / "in", tmp_path / "out", "--pause-ms", "3", "--no-progress", count=prepared)
+    rng = np.random.default_rng(5)
+    committed = 0
+    for moment in sorted(rng.uniform(0.05, 0.9, 5)):
+        process = run.start()
+        run.until(max(int(moment * n), run.predicted() + 3), process)
+        os.kill(process.pid, signal.SIGKILL)
+        process.communicate()
+        done = len(list((tmp_path / "out").glob("*.parquet")))
+        assert done >= committed, "a committed shard went away"
+        committed = done
+    last = run.to_end()
+    assert last.returncode == 1, last.stderr
+    assert f"{n:,} of {n:,} items done, {broken} failed" in last.stdout
+
+    outcomes = list(read(tmp_path / "out"))
+    assert [o.index for o in outcomes] == list(range(n))
+    assert [o.input for o in outcomes] == sorted(str(p) for p in (tmp_path / "in").rglob("*.jpg"))
+    assert sum(not o.ok for o in outcomes) == broken
+    table = pq.read_table(tmp_path / "out").to_pydict()
+    assert sorted(table["index"]) == list(range(n))
+    assert [kind for kind in table["error_kind"] if kind] == ["corrupt"] * broken
+    passes = [f"{count / n:.4f} passes" for count in (run.predicted(), prepared.stat().st_size)]
+    print(f"\n{n} images, {broken} broken, 5 kills: predicted {passes[0]}, prepared {passes[1]}")  # noqa: T201
+    return run.predicted()
+
+
+def test_five_kills_lose_nothing(job: type, make_images: Callable[..., int], tmp_path: Path) -> None:
+    shard, batch, n = 8, 8, 160
+    predicted = killed_five_times(job, make_images, tmp_path, n=n, broken=4)
+    assert n <= predicted <= n + 5 * (2 * shard + 2 * batch)
+
+
+@pytest.mark.slow
+def test_five_kills_of_two_thousand_cost_less_than_a_tenth(
+    job: type, make_images: Callable[..., int], tmp_path: Path
+) -> None:
+    predicted = killed_five_times(job, make_images, tmp_path, n=2000, broken=40)
+    assert 2000 <= predicted <= 2200
+
+
+def test_workers_end_with_the_process_that_started_them(job: type, tmp_path: Path) -> None:
+    source = tmp_path / "texts.txt"
+    source.write_text("".join(f"sleep {i}\n" for i in range(800)))
+    run = job("test.shouts", source, tmp_path / "out", "--workers", "2", "--no-progress")
+    process = run.start()
+    run.until(20, process)
+    workers = psutil.Process(process.pid).children(recursive=True)
+    assert len(workers) >= 2
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    _, alive = psutil.wait_procs(workers, timeout=10)
+    process.communicate()
+    assert not alive
+    assert run.predicted() < 800
+
+
+@pytest.mark.parametrize(("number", "workers"), [(signal.SIGINT, "2"), (signal.SIGTERM, "1")])
+def test_a_signal_stops_cleanly_and_the_same_command_continues(
+    job: type, tmp_path: Path, number: signal.Signals, workers: str
+) -> None:
+    source = tmp_path / "texts.txt"
+    source.write_text("".join(f"sleep {i}\n" for i in range(96)))
+    run = job("test.shouts", source, tmp_path / "out", "--workers", workers, "--no-progress")
+    process = run.start()
+    run.until(20, process)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=20)
+    assert process.returncode == 128 + number
+    assert "Run the same command again to continue" in err
+    assert "of 96 items done" in out
+    assert not list((tmp_path / "out").rglob("*.tmp"))
+    last = run.to_end()
+    assert last.returncode == 0, last.stderr
+    assert "96 of 96 items done" in last.stdout
+    assert [o.result for o in read(tmp_path / "out")] == [Shout(f"SLEEP {i}!") for i in range(96)]
+
+
+def test_a_worker_killed_from_outside_is_replaced(job: type, tmp_path: Path) -> None:
+    source = tmp_path / "texts.txt"
+    source.write_text("".join(f"sleep {i}\n" for i in range(120)))
+    run = job("test.shouts", source, tmp_path / "out", "--workers", "2", "--no-progress")
+    process = run.start()
+    run.until(16, process)
+    victim = max(psutil.Process(process.pid).children(), key=lambda p: p.memory_info().rss)
+    victim.kill()
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert "120 of 120 items done, 0 failed" in out
+    assert [o.index for o in read(tmp_path / "out")] == list(range(120))

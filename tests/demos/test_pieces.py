@@ -1,0 +1,117 @@
+"""What the pages are made of, without a server."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+gr = pytest.importorskip("gradio", reason="the pages need the extra 'demos'")
+
+from demos.examples import CLASSIFY, DETECT, pictures  # noqa: E402
+from demos.models import Model  # noqa: E402
+from demos.pages import plain_errors, refusal  # noqa: E402
+from demos.pictures import chosen  # noqa: E402
+from demos.tables import Cell, table  # noqa: E402
+from shared.catalogue import ModelFile  # noqa: E402
+from shared.errors import TriptychError, WeightsError  # noqa: E402
+from shared.testing import fake_card  # noqa: E402
+
+
+def test_many_visitors_open_a_model_once() -> None:
+    opened: list[int] = []
+
+    def slow() -> str:
+        time.sleep(0.05)
+        opened.append(1)
+        return "model"
+
+    model = Model("Test", fake_card(), slow)
+    got: list[str] = []
+    threads = [threading.Thread(target=lambda: got.append(model.get(str))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert got == ["model"] * 8
+    assert opened == [1]
+
+
+def test_a_model_that_could_not_be_had_is_tried_again() -> None:
+    answers: list[str | TriptychError] = [WeightsError("the index did not answer"), "model"]
+
+    def flaky() -> str:
+        answer = answers.pop(0)
+        if isinstance(answer, TriptychError):
+            raise answer
+        return answer
+
+    model = Model("Test", fake_card(), flaky)
+    with pytest.raises(WeightsError, match="did not answer"):
+        model.get(str)
+    assert not model.opened
+    assert model.get(str) == "model"
+
+
+def test_a_first_use_says_what_it_waits_for(empty_home: Path) -> None:
+    missing = ModelFile("graph.onnx", 14_246_826, "0" * 64, ("https://models.example/graph.onnx",))
+    said: list[str] = []
+    model = Model("Test", fake_card(name="net", files=(missing,)), lambda: "model")
+    model.get(said.append)
+    model.get(said.append)
+    assert said == ["Fetching net (14.2 MB), once"]
+
+
+def test_tables_escape_what_they_show() -> None:
+    shown = table("<c>", ["<a>", "b", "c"], [["<script>", Cell("x", soft="<i>", href='"><u>'), Cell("1", tag="number")]])
+    for raw in ("<c>", "<a>", "<script>", "<i>", "<u>"):
+        assert raw not in shown
+    assert 'data-label="c"' in shown
+
+
+def test_a_message_is_escaped_and_has_no_traceback() -> None:
+    error = refusal("<img src=x onerror=alert(1)>'s name")
+    assert error.message == "&lt;img src=x onerror=alert(1)&gt;'s name"
+    assert not error.print_exception
+
+
+def test_only_errors_of_ours_become_messages() -> None:
+    with pytest.raises(gr.Error, match="plain words"), plain_errors():
+        raise WeightsError("plain words")
+    with pytest.raises(ZeroDivisionError), plain_errors():
+        raise ZeroDivisionError
+
+
+@pytest.fixture
+def uploads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    return tmp_path
+
+
+def test_a_picture_has_the_visitors_name(uploads: Path) -> None:
+    path = uploads / "f3a9.jpg"
+    path.touch()
+    picture = chosen({"path": str(path), "orig_name": "holiday.jpg"})
+    assert picture is not None
+    assert picture.plain(f"{path} is truncated") == "holiday.jpg is truncated"
+    assert chosen(None) is None
+
+
+@pytest.mark.parametrize("path", [None, "", "/etc/passwd", "uploads/../../secret.jpg", "http://models.example/a.jpg"])
+def test_only_uploads_are_read(uploads: Path, path: str | None) -> None:
+    with pytest.raises(gr.Error, match="must be an uploaded file"):
+        chosen({"path": path})
+
+
+def test_an_upload_that_was_deleted_says_so(uploads: Path) -> None:
+    with pytest.raises(gr.Error, match="deleted meanwhile"):
+        chosen({"path": str(uploads / "gone.jpg")})
+
+
+def test_examples_are_found_where_they_are_installed() -> None:
+    found = pictures(CLASSIFY)
+    assert len(found) >= 2
+    assert all(Path(path).is_file() for path in found)
+    assert pictures(DETECT)
