@@ -8,10 +8,10 @@ HOST ?= 127.0.0.1
 PORT ?= 7860
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types unit test-slow bench docs browser clean
+.PHONY: help demo test lint types unit test-slow bench docs browser constraints clean
 
 help: ## show this help
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Triptych needs Python 3.11 or newer")'
@@ -52,6 +52,13 @@ bench: $(VENV)/.bench.stamp ## every speed and quality figure, side by side with
 
 docs: $(VENV)/.dev.stamp ## run every command block of README.md and docs/
 	$(BIN)/pytest tests/docs -m 'slow or not slow' --override-ini addopts='--strict-markers --strict-config'
+
+constraints: ## renew constraints.txt with the newest versions that work together
+	$(PYTHON) -m venv build/constraints
+	build/constraints/bin/python -m pip install -q '.[dev,bench]'
+	{ echo "# The exact versions that the gate and the benchmarks use. Renew with 'make constraints'."; \
+	  build/constraints/bin/python -m pip freeze --exclude triptych; } > constraints.txt
+	rm -rf build/constraints
 
 clean: ## remove the environment and the caches of the tools
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
