@@ -45,13 +45,13 @@ browser: ## a headless Chromium for the page tests; said and skipped where it ca
 	  || echo "no Chromium here and none could be installed: the page tests will be skipped"
 
 test-slow: $(VENV)/.dev.stamp browser ## the long checks: kills, soaks, full data sets
-	$(BIN)/pytest -m slow --override-ini addopts='--strict-markers --strict-config'
+	$(BIN)/pytest -m slow --override-ini addopts='--import-mode=importlib --strict-markers --strict-config'
 
 bench: $(VENV)/.bench.stamp ## every speed and quality figure, side by side with its peer
 	for script in bench/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 docs: $(VENV)/.dev.stamp ## run every command block of README.md and docs/
-	$(BIN)/pytest tests/docs -m 'slow or not slow' --override-ini addopts='--strict-markers --strict-config'
+	$(BIN)/pytest tests/docs -m 'slow or not slow' --override-ini addopts='--import-mode=importlib --strict-markers --strict-config'
 
 constraints: ## renew constraints.txt with the newest versions that work together
 	$(PYTHON) -m venv build/constraints

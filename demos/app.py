@@ -36,7 +36,8 @@ def build() -> gr.Blocks:
     for job in _JOBS:
         with app.route(job.PAGE.name, job.PAGE.path):
             job.build(models)
-    return app.queue(max_size=QUEUE_LENGTH, default_concurrency_limit=cpu_count())
+    app.queue(max_size=QUEUE_LENGTH, default_concurrency_limit=cpu_count())
+    return app
 
 
 @contextmanager
@@ -105,7 +106,9 @@ def _bindable(host: str, port: int) -> int:
             probe.bind(address)
             return int(probe.getsockname()[1])
     except socket.gaierror as error:
-        raise UsageError(f"--host must be an address of this machine. Got {host!r} instead: {error.strerror}") from error
+        raise UsageError(
+            f"--host must be an address of this machine. Got {host!r} instead: {error.strerror}"
+        ) from error
     except OSError as error:
         raise UsageError(
             f"cannot listen on port {port} of {host}: {error.strerror}. "

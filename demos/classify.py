@@ -11,7 +11,9 @@ from demos.models import Models
 from demos.pages import NO_ANSWER, Page, ask, head, says
 from demos.pictures import chosen, picture_input
 
-PAGE = Page("Classify", "classify", "What is this a picture of? One of the 1,000 things of ImageNet, five best guesses.")
+PAGE = Page(
+    "Classify", "classify", "What is this a picture of? One of the 1,000 things of ImageNet, five best guesses."
+)
 
 
 def build(models: Models) -> None:

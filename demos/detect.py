@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 import numpy as np
 from PIL import Image
+from vision.draw import draw_detections
 
 from demos.examples import DETECT, pictures
 from demos.models import LOWEST_SCORE, Models
 from demos.pages import NO_ANSWER, Page, ask, head, plain_errors, refusal, says
 from demos.pictures import Chosen, chosen, picture_input
 from demos.tables import Cell, table
-from shared.types import UInt8
-from vision.draw import draw_detections
-from vision.images import load
+from vision.images import View, load_view
 from vision.types import Detections
 
 PAGE = Page("Detect", "detect", "What is in this picture, and where? People, animals, vehicles and 70 other things.")
@@ -45,7 +45,9 @@ def build(models: Models) -> None:
             gr.Examples(pictures(DETECT), picture, cache_examples=False, api_visibility="private")
         with gr.Column(scale=3, min_width=300):
             answer = says(invitation)
-            drawn = gr.Image(label="Found", interactive=False, alt_text="The picture with a box around each thing found")
+            drawn = gr.Image(
+                label="Found", interactive=False, alt_text="The picture with a box around each thing found"
+            )
             things = gr.HTML(label="Things", js_on_load=None, apply_default_css=False)
             with gr.Accordion("The result as JSON", open=False):
                 result = gr.JSON(label="Detections")
@@ -99,7 +101,7 @@ def show(found: Found, threshold: float) -> tuple[dict[str, Any], str, Image.Ima
         raise refusal(f"the least score must be a number from 0 to 1. Got {threshold!r} instead")
     kept = at_least(found.detections, threshold)
     with plain_errors(found.picture.plain):
-        drawn = _drawn(load(found.picture.path), kept)
+        drawn = _drawn(found.picture.path, kept)
     return kept.to_json(), f"{_counted(kept)} · {found.milliseconds:.0f} ms", drawn, _things(kept)
 
 
@@ -118,25 +120,35 @@ def at_least(found: Detections, threshold: float) -> Detections:
 def _counted(found: Detections) -> str:
     """How many of each, in words: ``4 x person, 1 x bus``."""
     counts = Counter(found.labels)
-    return f"**{', '.join(f'{n} × {label}' for label, n in counts.most_common())}**" if counts else "Nothing scores that much"
+    return (
+        f"**{', '.join(f'{n} × {label}' for label, n in counts.most_common())}**"
+        if counts
+        else "Nothing scores that much"
+    )
 
 
-def _drawn(pixels: UInt8, found: Detections) -> Image.Image:
-    """The picture with its boxes, no longer than :data:`_LONGEST`."""
-    picture = Image.fromarray(pixels)
-    scale = min(1.0, _LONGEST / max(picture.size))
-    if scale < 1:
-        width, height = (max(1, round(side * scale)) for side in picture.size)
-        picture = picture.resize((width, height), Image.Resampling.BILINEAR)
-        edge = np.float32([width, height, width, height])
-        boxes = np.minimum(found.boxes * (edge / np.float32([*pixels.shape[1::-1], *pixels.shape[1::-1]])), edge)
-        found = replace(found, boxes=boxes, image_size=(height, width))
-    return draw_detections(picture, found)
+def _drawn(path: Path, found: Detections) -> Image.Image:
+    """The picture with its boxes, its longer side at most :data:`_LONGEST` pixels."""
+    pixels, (height, width) = load_view(path, _whole)
+    rows, columns = pixels.shape[:2]
+    edges = np.array([columns, rows, columns, rows], dtype=np.float32)
+    ratio = np.array([columns / width, rows / height] * 2, dtype=np.float32)
+    boxes = np.minimum(found.boxes * ratio, edges)
+    return draw_detections(pixels, replace(found, boxes=boxes, image_size=(rows, columns)))
+
+
+def _whole(height: int, width: int) -> View:
+    scale = min(1.0, _LONGEST / max(height, width))
+    return View((0, 0, width, height), (max(1, round(height * scale)), max(1, round(width * scale))))
 
 
 def _things(found: Detections) -> str:
-    rows = [
+    rows: list[list[Cell | str]] = [
         [label, Cell(f"{score:.0%}", tag="number"), Cell(" ".join(f"{edge:.0f}" for edge in box), tag="number")]
         for label, score, box in zip(found.labels, found.scores.tolist(), found.boxes.tolist())
     ]
-    return table("Boxes, in pixels from the top left", ["Thing", "Score", "Left, top, right, bottom"], rows) if rows else ""
+    return (
+        table("Boxes, in pixels from the top left", ["Thing", "Score", "Left, top, right, bottom"], rows)
+        if rows
+        else ""
+    )

@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import gradio as gr
+from gradio.components import Navbar
 
 from demos.models import Model, Models
 from demos.pages import Page
@@ -15,7 +16,7 @@ from demos.tables import Cell, table
 from shared.settings import cpu_count, offline
 from shared.settings import home as cache
 from shared.weights import locate
-from shared.weights.cache import human
+from shared.weights.words import human
 
 _LIBRARIES = ("triptych", "openvino", "onnxruntime", "numpy", "gradio")
 _FROM = {
@@ -28,13 +29,17 @@ _FROM = {
 
 def build(models: Models, pages: Sequence[Page]) -> None:
     """Lay the page out in the Blocks that is open."""
-    gr.Navbar(main_page_name="Home")
+    Navbar(main_page_name="Home")
     gr.Markdown(
         "# Triptych\n\nVision, language and recommendation with one way in. Everything runs on this machine: "
         "nothing that you upload leaves it, and uploads are deleted.",
         elem_classes="page-head",
     )
-    gr.HTML(table("What to try", ["Page", "What it does"], [[_link(p), p.summary] for p in pages]), js_on_load=None, apply_default_css=False)
+    gr.HTML(
+        table("What to try", ["Page", "What it does"], [[_link(p), p.summary] for p in pages]),
+        js_on_load=None,
+        apply_default_css=False,
+    )
     loaded = gr.HTML(lambda: _models(models), js_on_load=None, apply_default_css=False)
     again = gr.Button("Look again", size="sm", elem_classes="small")
     gr.HTML(table("This machine", ["Fact", "Value"], _machine()), js_on_load=None, apply_default_css=False)

@@ -113,5 +113,6 @@ def _genres() -> list[str]:
 def _genres_of_books() -> Float64:
     """How much of each genre a book is, float64 of shape (books, genres); each row adds up to 1."""
     names = _genres()
-    shares = np.array([[genre in book.genres for genre in names] for book in books()], dtype=np.float64)
-    return shares / shares.sum(axis=1, keepdims=True)
+    shares: Float64 = np.array([[genre in book.genres for genre in names] for book in books()], dtype=np.float64)
+    shares /= shares.sum(axis=1, keepdims=True)
+    return shares

@@ -15,7 +15,7 @@ from demos.library import readings
 from shared.catalogue import ModelCard, ModelFile, default
 from shared.predictor import Predictor
 from shared.weights import locate
-from shared.weights.cache import human
+from shared.weights.words import human
 
 if TYPE_CHECKING:
     from recsys import Interactions, Recommender
@@ -111,8 +111,10 @@ def declare() -> Models:
     return Models(
         Model("Classify", default("vision.classification"), vision.classifier),
         Model("Detect", default("vision.detection"), lambda: vision.detector(score_threshold=LOWEST_SCORE)),
-        {"EASE": _recommender("ease", "EASE, a linear model of books by books", _fit_ease),
-         "Nearest neighbours": _recommender("item-knn", "books with the same readers", _fit_item_knn)},
+        {
+            "EASE": _recommender("ease", "EASE, a linear model of books by books", _fit_ease),
+            "Nearest neighbours": _recommender("item-knn", "books with the same readers", _fit_item_knn),
+        },
     )
 
 

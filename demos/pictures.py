@@ -45,7 +45,7 @@ def picture_input() -> gr.Image:
             raise refusal("a picture must be an uploaded file. Got an address instead: download it and upload the file")
         return await keep(path)
 
-    picture.async_move_resource_to_block_cache = keep_uploads_only  # type: ignore[method-assign]
+    picture.async_move_resource_to_block_cache = keep_uploads_only  # type: ignore[assignment,method-assign]
     return picture
 
 

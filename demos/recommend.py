@@ -33,7 +33,7 @@ def build(models: Models) -> None:
     """Lay the page out in the Blocks that is open."""
     head(
         PAGE,
-        f"The {len(books())} books are real and in the public domain. **The readers are simulated**: drawn from a seed, "
+        f"The {len(books())} books are real, of the public domain. **The readers are simulated**: drawn from a seed, "
         "by taste in genres and by fame. No real person's reading is in here.",
     )
     with gr.Row():
@@ -106,8 +106,10 @@ def _alike(picked: Sequence[str], recommender: Recommender) -> str:
     if not picked:
         return ""
     near = recommender.similar_items(picked[-1:], _SIMILAR)[0]
-    rows = [[_book(item), Cell(", ".join(by_id(item).genres)), Cell(f"{score:.3f}", tag="number")]
-            for item, score in zip(near.items, near.scores.tolist())]
+    rows = [
+        [_book(item), Cell(", ".join(by_id(item).genres)), Cell(f"{score:.3f}", tag="number")]
+        for item, score in zip(near.items, near.scores.tolist())
+    ]
     return table(f"Like {by_id(near.item).title}", ["Book", "Genres", "Likeness"], rows)
 
 

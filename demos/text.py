@@ -7,14 +7,14 @@ from typing import Any
 import gradio as gr
 
 from demos.models import Models
-from demos.pages import Page, ask, head, refusal, says
-from shared.predictor import Predictor
+from demos.pages import NO_ANSWER, Page, ask, head, refusal, says
 
 PAGE = Page("Text", "text", "What is this text? Its sentiment, its topic, its kind of question, or labels of your own.")
 
 OWN = "My own labels"
 MOST_CHARACTERS = 20_000
 MOST_LABELS = 20
+MOST_LABEL_CHARACTERS = 100
 _EXAMPLES = [
     ["A warm, funny film that earns every one of its tears.", "Sentiment", ""],
     ["Two hours of noise, and not one person in it to care about.", "Sentiment", ""],
@@ -38,22 +38,43 @@ def build(models: Models) -> None:
                 placeholder="delivery, refund, praise",
             )
             button = gr.Button("Tell", variant="primary")
-            gr.Examples(_EXAMPLES, [text, kind, labels], cache_examples=False, api_visibility="private")
+            examples = gr.Examples(_EXAMPLES, [text, kind, labels], cache_examples=False, api_visibility="private")
         with gr.Column(min_width=300):
             answer = says("Write a text, or click an example.")
             scores = gr.Label(label="Labels", show_heading=False)
             with gr.Accordion("The result as JSON", open=False):
                 result = gr.JSON(label="TextLabels")
 
-    def tell(
-        text: str,
-        kind: str,
-        labels: str = "",
-    ) -> tuple[Any, ...]:
+    def tell(text: str, kind: str, labels: str = "") -> tuple[Any, ...]:
         """Labels of a text with scores that add up to 1, best first."""
-        if not isinstance(text, str) or len(text) > MOST_CHARACTERS:
+        if len(text) > MOST_CHARACTERS:
             raise refusal(f"a text must have at most {MOST_CHARACTERS:,} characters. Got {len(text):,}")
-        model = models.own_labels(_listed(labels)) if kind == OWN else models.heads[kind]
+        model = models.own_labels(own_labels(labels)) if kind == OWN else models.heads[kind]
         found, milliseconds = ask(model, text)
         best = f"**{found.labels[0]}** · {found.scores[0]:.0%} sure · {milliseconds:.0f} ms"
         return found.to_json(), best, dict(zip(found.labels, found.scores.tolist()))
+
+    given, shown = [text, kind, labels], [result, answer, scores]
+    asked = gr.on([button.click, text.submit], tell, given, shown, api_name=PAGE.path)
+    clicked = examples.load_input_event.then(tell, given, shown, api_visibility="private")
+    for event in (asked, clicked):
+        event.failure(lambda: (None, NO_ANSWER, None), outputs=shown, api_visibility="private", queue=False)
+
+
+def own_labels(written: str) -> tuple[str, ...]:
+    """Labels as a visitor writes them, with commas between.
+
+    Raises:
+        gradio.Error: there are fewer than two different ones, too many, or one is too long.
+
+    Example:
+        >>> own_labels("delivery, refund,, praise , refund")
+        ('delivery', 'refund', 'praise')
+    """
+    labels = tuple(dict.fromkeys(label for part in written.split(",") if (label := part.strip())))
+    if not 2 <= len(labels) <= MOST_LABELS or max(map(len, labels)) > MOST_LABEL_CHARACTERS:
+        raise refusal(
+            f"write 2 to {MOST_LABELS} different labels of at most {MOST_LABEL_CHARACTERS} characters each, "
+            f"with commas between. Got {len(labels)} labels"
+        )
+    return labels

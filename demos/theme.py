@@ -22,7 +22,8 @@ button.small { flex-grow: 0 !important; align-self: flex-start; width: auto !imp
 .says p { color: var(--body-text-color); font-size: var(--text-md); }
 .facts { width: 100%; overflow-x: auto; border: 1px solid var(--border-color-primary); border-radius: 8px;
   background: var(--block-background-fill); }
-.facts table { width: 100%; border-collapse: collapse; margin: 0; padding: 0; border: 0 !important; font-size: var(--text-sm); }
+.facts table { width: 100%; border-collapse: collapse; margin: 0; padding: 0; border: 0 !important;
+  font-size: var(--text-sm); }
 .facts tr { border: 0 !important; }
 .facts a { padding: 0; color: var(--ready); text-decoration: underline; }
 .facts caption { text-align: left; padding: 0.7rem 0.9rem 0.3rem; font-weight: 600; color: var(--body-text-color); }
@@ -32,15 +33,17 @@ button.small { flex-grow: 0 !important; align-self: flex-start; width: auto !imp
 .facts tbody th { font-weight: 600; }
 .facts .number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .facts .soft { display: block; font-weight: 400; color: var(--body-text-color-subdued); overflow-wrap: anywhere; }
-.facts .tag { display: inline-block; padding: 0 0.5em; border-radius: 1em; border: 1px solid var(--border-color-primary);
-  color: var(--body-text-color-subdued); font-size: var(--text-xs); white-space: nowrap; }
+.facts .tag { display: inline-block; padding: 0 0.5em; border-radius: 1em;
+  border: 1px solid var(--border-color-primary); color: var(--body-text-color-subdued);
+  font-size: var(--text-xs); white-space: nowrap; }
 .facts .tag.yes { color: var(--ready); border-color: currentColor; }
 :root { --ready: #0f766e; }
 .dark { --ready: #5eead4; }
 @media (max-width: 640px) {
   .gradio-container > .main, .gradio-container main { padding-left: 12px !important; padding-right: 12px !important; }
   .facts thead { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
-  .facts tbody tr { display: block; padding: 0.5rem 0; border-top: 1px solid var(--border-color-primary) !important; }
+  .facts tbody tr { display: block; padding: 0.5rem 0;
+    border-top: 1px solid var(--border-color-primary) !important; }
   .facts th, .facts td { display: block; border-top: 0; padding: 0.12rem 0.9rem; }
   .facts .number { text-align: left; }
   .facts td[data-label]::before { content: attr(data-label) ": "; color: var(--body-text-color-subdued); }

@@ -147,7 +147,12 @@ TASK = Task(
         Option("threads", int, None, "processor threads; all when not given"),
     ),
     evaluate_options=(
-        Option("split", str, None, f"one of {', '.join(SPLITS)}; none for a saved model (default: stratified)"),
+        Option(
+            "split",
+            str,
+            None,
+            f"for --model {', '.join(ALGORITHMS)}: one of {', '.join(SPLITS)}; for a saved model: none",
+        ),
         Option("train", float, 0.75, "share of interactions that stays in training, between 0 and 1"),
         *_SHARED,
     ),

@@ -167,7 +167,7 @@ def _recall(judged: Judged) -> Float64:
 
 
 def _hit(judged: Judged) -> Float64:
-    return judged.defined(judged.hits.any(axis=1).astype(np.float64))
+    return judged.defined(np.asarray(judged.hits.any(axis=1), dtype=np.float64))
 
 
 def _reciprocal_rank(judged: Judged) -> Float64:

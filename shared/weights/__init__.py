@@ -214,6 +214,7 @@ def _fetched(file: ModelFile, source: str, progress: bool) -> Path:
     path = cache.install(staging, cache.cached_path(came, file.name))
     if file.sha256 is None:
         cache.pin(file.sources, {"sha256": came, "size": path.stat().st_size})
+    cache.drop_staged(file.sources, file)
     return path
 
 

@@ -13,7 +13,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,13 @@ def staging_path(source: str, file: ModelFile) -> Path:
     """Where bytes from one source gather until they are whole."""
     key = hashlib.sha256(f"{source}\n{file.sha256}".encode()).hexdigest()[:24]
     return home() / "partial" / key
+
+
+def drop_staged(sources: Iterable[str], file: ModelFile) -> None:
+    """Delete what was begun from any source, once the file has come from one."""
+    for path in (staging_path(source, file) for source in sources):
+        for leftover in path.parent.glob(f"{path.name}*"):
+            leftover.unlink(missing_ok=True)
 
 
 def named_folders() -> list[Path]:

@@ -59,8 +59,12 @@ def _is_trusted(host: str | None, trusted: frozenset[str]) -> bool:
 
 
 @contextmanager
-def answering(url: str) -> Iterator[None]:
+def answering(url: str, *, direct: bool = True) -> Iterator[None]:
     """Map what can go wrong while ``url`` is asked, and do not ask again a host that did not answer just now.
+
+    Args:
+        url: the address.
+        direct: whether this machine itself looks the host's name up, rather than a proxy that the client was given.
 
     Raises:
         OfflineError: ``TRIPTYCH_OFFLINE`` is set.
@@ -73,7 +77,8 @@ def answering(url: str) -> Iterator[None]:
     if since < UNREACHABLE_SECONDS:
         raise SourceError(f"{host} did not answer {since:.0f} seconds ago and was not asked again")
     try:
-        _look_up(url)
+        if direct:
+            _look_up(url)
         yield
     except (httpx2.ConnectError, httpx2.TimeoutException) as error:
         _unreachable[host] = time.monotonic()
@@ -137,6 +142,7 @@ def download(
     start: int = 0,
     headers: Mapping[str, str] | None = None,
     progress: bool = True,
+    direct: bool = True,
 ) -> None:
     """Bring an address's bytes to ``target``, going on where an earlier call or a broken connection stopped.
 
@@ -154,6 +160,7 @@ def download(
         start: first byte of the address's content that is wanted; ``size`` must be given with it.
         headers: further request headers.
         progress: whether to tell on standard error.
+        direct: as in :func:`answering`.
 
     Raises:
         OfflineError: ``TRIPTYCH_OFFLINE`` is set.
@@ -164,7 +171,7 @@ def download(
     for attempt in range(1, _ATTEMPTS + 1):
         before = part.resumable()
         try:
-            with answering(url):
+            with answering(url, direct=direct):
                 _bring(client, part, headers or {}, what if progress else "")
             return
         except SourceError as error:

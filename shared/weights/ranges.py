@@ -24,18 +24,26 @@ class RangesRefusedError(SourceError):
 class RemoteFile(io.RawIOBase):
     """A file on a server, read in pieces by range requests, its end first: a zip's directory stands there.
 
+    Args:
+        client: what asks.
+        url: the address.
+        direct: as in :func:`shared.weights.http.answering`.
+
     Raises:
         RangesRefusedError: at the start, when the server does not do ranges.
         SourceError: it does not answer.
     """
 
-    def __init__(self, client: httpx2.Client, url: str) -> None:
-        self._client, self._url, self._at = client, url, 0
+    def __init__(self, client: httpx2.Client, url: str, *, direct: bool = True) -> None:
+        self._client, self._url, self._direct, self._at = client, url, direct, 0
         self._start, self._held, self.size = self._ask(f"-{_TAIL}")
 
     def _ask(self, wanted: str) -> tuple[int, bytes, int]:
         headers = {"Range": f"bytes={wanted}", "Accept-Encoding": "identity"}
-        with answering(self._url), self._client.stream("GET", self._url, headers=headers) as response:
+        with (
+            answering(self._url, direct=self._direct),
+            self._client.stream("GET", self._url, headers=headers) as response,
+        ):
             check_status(response, 200, 206, 416, 501)
             found = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+)", response.headers.get("Content-Range", ""))
             if response.status_code != 206 or not found:

@@ -48,30 +48,30 @@ def survey() -> list[Reached]:
         return [Reached("package index", "pip's configuration", False, str(error)), _hub()]
     with client, ThreadPoolExecutor(8) as pool:
         hub = pool.submit(_hub)
-        rows = list(pool.map(lambda place: _place(client, place), index.places(settings)))
+        rows = list(pool.map(lambda place: _place(client, place, direct=not settings.proxy), index.places(settings)))
         return [*rows, hub.result()]
 
 
-def _place(client: httpx2.Client, place: index.Place) -> Reached:
+def _place(client: httpx2.Client, place: index.Place, *, direct: bool) -> Reached:
     what = "package index" if place.kind == "index" else "find-links"
     if urlsplit(place.url).scheme not in ("http", "https"):
         there = index.is_local_place(place.url)
         return Reached(what, masked(place.url), there, "" if there else "there is no such folder; it is passed over")
     # an index's first page may be very long or refused; one project's page is what is asked for in earnest
     url = place.url.rstrip("/") + "/pip/" if place.kind == "index" else place.url
-    return _asked(what, place.url, lambda: client.stream("GET", url, timeout=http.timeouts()))
+    return _asked(what, place.url, lambda: client.stream("GET", url, timeout=http.timeouts()), direct=direct)
 
 
 def _hub() -> Reached:
     url = os.environ.get("HF_ENDPOINT") or ENDPOINT
     with http.new_client() as client:
-        return _asked("model hub", url, lambda: client.stream("HEAD", url))
+        return _asked("model hub", url, lambda: client.stream("HEAD", url), direct=True)
 
 
-def _asked(what: str, url: str, ask: Callable[[], AbstractContextManager[httpx2.Response]]) -> Reached:
+def _asked(what: str, url: str, ask: Callable[[], AbstractContextManager[httpx2.Response]], *, direct: bool) -> Reached:
     began = time.monotonic()
     try:
-        with http.answering(url), ask() as response:
+        with http.answering(url, direct=direct), ask() as response:
             if response.status_code >= 400 and response.status_code != 404:
                 http.check_status(response)
     except WeightsError as error:

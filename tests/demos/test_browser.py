@@ -55,7 +55,7 @@ def bad_picture(request: pytest.FixtureRequest, tmp_path: Path, china: bytes) ->
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("path", PAGES)
-def test_a_page_fits_and_calls_no_other_host(visit: Callable[..., Visit], path: str, size: str) -> None:
+def test_a_page_fits_and_calls_no_other_host(visit: Callable[..., Any], path: str, size: str) -> None:
     found = visit(*SIZES[size])
     page = found.open(path)
     page.wait_for_load_state("networkidle")
@@ -64,7 +64,7 @@ def test_a_page_fits_and_calls_no_other_host(visit: Callable[..., Visit], path: 
     found.assert_well_behaved()
 
 
-def test_everything_that_is_operated_has_a_name(visit: Callable[..., Visit]) -> None:
+def test_everything_that_is_operated_has_a_name(visit: Callable[..., Any]) -> None:
     for path in PAGES[1:]:
         page = visit().open(path)
         page.wait_for_load_state("networkidle")
@@ -76,7 +76,7 @@ def test_everything_that_is_operated_has_a_name(visit: Callable[..., Visit]) -> 
         assert unnamed == []
 
 
-def test_home_leads_to_every_page_and_tells_of_every_model(visit: Callable[..., Visit]) -> None:
+def test_home_leads_to_every_page_and_tells_of_every_model(visit: Callable[..., Any]) -> None:
     found = visit()
     page = found.open("")
     for name in ("Classify", "Detect", "Text", "Recommend"):
@@ -94,7 +94,7 @@ def test_home_leads_to_every_page_and_tells_of_every_model(visit: Callable[..., 
     found.assert_well_behaved()
 
 
-def test_recommendations_follow_the_picks(visit: Callable[..., Visit]) -> None:
+def test_recommendations_follow_the_picks(visit: Callable[..., Any]) -> None:
     found = visit()
     page = found.open("recommend")
     says(page, "What most readers read.*popular: the history is empty")
@@ -119,7 +119,7 @@ def test_recommendations_follow_the_picks(visit: Callable[..., Visit]) -> None:
 @pytest.mark.weights
 @pytest.mark.parametrize(("path", "answer"), [("classify", r"\d+% sure · \d+ ms"), ("detect", r"\d × \w+.* · \d+ ms")])
 def test_an_example_and_an_upload_are_answered(
-    visit: Callable[..., Visit], tmp_path: Path, china: bytes, path: str, answer: str
+    visit: Callable[..., Any], tmp_path: Path, china: bytes, path: str, answer: str
 ) -> None:
     found = visit()
     page = found.open(path)
@@ -138,7 +138,7 @@ def test_an_example_and_an_upload_are_answered(
 @pytest.mark.weights
 @pytest.mark.parametrize("path", ["classify", "detect"])
 def test_a_bad_upload_is_answered_in_plain_words(
-    visit: Callable[..., Visit], bad_picture: tuple[Path, str], path: str
+    visit: Callable[..., Any], bad_picture: tuple[Path, str], path: str
 ) -> None:
     file, expected = bad_picture
     page = visit().open(path)

@@ -10,8 +10,8 @@ import pytest
 
 pytest.importorskip("gradio", reason="the pages need the extra 'demos'")
 
-from gradio_client import handle_file  # noqa: E402
-from gradio_client.exceptions import AppError  # noqa: E402
+from gradio_client import handle_file
+from gradio_client.exceptions import AppError
 
 
 def sample(name: str) -> Path:

@@ -8,16 +8,18 @@ from pathlib import Path
 
 import pytest
 
-gr = pytest.importorskip("gradio", reason="the pages need the extra 'demos'")
+pytest.importorskip("gradio", reason="the pages need the extra 'demos'")
 
-from demos.examples import CLASSIFY, DETECT, pictures  # noqa: E402
-from demos.models import Model  # noqa: E402
-from demos.pages import plain_errors, refusal  # noqa: E402
-from demos.pictures import chosen  # noqa: E402
-from demos.tables import Cell, table  # noqa: E402
-from shared.catalogue import ModelFile  # noqa: E402
-from shared.errors import TriptychError, WeightsError  # noqa: E402
-from shared.testing import fake_card  # noqa: E402
+import gradio as gr
+
+from demos.examples import CLASSIFY, DETECT, pictures
+from demos.models import Model
+from demos.pages import plain_errors, refusal
+from demos.pictures import chosen
+from demos.tables import Cell, table
+from shared.catalogue import ModelFile
+from shared.errors import TriptychError, WeightsError
+from shared.testing import fake_card
 
 
 def test_many_visitors_open_a_model_once() -> None:
@@ -65,7 +67,9 @@ def test_a_first_use_says_what_it_waits_for(empty_home: Path) -> None:
 
 
 def test_tables_escape_what_they_show() -> None:
-    shown = table("<c>", ["<a>", "b", "c"], [["<script>", Cell("x", soft="<i>", href='"><u>'), Cell("1", tag="number")]])
+    shown = table(
+        "<c>", ["<a>", "b", "c"], [["<script>", Cell("x", soft="<i>", href='"><u>'), Cell("1", tag="number")]]
+    )
     for raw in ("<c>", "<a>", "<script>", "<i>", "<u>"):
         assert raw not in shown
     assert 'data-label="c"' in shown

@@ -11,7 +11,7 @@ import threading
 import time
 import zipfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -138,7 +138,8 @@ class StandIn:
             handler.close_connection = True
         if cut is not None:
             handler.close_connection = True
-            handler.connection.shutdown(socket.SHUT_RDWR)
+            with suppress(OSError):
+                handler.connection.shutdown(socket.SHUT_RDWR)
 
 
 @contextmanager
