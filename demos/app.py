@@ -14,7 +14,7 @@ import gradio as gr
 
 from demos import classify, detect, home, recommend, text
 from demos.models import declare
-from demos.theme import CSS, theme
+from demos.theme import CSS, HEAD, theme
 from shared.errors import UsageError
 from shared.settings import cpu_count
 
@@ -61,6 +61,7 @@ def running(*, host: str = "127.0.0.1", port: int = 0, auth: tuple[str, str] | N
             auth=auth,
             theme=theme(),
             css=CSS,
+            head=HEAD,
             max_file_size=MAX_UPLOAD,
             state_session_capacity=SESSIONS,
             footer_links=["api"],

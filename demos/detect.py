@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 import numpy as np
 from PIL import Image
-from vision.draw import draw_detections
 
 from demos.examples import DETECT, pictures
 from demos.models import LOWEST_SCORE, Models
 from demos.pages import NO_ANSWER, Page, ask, head, plain_errors, refusal, says
 from demos.pictures import Chosen, chosen, picture_input
 from demos.tables import Cell, table
+from vision.draw import draw_detections
 from vision.images import View, load_view
 from vision.types import Detections
 
@@ -101,8 +100,9 @@ def show(found: Found, threshold: float) -> tuple[dict[str, Any], str, Image.Ima
         raise refusal(f"the least score must be a number from 0 to 1. Got {threshold!r} instead")
     kept = at_least(found.detections, threshold)
     with plain_errors(found.picture.plain):
-        drawn = _drawn(found.picture.path, kept)
-    return kept.to_json(), f"{_counted(kept)} · {found.milliseconds:.0f} ms", drawn, _things(kept)
+        pixels, _ = load_view(found.picture.path, _for_screen)
+    line = f"{_counted(kept)} · {found.milliseconds:.0f} ms"
+    return kept.to_json(), line, draw_detections(pixels, kept), _things(kept)
 
 
 def at_least(found: Detections, threshold: float) -> Detections:
@@ -118,26 +118,14 @@ def at_least(found: Detections, threshold: float) -> Detections:
 
 
 def _counted(found: Detections) -> str:
-    """How many of each, in words: ``4 x person, 1 x bus``."""
-    counts = Counter(found.labels)
-    return (
-        f"**{', '.join(f'{n} × {label}' for label, n in counts.most_common())}**"
-        if counts
-        else "Nothing scores that much"
-    )
+    """How many of each, in words: ``4 × person, 1 × bus``."""
+    if not found.labels:
+        return "Nothing scores that much"
+    return f"**{', '.join(f'{n} × {label}' for label, n in Counter(found.labels).most_common())}**"
 
 
-def _drawn(path: Path, found: Detections) -> Image.Image:
-    """The picture with its boxes, its longer side at most :data:`_LONGEST` pixels."""
-    pixels, (height, width) = load_view(path, _whole)
-    rows, columns = pixels.shape[:2]
-    edges = np.array([columns, rows, columns, rows], dtype=np.float32)
-    ratio = np.array([columns / width, rows / height] * 2, dtype=np.float32)
-    boxes = np.minimum(found.boxes * ratio, edges)
-    return draw_detections(pixels, replace(found, boxes=boxes, image_size=(rows, columns)))
-
-
-def _whole(height: int, width: int) -> View:
+def _for_screen(height: int, width: int) -> View:
+    """The whole picture, its longer side at most :data:`_LONGEST` pixels."""
     scale = min(1.0, _LONGEST / max(height, width))
     return View((0, 0, width, height), (max(1, round(height * scale)), max(1, round(width * scale))))
 

@@ -6,22 +6,20 @@ from importlib.util import find_spec
 from pathlib import Path
 
 CLASSIFY = (
-    ("sklearn", "datasets/images/flower.jpg"),
-    ("gradio", "media_assets/images/cheetah1.jpg"),
     ("gradio", "media_assets/images/lion.jpg"),
+    ("gradio", "media_assets/images/cheetah1.jpg"),
     ("gradio", "media_assets/images/tower.jpg"),
     ("sklearn", "datasets/images/china.jpg"),
 )
-"""Pictures of one thing: a flower, a cheetah, a lion, a tower, a palace."""
+"""Pictures of one thing: a lion, a cheetah, a tower, a palace."""
 
 DETECT = (
     ("ultralytics", "assets/bus.jpg"),
     ("ultralytics", "assets/zidane.jpg"),
-    ("gradio", "test_data/cheetah2.jpg"),
-    ("sklearn", "datasets/images/flower.jpg"),
+    ("matplotlib", "mpl-data/sample_data/grace_hopper.jpg"),
     ("sklearn", "datasets/images/china.jpg"),
 )
-"""Pictures of several things; the first two need the ``ultralytics`` extra."""
+"""Pictures of people and vehicles; the first two come with the ``ultralytics`` extra, the third with matplotlib."""
 
 
 def pictures(wanted: tuple[tuple[str, str], ...]) -> list[str]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import platform
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
 
 import gradio as gr
 from gradio.components import Navbar
 
-from demos.models import Model, Models
+from demos.models import Models
 from demos.pages import Page
 from demos.tables import Cell, table
+from shared.catalogue import ModelCard
 from shared.settings import cpu_count, offline
 from shared.settings import home as cache
 from shared.weights import locate
@@ -23,6 +23,7 @@ _FROM = {
     "package": "comes with Triptych",
     "hf": "would be fetched from the model hub",
     "https": "would be fetched from its publisher",
+    "http": "would be fetched from a server on this machine",
     "index": "would be fetched from the package index",
 }
 
@@ -52,28 +53,29 @@ def _link(page: Page) -> Cell:
 
 def _models(models: Models) -> str:
     columns = ["Model", "Used for", "Licence", "Size", "Where", "Now"]
-    return table("What is loaded, and from where", columns, map(_row, models.all()))
+    rows = [_row(model.card, model.job, model.opened, model.built) for model in models.all()]
+    rows.insert(2 + len(models.heads), _row(models.own_labels.card, "Text", models.own_labels.opened))
+    return table("What is loaded, and from where", columns, rows)
 
 
-def _row(model: Model[Any]) -> list[Cell]:
-    card = model.card
-    now = Cell("loaded", tag="tag yes") if model.opened else Cell("opens at first use", tag="tag")
+def _row(card: ModelCard, job: str, opened: bool, built: str = "") -> list[Cell]:
     return [
         Cell(card.name, soft=card.summary),
-        Cell(model.job),
-        Cell(card.licence),
-        Cell(human(card.size), tag="number"),
-        _where(model),
-        now,
+        Cell(job),
+        Cell(card.licence, tag="short"),
+        Cell(human(card.size) if card.files else "—", tag="number"),
+        Cell("built here", soft=built) if built else _where(card),
+        Cell("loaded", tag="tag yes") if opened else Cell("opens at first use", tag="tag"),
     ]
 
 
-def _where(model: Model[Any]) -> Cell:
-    if model.built:
-        return Cell("built here", soft=model.built)
-    wanted = model.missing()
+def _where(card: ModelCard) -> Cell:
+    if not card.files:
+        return Cell("no files of its own")
+    places = locate(card)
+    wanted = [file for file in card.files if places[file.name] is None]
     if not wanted:
-        folders = dict.fromkeys(str(path.parent) for path in locate(model.card).values() if path is not None)
+        folders = dict.fromkeys(str(path.parent) for path in places.values() if path is not None)
         return Cell("on this machine", soft=", ".join(folders))
     if offline():
         return Cell("not here", soft="TRIPTYCH_OFFLINE forbids fetching it")

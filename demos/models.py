@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 
+import nlp
 import recsys
 import vision
 from demos.library import readings
-from shared.catalogue import ModelCard, ModelFile, default
+from shared.catalogue import ModelCard, ModelFile, default, find
 from shared.predictor import Predictor
 from shared.weights import locate
 from shared.weights.words import human
 
 if TYPE_CHECKING:
+    from nlp.types import TextLabels
     from recsys import Interactions, Recommender
     from vision.types import Classification, Detections
 
 T = TypeVar("T")
 
+HEADS = {"Sentiment": "sst2-minilm", "Topic": "agnews-minilm", "Question type": "trec-minilm"}
+"""Catalogue names of the trained text classifiers, by what they tell."""
+ZERO_SHOT = "minilm-zero-shot"
+OWN_LABELS_KEPT = 4
 SEED = 0
 """Of the simulated readers."""
 LOWEST_SCORE = 0.05
@@ -88,22 +95,56 @@ class Model(Generic[T]):
 
 
 @dataclass(frozen=True)
+class OwnLabels:
+    """Text classifiers for labels that visitors write; the last few sets of labels stay open.
+
+    Attributes:
+        card: of the model that tells labels apart by their meaning.
+    """
+
+    card: ModelCard
+    _recent: OrderedDict[tuple[str, ...], Model[Predictor[str, TextLabels]]] = field(default_factory=OrderedDict)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    @property
+    def opened(self) -> bool:
+        """Whether one is in memory."""
+        return any(model.opened for model in list(self._recent.values()))
+
+    def model(self, labels: tuple[str, ...]) -> Model[Predictor[str, TextLabels]]:
+        """The classifier for these labels."""
+        with self._lock:
+            if labels not in self._recent:
+                self._recent[labels] = Model(
+                    "Text", self.card, lambda: nlp.text_classifier(self.card.name, labels=labels)
+                )
+            self._recent.move_to_end(labels)
+            if len(self._recent) > OWN_LABELS_KEPT:
+                self._recent.popitem(last=False)
+            return self._recent[labels]
+
+
+@dataclass(frozen=True)
 class Models:
     """Every model of the pages.
 
     Attributes:
         classifier: what a picture is of.
         detector: where things are, with every score that the page's slider can reach.
+        heads: trained text classifiers, by the name that a visitor chooses.
+        own_labels: text classifiers for labels that visitors write.
         recommenders: fitted here over simulated readers, by the name that a visitor chooses.
     """
 
     classifier: Model[Predictor[Any, Classification]]
     detector: Model[Predictor[Any, Detections]]
+    heads: Mapping[str, Model[Predictor[str, TextLabels]]]
+    own_labels: OwnLabels
     recommenders: Mapping[str, Model[Recommender]]
 
     def all(self) -> list[Model[Any]]:
         """All of them, in the order of the pages."""
-        return [self.classifier, self.detector, *self.recommenders.values()]
+        return [self.classifier, self.detector, *self.heads.values(), *self.recommenders.values()]
 
 
 def declare() -> Models:
@@ -111,11 +152,17 @@ def declare() -> Models:
     return Models(
         Model("Classify", default("vision.classification"), vision.classifier),
         Model("Detect", default("vision.detection"), lambda: vision.detector(score_threshold=LOWEST_SCORE)),
+        {kind: _head(name) for kind, name in HEADS.items()},
+        OwnLabels(find(ZERO_SHOT)),
         {
             "EASE": _recommender("ease", "EASE, a linear model of books by books", _fit_ease),
             "Nearest neighbours": _recommender("item-knn", "books with the same readers", _fit_item_knn),
         },
     )
+
+
+def _head(name: str) -> Model[Predictor[str, TextLabels]]:
+    return Model("Text", find(name), lambda: nlp.text_classifier(name))
 
 
 def _recommender(name: str, summary: str, fit: Callable[[Interactions], Recommender]) -> Model[Recommender]:

@@ -36,7 +36,12 @@ def picture_input() -> gr.Image:
     a client sends in the place of a file, of any size. Here only uploads are read.
     """
     picture = gr.Image(
-        label="Picture", type="filepath", sources=["upload", "clipboard"], height=320, alt_text="The picture you chose"
+        label="Picture",
+        type="filepath",
+        sources=["upload", "clipboard"],
+        buttons=["fullscreen"],
+        height=320,
+        alt_text="The picture you chose",
     )
     keep = picture.async_move_resource_to_block_cache
 

@@ -14,7 +14,8 @@ class Cell:
     Attributes:
         text: what it says.
         soft: a second line, set smaller.
-        tag: how the text is set: ``""`` plain, ``"tag"`` or ``"tag yes"`` as a pill, ``"number"`` right-aligned.
+        tag: how the text is set: ``""`` plain, ``"tag"`` or ``"tag yes"`` as a pill, ``"number"`` right-aligned,
+            ``"short"`` never broken.
         href: where the text leads, or empty.
     """
 
@@ -58,7 +59,7 @@ def _cell(at: int, cell: Cell, column: str) -> str:
     if at == 0:
         return f'<th scope="row">{text}</th>'
     label = f' data-label="{html.escape(column)}"' if column else ""
-    return f"<td{_class('number' if cell.tag == 'number' else '')}{label}>{text}</td>"
+    return f"<td{_class(cell.tag if cell.tag in ('number', 'short') else '')}{label}>{text}</td>"
 
 
 def _class(name: str) -> str:

@@ -15,13 +15,17 @@ OWN = "My own labels"
 MOST_CHARACTERS = 20_000
 MOST_LABELS = 20
 MOST_LABEL_CHARACTERS = 100
-_EXAMPLES = [
-    ["A warm, funny film that earns every one of its tears.", "Sentiment", ""],
-    ["Two hours of noise, and not one person in it to care about.", "Sentiment", ""],
-    ["The central bank held its rate as inflation slowed for a third month.", "Topic", ""],
-    ["Who wrote the first dictionary of the English language?", "Question type", ""],
-    ["My parcel has not arrived and nobody answers the phone.", OWN, "delivery, refund, praise, technical fault"],
-]
+_EXAMPLES = {
+    "A warm film": ["A warm, funny film that earns every one of its tears.", "Sentiment", ""],
+    "A loud film": ["Two hours of noise, and not one person in it to care about.", "Sentiment", ""],
+    "A central bank": ["The central bank held its rate as inflation slowed for a third month.", "Topic", ""],
+    "A dictionary": ["Who wrote the first dictionary of the English language?", "Question type", ""],
+    "A late parcel": [
+        "My parcel has not arrived and nobody answers the phone.",
+        OWN,
+        "delivery, refund, praise, technical fault",
+    ],
+}
 
 
 def build(models: Models) -> None:
@@ -34,11 +38,18 @@ def build(models: Models) -> None:
             kind = gr.Radio(names, value=names[0], label="What to tell")
             labels = gr.Textbox(
                 label="Your labels",
-                info=f"Two to {MOST_LABELS}, with commas between. Used with “{OWN}” only.",
+                info=f"Two to {MOST_LABELS}, with commas between.",
                 placeholder="delivery, refund, praise",
+                visible=False,
             )
             button = gr.Button("Tell", variant="primary")
-            examples = gr.Examples(_EXAMPLES, [text, kind, labels], cache_examples=False, api_visibility="private")
+            examples = gr.Examples(
+                list(_EXAMPLES.values()),
+                [text, kind, labels],
+                example_labels=list(_EXAMPLES),
+                cache_examples=False,
+                api_visibility="private",
+            )
         with gr.Column(min_width=300):
             answer = says("Write a text, or click an example.")
             scores = gr.Label(label="Labels", show_heading=False)
@@ -49,11 +60,12 @@ def build(models: Models) -> None:
         """Labels of a text with scores that add up to 1, best first."""
         if len(text) > MOST_CHARACTERS:
             raise refusal(f"a text must have at most {MOST_CHARACTERS:,} characters. Got {len(text):,}")
-        model = models.own_labels(own_labels(labels)) if kind == OWN else models.heads[kind]
+        model = models.own_labels.model(own_labels(labels)) if kind == OWN else models.heads[kind]
         found, milliseconds = ask(model, text)
         best = f"**{found.labels[0]}** · {found.scores[0]:.0%} sure · {milliseconds:.0f} ms"
         return found.to_json(), best, dict(zip(found.labels, found.scores.tolist()))
 
+    kind.change(lambda chosen: gr.Textbox(visible=chosen == OWN), kind, labels, api_visibility="private", queue=False)
     given, shown = [text, kind, labels], [result, answer, scores]
     asked = gr.on([button.click, text.submit], tell, given, shown, api_name=PAGE.path)
     clicked = examples.load_input_event.then(tell, given, shown, api_visibility="private")

@@ -31,6 +31,7 @@ button.small { flex-grow: 0 !important; align-self: flex-start; width: auto !imp
   border-top: 1px solid var(--border-color-primary); color: var(--body-text-color); background: transparent; }
 .facts thead th { font-weight: 600; color: var(--body-text-color-subdued); white-space: nowrap; border-top: 0; }
 .facts tbody th { font-weight: 600; }
+.facts .short { white-space: nowrap; }
 .facts .number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .facts .soft { display: block; font-weight: 400; color: var(--body-text-color-subdued); overflow-wrap: anywhere; }
 .facts .tag { display: inline-block; padding: 0 0.5em; border-radius: 1em;
@@ -45,11 +46,22 @@ button.small { flex-grow: 0 !important; align-self: flex-start; width: auto !imp
   .facts tbody tr { display: block; padding: 0.5rem 0;
     border-top: 1px solid var(--border-color-primary) !important; }
   .facts th, .facts td { display: block; border-top: 0; padding: 0.12rem 0.9rem; }
-  .facts .number { text-align: left; }
+  .facts .short { white-space: nowrap; }
+.facts .number { text-align: left; }
   .facts td[data-label]::before { content: attr(data-label) ": "; color: var(--body-text-color-subdued); }
 }
 """
 """Laid over the theme: page heads, and fact tables that become lists on a narrow screen."""
+
+HEAD = """
+<style>
+@media (max-width: 640px) {
+  nav.fillable { justify-content: flex-start !important; gap: 2px !important; padding: 0 12px !important; }
+  nav.fillable a { font-size: 15px !important; padding: 4px 7px !important; }
+}
+</style>
+"""
+"""For the navigation bar, which Gradio keeps out of the reach of the style sheet above."""
 
 
 def theme() -> gr.themes.Base:
@@ -65,8 +77,7 @@ def theme() -> gr.themes.Base:
         body_background_fill="*neutral_50",
         block_border_width="1px",
         block_shadow="none",
-        block_label_background_fill="transparent",
-        block_label_border_width="0px",
+        block_label_background_fill="*background_fill_primary",
         button_primary_background_fill="*primary_700",
         button_primary_background_fill_hover="*primary_800",
         button_primary_text_color="white",

@@ -227,10 +227,9 @@ def read_csr(name: str, arrays: Mapping[str, AnyArray], shape: tuple[int, int]) 
     if any(part is None or part.ndim != 1 for part in parts):
         raise DataError(f"{name} must have three arrays: data, indices, indptr")
     data, indices, indptr = parts
-    if data.dtype != np.float32 or indices.dtype.kind != "i" or indptr.dtype.kind != "i" or not np.isfinite(data).all():
-        raise DataError(
-            f"{name} must have finite float32 data and whole indices. Got {[part.dtype.name for part in parts]}"
-        )
+    if data.dtype != np.float32 or {indices.dtype.kind, indptr.dtype.kind} != {"i"} or not np.isfinite(data).all():
+        came = ", ".join(part.dtype.name for part in parts)
+        raise DataError(f"{name} must have finite float32 data and whole indices. Got {came} instead")
     try:
         matrix = csr_matrix((data, indices, indptr), shape=shape)
         matrix.check_format(full_check=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -17,12 +16,12 @@ from recsys.model import Recommender
 from recsys.reading import load_interactions
 from recsys.split import Split, leave_last_out, random, stratified, temporal
 from recsys.store import TASK, load
+from recsys.threads import limit_threads
 from shared.backends.base import check_threads
 from shared.errors import DataError, UnknownNameError, UsageError
 from shared.evaluation.intervals import mean_interval
 from shared.evaluation.ranking import ranking_scores
 from shared.evaluation.report import Evaluation
-from shared.lazy import require
 from shared.types import Float64, Id
 from shared.weights.folder import is_model_folder
 
@@ -36,6 +35,7 @@ SPLITS: dict[str, Callable[[Interactions, float, int], Split]] = {
     "random": lambda all_, train, seed: random(all_, train=train, rng=np.random.default_rng(seed)),
     "temporal": lambda all_, train, seed: temporal(all_, train=train),
     "leave-last-out": lambda all_, train, seed: leave_last_out(all_),
+    "leave-last-row-out": lambda all_, train, seed: leave_last_out(all_, order="file"),
 }
 """Splits by name. The stratified ones draw with NumPy's old generator, as the published ones did."""
 
@@ -201,14 +201,6 @@ def check_device(device: str) -> None:
         raise UsageError(f"device must be auto or cpu: these recommenders run on the processor. Got {device!r} instead")
 
 
-def limit_threads(threads: int | None) -> AbstractContextManager[Any]:
-    """A context in which the linear algebra uses that many threads; ``None`` changes nothing."""
-    if threads is None:
-        return nullcontext()
-    limits: AbstractContextManager[Any] = require("threadpoolctl", extra="all").threadpool_limits(threads)
-    return limits
-
-
 def _fit_part(
     name: str, kept: Interactions, *, split: str | None, train: float, seed: int, hyper: Mapping[str, Any]
 ) -> tuple[Recommender, Interactions, dict[str, Any]]:
@@ -255,10 +247,14 @@ def _refuse_seen(model: Recommender, test: Interactions) -> None:
 
 
 def _protocol(split: str | None, train: float, positive: str, include_seen: bool) -> str:
-    shares = "" if split in ("none", "leave-last-out") else f" {train:g} train"
+    cut = f"{split} split"
+    if split == "none":
+        cut = "interactions held out beforehand"
+    elif not str(split).startswith("leave"):
+        cut += f" {train:g} train"
     kept = "all interactions count" if positive == "all" else f"only values {positive} are kept"
     ranked = "all items" if include_seen else "all items not seen in training"
     return (
-        f"{split} split{shares}, {kept}, {ranked} ranked, binary relevance, mean over users with test interactions; "
+        f"{cut}, {kept}, {ranked} ranked, binary relevance, mean over users with test interactions; "
         "map divides by the number of relevant items"
     )

@@ -98,7 +98,11 @@ def leave_last_out(interactions: Interactions, *, count: int = 1, order: Literal
     if order not in ("time", "file"):
         raise UsageError(f"order must be 'time' or 'file'. Got {order!r} instead")
     rows = np.arange(len(interactions))
-    clock = _times(interactions, "leave_last_out", "or say order='file'") if order == "time" else rows
+    clock = (
+        _times(interactions, "leave_last_out", "or go by rows: order='file', --split leave-last-row-out")
+        if order == "time"
+        else rows
+    )
     rank, size = _ranks(interactions.users, np.lexsort((rows, clock, interactions.users)))
     held = (rank >= size - count) & (size > count)
     return Split(interactions.take(~held), interactions.take(held))

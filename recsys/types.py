@@ -66,12 +66,8 @@ class SimilarItems(Result):
 def check_ranking(owner: str, items: tuple[Id, ...], scores: Float32, titles: tuple[str, ...]) -> None:
     """Raise a :class:`~shared.errors.UsageError` unless each item has a score, finite and never rising."""
     if len(items) != len(scores):
-        raise UsageError(
-            f"{owner} must have a score for each item. Got {len(items)} items, {len(scores)} scores instead"
-        )
+        raise UsageError(f"{owner} must have a score for each item. Got {len(scores)} for {len(items)} instead")
     if titles and len(titles) != len(items):
-        raise UsageError(
-            f"{owner} must have a title for each item, or none. Got {len(titles)} for {len(items)} instead"
-        )
+        raise UsageError(f"{owner} must have titles for all items or none. Got {len(titles)} for {len(items)} instead")
     if not np.isfinite(scores).all() or (np.diff(scores) > 0).any():
         raise UsageError(f"{owner}.scores must be finite and never rise. Got {scores.tolist()[:10]} instead")

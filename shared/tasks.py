@@ -55,7 +55,7 @@ class Task:
         train: ``train(dataset, out, *, format, seed, **train_options)`` fits a model, writes it into the folder
             ``out`` and returns a JSON-ready report; ``None`` where the task cannot be trained here.
         train_options: further keywords of ``train``.
-        evaluate_options: further keywords of ``evaluate`` beside ``options``.
+        evaluate_options: further keywords of ``evaluate`` beside ``options``; one of the same name replaces it there.
     """
 
     name: str

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from recsys.collaborative.algorithms import ALGORITHMS, DEFAULT, find_algorithm
-from recsys.evaluate import SPLITS, check_device, divide_options, evaluate, limit_threads, read_positive
+from recsys.evaluate import SPLITS, check_device, divide_options, evaluate, read_positive
 from recsys.predictor import RecommenderPredictor, recommender
 from recsys.reading import FORMATS, load_interactions
+from recsys.threads import limit_threads
 from shared.backends.base import check_threads
 from shared.errors import UsageError
 from shared.tasks import Option, Task

@@ -29,7 +29,9 @@ def parameters(task: Task) -> list[click.Parameter]:
     ]
     dataset = click.Argument(["dataset"], type=click.Path(path_type=Path), metavar="DATASET")
     as_json = click.Option(["--json", "as_json"], is_flag=True, help="print one JSON object")
-    return [dataset, *model_options(task), *map(click_option, own), as_json]
+    replaced = {option.name for option in own}
+    opening = [option for option in model_options(task) if option.name not in replaced]
+    return [dataset, *opening, *map(click_option, own), as_json]
 
 
 def run(task: Task, *, dataset: Path, as_json: bool, **options: Any) -> int:

@@ -133,7 +133,8 @@ def match_boxes(truth: Sequence[Things], predicted: Sequence[Found]) -> Matches:
         raise UsageError(
             f"truth and prediction must have one length. Got {len(truth)} and {len(predicted)} images instead"
         )
-    known = {int(c) for side in (*truth, *predicted) for c in np.unique(side.class_ids)}
+    sides = [*(side.class_ids for side in truth), *(side.class_ids for side in predicted)]
+    known = {int(number) for class_ids in sides for number in np.unique(class_ids)}
     return Matches(len(truth), tuple(_match_class(truth, predicted, c) for c in sorted(known)))
 
 
@@ -260,7 +261,8 @@ def _overlaps(boxes: Float64, true_boxes: Float64, crowd: Bool) -> Float64:
     shared = np.clip(high - low, 0, None).prod(axis=2)
     own = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)[:, None]
     whole = np.where(crowd, own, own + (true_boxes[:, 2:] - true_boxes[:, :2]).prod(axis=1) - shared)
-    return np.divide(shared, whole, out=np.zeros_like(shared), where=whole > 0)
+    overlap: Float64 = np.divide(shared, whole, out=np.zeros_like(shared), where=whole > 0)
+    return overlap
 
 
 def _outside(areas: Float64, bounds: tuple[float, float]) -> Bool:

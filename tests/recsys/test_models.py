@@ -116,7 +116,9 @@ def test_ease_survives_an_item_whose_weights_are_all_nothing() -> None:
 
 def test_scale_of_values_does_not_change_ease() -> None:
     once = from_records([("a", "x", 5), ("a", "y", 3), ("b", "x", 1), ("b", "z", 4), ("c", "y", 1), ("c", "z", 2)])
-    tenfold = from_records([("a", "x", 50), ("a", "y", 30), ("b", "x", 10), ("b", "z", 40), ("c", "y", 10), ("c", "z", 20)])
+    tenfold = from_records(
+        [("a", "x", 50), ("a", "y", 30), ("b", "x", 10), ("b", "z", 40), ("c", "y", 10), ("c", "z", 20)]
+    )
     config = EaseConfig(weighting="value")
     np.testing.assert_allclose(fit_ease(once, config).weights, fit_ease(tenfold, config).weights, rtol=1e-5)
 
@@ -189,8 +191,9 @@ def test_options_out_of_range_are_refused(config: type, options: dict[str, objec
 
 
 def test_an_l2_too_small_for_double_precision_is_refused() -> None:
+    alike = from_records([(user, item) for user in "abcd" for item in "xy"])
     with pytest.raises(UsageError, match="raise it"):
-        fit_ease(from_records([("a", "x"), ("a", "y"), ("b", "x"), ("b", "y")]), EaseConfig(l2=1e-300, **PLAIN))
+        fit_ease(alike, EaseConfig(l2=1e-300, **PLAIN))
 
 
 @pytest.mark.parametrize("fit", FITS)

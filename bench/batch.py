@@ -1,0 +1,243 @@
+"""Batch jobs against the best loop that one would write by hand, and their memory on short and long inputs.
+
+    python bench/batch.py [--task vision.detection] [--images FOLDER] [--repeats 7]
+    python bench/batch.py --memory [--task vision.detection] [--images FOLDER]
+
+The loop by hand has the same files, the same graph with the same settings of the runtime and the same number of
+threads: Pillow decodes (JPEGs at a fraction of their size where that is enough) in a pool of threads, OpenVINO answers
+through its asynchronous queue, results are kept in a list and written as one Parquet file at the end. It survives no
+crash, no broken file and no long input; the job does. Both open their model within the time that is taken. The two
+take turns, each first in every other turn, and the figure is the median of the ratios of the turns.
+
+Without ``--images`` the files are crops of the two photographs inside scikit-learn, 640 pixels wide at most.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from shared.backends.openvino import _full_precision
+from shared.batch import read, run
+from shared.batch.sources import expand
+from shared.settings import cpu_count
+from shared.weights import resolve
+
+Prepared = tuple[np.ndarray, Any]
+Loop = tuple[Callable[[str], Prepared], Callable[[list[np.ndarray], Any], dict[str, Any]]]
+
+
+def classification(options: dict[str, Any]) -> Loop:
+    """Prepare and decode of the classifier, plainly."""
+    from vision.labels import label_set
+
+    names = label_set(options["labels"]).names
+    size, resize = options["size"], options["resize"]
+    scale = (1 / (255 * np.array(options["std"]))).astype(np.float32)[:, None, None]
+    shift = (np.array(options["mean"]) / np.array(options["std"])).astype(np.float32)[:, None, None]
+
+    def prepare(path: str) -> Prepared:
+        image = Image.open(path)
+        wanted = size / (size * min(image.size) / resize)
+        image.draft("RGB", (int(image.width * wanted) + 1, int(image.height * wanted) + 1))
+        image = image.convert("RGB")
+        side = size * min(image.size) / resize
+        left, top = (image.width - side) / 2, (image.height - side) / 2
+        image = image.resize((size, size), Image.Resampling.BILINEAR, (left, top, left + side, top + side))
+        return np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1) * scale - shift)[None], None
+
+    def decode(outputs: list[np.ndarray], _: Any) -> dict[str, Any]:
+        logits = outputs[0].reshape(-1)
+        powers = np.exp(logits - logits.max())
+        best = np.argsort(-logits)[:5]
+        return {"labels": [names[i] for i in best.tolist()], "scores": (powers[best] / powers.sum()).tolist()}
+
+    return prepare, decode
+
+
+def detection(options: dict[str, Any]) -> Loop:
+    """Prepare and decode of the detector: plain Pillow before, the same arithmetic as the task's after."""
+    from vision.detection.decode import Decoder, make_anchors
+    from vision.detection.prepare import Letterbox
+    from vision.detection.task import IOU_THRESHOLD, MAX_DETECTIONS, SCORE_THRESHOLD
+    from vision.labels import label_set
+
+    size = options["size"]
+    labels = label_set(options["labels"])
+    decoder = Decoder(make_anchors(size), labels, SCORE_THRESHOLD, IOU_THRESHOLD, MAX_DETECTIONS)
+
+    def prepare(path: str) -> Prepared:
+        image = Image.open(path)
+        width, height = image.size
+        scale = size / max(width, height)
+        inner = round(width * scale), round(height * scale)
+        image.draft("RGB", inner)
+        image = image.convert("RGB").resize(inner, Image.Resampling.BILINEAR)
+        square = np.full((1, size, size, 3), options["pad"], np.uint8)
+        square[0, : inner[1], : inner[0]] = np.asarray(image)
+        return square, (inner[::-1], (height, width))
+
+    def decode(outputs: list[np.ndarray], sizes: Any) -> dict[str, Any]:
+        codes, scores = sorted((output[0] for output in outputs), key=lambda array: array.shape[1])
+        found = decoder(scores, codes, Letterbox(np.empty((1, 0, 0, 3), np.uint8), *sizes))
+        return {"boxes": found.boxes.tolist(), "scores": found.scores.tolist(), "labels": list(found.labels)}
+
+    return prepare, decode
+
+
+ALIVE: list[Any] = []
+LOOPS = {"vision.classification": classification, "vision.detection": detection}
+
+
+def by_hand(task: str, files: list[str], out: Path) -> list[dict[str, Any]]:
+    """The loop by hand over files that are all good; returns its rows."""
+    import openvino
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    opened = resolve(None, task=task, progress=False)
+    prepare, decode = LOOPS[task](dict(opened.card.options))
+    threads = cpu_count()
+    config = {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": threads, "INFERENCE_PRECISION_HINT": "f32"}
+    core = openvino.Core()
+    graph = _full_precision(core.read_model(str(next(iter(opened.files.values())))), openvino)
+    compiled = core.compile_model(graph, "CPU", config)
+    rows: list[Any] = [None] * len(files)
+    outputs_of_graph = len(compiled.outputs)
+    jobs = openvino.AsyncInferQueue(compiled, threads)
+
+    def done(request: Any, place: tuple[int, Any, np.ndarray]) -> None:
+        at, facts, _ = place  # the array was kept for as long as the runtime read it
+        outputs = [request.get_output_tensor(i).data for i in range(outputs_of_graph)]
+        rows[at] = {"input": files[at]} | decode(outputs, facts)
+
+    jobs.set_callback(done)
+    with ThreadPoolExecutor(threads) as pool:
+        for at, (array, facts) in enumerate(ahead(pool, prepare, files, 8 * threads)):
+            jobs.start_async({0: array}, (at, facts, array), share_inputs=True)
+        jobs.wait_all()
+    ALIVE[:] = [jobs, compiled]  # the runtime aborts where a queue is freed while its last callback still returns
+    pq.write_table(pa.Table.from_pylist(rows), out)
+    return rows
+
+
+def ahead(pool: ThreadPoolExecutor, prepare: Callable[[str], Prepared], files: list[str], n: int) -> Iterator[Prepared]:
+    """Prepared files in order, at most ``n`` of them ahead."""
+    waiting: deque[Any] = deque()
+    for path in files:
+        waiting.append(pool.submit(prepare, path))
+        if len(waiting) >= n:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
+
+
+def make_crops(folder: Path, count: int) -> Path:
+    """JPEG crops of two photographs, of many sizes."""
+    from sklearn.datasets import load_sample_image
+
+    photos = [Image.fromarray(load_sample_image(name)) for name in ("china.jpg", "flower.jpg")]
+    rng = np.random.default_rng(0)
+    folder.mkdir(parents=True)
+    for i in range(count):
+        photo = photos[i % 2]
+        width, height = int(rng.integers(240, photo.width + 1)), int(rng.integers(240, photo.height + 1))
+        x, y = int(rng.integers(photo.width - width + 1)), int(rng.integers(photo.height - height + 1))
+        buffer = io.BytesIO()
+        photo.crop((x, y, x + width, y + height)).save(buffer, "JPEG", quality=90)
+        (folder / f"{i:05d}.jpg").write_bytes(buffer.getvalue())
+    return folder
+
+
+def compare(task: str, images: Path, repeats: int, scratch: Path) -> None:
+    """Print the seconds of both and the median of their paired ratios."""
+    files = list(expand(str(images)))
+    seconds: dict[str, list[float]] = {"job": [], "hand": []}
+    processor: dict[str, list[float]] = {"job": [], "hand": []}
+    hand: list[dict[str, Any]] = []
+    for turn in range(repeats + 1):  # the first warms both up and does not count
+        for who in ("job", "hand") if turn % 2 else ("hand", "job"):
+            if who == "job":
+                shutil.rmtree(scratch / "job", ignore_errors=True)
+            began, work = time.perf_counter(), time.process_time()
+            if who == "job":
+                run(task, images, scratch / "job", progress=False)
+            else:
+                hand = by_hand(task, files, scratch / "hand.parquet")
+            taken, worked = time.perf_counter() - began, time.process_time() - work
+            if turn:
+                seconds[who].append(taken)
+                processor[who].append(worked)
+    ours = [outcome.result.to_json() for outcome in read(scratch / "job")]
+    same = statistics.mean(o["labels"][:1] == h["labels"][:1] for o, h in zip(ours, hand, strict=True))
+    ratios = [h / j for h, j in zip(seconds["hand"], seconds["job"])]
+    print(f"{task}: {len(files)} files, {cpu_count()} threads, {repeats} turns; the same best label in {same:.1%}")
+    for who, name in (("job", "triptych batch"), ("hand", "loop by hand")):
+        middle = statistics.median(seconds[who])
+        worked = statistics.median(processor[who])
+        print(f"  {name:<15} median {middle:6.2f} s  {len(files) / middle:7.1f} images/s  processor {worked:6.2f} s")
+    print(f"  speed of the job over that of the loop: median {statistics.median(ratios):.3f}", end="")
+    print(f", turns {' '.join(f'{ratio:.3f}' for ratio in sorted(ratios))}")
+
+
+MEMORY = """
+import json, resource, sys
+from shared.batch import run
+if __name__ == "__main__":
+    report = run(*sys.argv[1:], progress=False)
+    print(json.dumps([report.done, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]))
+"""
+
+
+def memory(task: str, images: Path, scratch: Path) -> None:
+    """Print the peak resident memory of a job over 200 files and of one over 2,000, each in a process of its own."""
+    found: dict[int, list[float]] = {200: [], 2000: []}
+    files = list(expand(str(images)))
+    for turn in range(3):
+        for count, peaks in found.items():
+            listing = scratch / f"{count}.txt"
+            listing.write_text("".join(f"{Path(files[i % len(files)]).resolve()}\n" for i in range(count)))
+            command = [sys.executable, "-c", MEMORY, task, str(listing), str(scratch / f"{task}-{count}-{turn}")]
+            done, peak = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+            assert done == count
+            peaks.append(peak)
+    short, long = (statistics.median(peaks) for peaks in found.values())
+    print(f"{task}: peak resident memory, median of {len(found[200])} runs (all: {found})")
+    print(f"  200 images {short:.1f} MiB, 2,000 images {long:.1f} MiB: {long / short:.3f} times")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--task", choices=list(LOOPS), help="both when not given")
+    parser.add_argument("--images", type=Path, help="folder of good images")
+    parser.add_argument("--count", type=int, default=400, help="crops to make where no folder is given")
+    parser.add_argument("--repeats", type=int, default=7, help="turns")
+    parser.add_argument("--memory", action="store_true", help="measure memory in the place of speed")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        scratch = Path(name)
+        images = given.images or make_crops(scratch / "crops", given.count)
+        for task in [given.task] if given.task else list(LOOPS):
+            if given.memory:
+                memory(task, images, scratch)
+            else:
+                compare(task, images, given.repeats, scratch)
+
+
+if __name__ == "__main__":
+    main()

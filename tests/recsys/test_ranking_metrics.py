@@ -1,0 +1,179 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from shared.errors import UsageError
+from shared.evaluation import ranking
+from shared.evaluation.ranking import (
+    average_precision_score,
+    hit_score,
+    ndcg_score,
+    precision_score,
+    ranking_scores,
+    recall_score,
+    reciprocal_rank_score,
+)
+
+METRICS = [ndcg_score, precision_score, recall_score, average_precision_score, reciprocal_rank_score, hit_score]
+L2, L3, L4 = 1.0, 1 / np.log2(3), 1 / np.log2(4)
+
+
+@pytest.mark.parametrize(
+    ("metric", "truth", "ranked", "k", "wanted"),
+    [
+        (precision_score, {"a", "b", "c"}, ["a", "x", "b"], 3, 2 / 3),
+        (precision_score, {"a", "b", "c"}, ["a"], 3, 1 / 3),  # a short list counts as if wrong ids followed
+        (precision_score, {"a"}, ["x", "y", "z", "a"], 3, 0.0),
+        (recall_score, {"a", "b", "c"}, ["a", "x", "b"], 3, 2 / 3),
+        (recall_score, {"a", "b", "c"}, ["a", "b", "c"], 2, 2 / 3),  # divided by all that is relevant, not by k
+        (hit_score, {"a", "b"}, ["x", "y", "a"], 3, 1.0),
+        (hit_score, {"a", "b"}, ["x", "y", "a"], 2, 0.0),
+        (reciprocal_rank_score, {"a", "b"}, ["x", "b", "a"], 3, 1 / 2),
+        (reciprocal_rank_score, {"a"}, ["x", "y", "a"], 2, 0.0),
+        (average_precision_score, {"a", "b", "c"}, ["a", "x", "b"], 3, (1 / 1 + 2 / 3) / 3),
+        (average_precision_score, {"a", "b", "c", "d"}, ["a", "b"], 2, (1 + 1) / 4),  # not min(k, relevant)
+        (ndcg_score, {"a", "b", "c"}, ["a", "x", "b"], 3, (L2 + L4) / (L2 + L3 + L4)),
+        (ndcg_score, {"a"}, ["x", "a", "y"], 3, L3 / L2),
+        (ndcg_score, {"a", "b", "c", "d"}, ["a", "b"], 2, 1.0),  # the ideal has no more than k places either
+        (ndcg_score, {"a"}, [], 2, 0.0),
+    ],
+)
+def test_worked_by_hand(
+    metric: Callable[..., np.ndarray], truth: set[str], ranked: list[str], k: int, wanted: float
+) -> None:
+    np.testing.assert_allclose(metric([truth], [ranked], k=k), [wanted])
+
+
+def cases(n: int = 200, items: int = 60, seed: int = 0) -> tuple[list[set[int]], list[list[int]]]:
+    rng = np.random.default_rng(seed)
+    truth = [set(rng.choice(items, rng.integers(1, 25), replace=False).tolist()) for _ in range(n)]
+    return truth, [rng.permutation(items)[: rng.integers(1, 40)].tolist() for _ in range(n)]
+
+
+@pytest.mark.slow  # ranx compiles itself for a minute
+@pytest.mark.filterwarnings("ignore::Warning:ranx", "ignore::Warning:numba")
+@pytest.mark.parametrize("k", [1, 5, 10, 30])
+def test_equal_to_ranx(k: int) -> None:
+    ranx = pytest.importorskip("ranx")
+    truth, ranked = cases()
+    qrels = ranx.Qrels({f"q{n}": {f"d{i}": 1 for i in ids} for n, ids in enumerate(truth)})
+    run = ranx.Run({f"q{n}": {f"d{i}": 100.0 - at for at, i in enumerate(ids)} for n, ids in enumerate(ranked)})
+    names = {
+        "ndcg": "ndcg",
+        "precision": "precision",
+        "recall": "recall",
+        "map": "map",
+        "mrr": "mrr",
+        "hit": "hit_rate",
+    }
+    theirs = ranx.evaluate(qrels, run, [f"{name}@{k}" for name in names.values()], return_mean=False)
+    order = [list(run.run).index(f"q{n}") for n in range(len(truth))]
+    for name, scores in ranking_scores(truth, ranked, k=k).items():
+        their = np.asarray(theirs[f"{names[name.split('@')[0]]}@{k}"])[order]
+        np.testing.assert_allclose(scores, their, atol=1e-12, err_msg=name)
+
+
+# Means over cases() that ranx 0.3.21 computed, by k: ndcg, precision, recall, map, mrr, hit_rate.
+GOLDEN = {
+    1: (0.245, 0.245, 0.020452591682, 0.020452591682, 0.245, 0.245),
+    5: (0.21885004217, 0.206, 0.079095283488, 0.04947083627, 0.3815, 0.61),
+    10: (0.217735096081, 0.1935, 0.15000255358, 0.070698953388, 0.405390873016, 0.785),
+    30: (0.248022544396, 0.131666666667, 0.300551397304, 0.10973401529, 0.408660948258, 0.835),
+}
+
+
+@pytest.mark.parametrize("k", GOLDEN)
+def test_equal_to_what_ranx_said(k: int) -> None:
+    means = [scores.mean() for scores in ranking_scores(*cases(), k=k).values()]
+    np.testing.assert_allclose(means, GOLDEN[k], atol=1e-11)
+
+
+def test_ndcg_equal_to_scikit_learn() -> None:
+    metrics = pytest.importorskip("sklearn.metrics")
+    rng = np.random.default_rng(1)
+    relevant = rng.random((50, 20)) < 0.3
+    relevant[:, 0] = True
+    scores = rng.permuted(np.tile(np.arange(20.0), (50, 1)), axis=1)
+    truth = [set(np.flatnonzero(row).tolist()) for row in relevant]
+    ours = ndcg_score(truth, np.argsort(-scores, axis=1), k=7)
+    np.testing.assert_allclose(ours.mean(), metrics.ndcg_score(relevant, scores, k=7))
+
+
+@pytest.mark.parametrize("metric", METRICS)
+class TestEveryMetric:
+    def test_lies_between_nothing_and_one(self, metric: Callable[..., np.ndarray]) -> None:
+        scores = metric(*cases(), k=10)
+        assert scores.shape == (200,)
+        assert scores.dtype == np.float64
+        assert ((scores >= 0) & (scores <= 1)).all()
+
+    def test_a_perfect_ranking_scores_one(self, metric: Callable[..., np.ndarray]) -> None:
+        assert metric([{"a", "b"}], [["b", "a"]], k=2).tolist() == [1.0]
+
+    def test_no_relevant_ids_give_no_figure(self, metric: Callable[..., np.ndarray]) -> None:
+        scores = metric([set(), {"a"}], [["a"], ["a"]], k=1)
+        assert np.isnan(scores[0])
+        assert scores[1] == 1.0
+        assert np.isnan(metric([set()], [[]], k=1)).all()
+
+    def test_no_users_give_an_empty_array(self, metric: Callable[..., np.ndarray]) -> None:
+        assert metric([], [], k=3).shape == (0,)
+
+    def test_what_stands_behind_k_does_not_count(self, metric: Callable[..., np.ndarray]) -> None:
+        truth, ranked = cases()
+        cut = metric(truth, [ids[:5] for ids in ranked], k=5)
+        np.testing.assert_array_equal(metric(truth, ranked, k=5), cut)
+
+    def test_names_of_ids_do_not_matter(self, metric: Callable[..., np.ndarray]) -> None:
+        truth, ranked = cases()
+        named = [{f"id {i}" for i in ids} for ids in truth], [[f"id {i}" for i in ids] for ids in ranked]
+        np.testing.assert_array_equal(metric(*named, k=10), metric(truth, ranked, k=10))
+
+    def test_order_of_users_does_not_matter(self, metric: Callable[..., np.ndarray]) -> None:
+        truth, ranked = cases()
+        np.testing.assert_array_equal(metric(truth[::-1], ranked[::-1], k=10)[::-1], metric(truth, ranked, k=10))
+
+    def test_a_better_place_never_scores_less(self, metric: Callable[..., np.ndarray]) -> None:
+        for place in range(1, 10):
+            items = [f"wrong {n}" for n in range(9)]
+            later, sooner = items.copy(), items.copy()
+            later.insert(place, "right")
+            sooner.insert(place - 1, "right")
+            assert metric([{"right"}], [sooner], k=10)[0] >= metric([{"right"}], [later], k=10)[0]
+
+    def test_a_padded_array_is_a_list_without_its_padding(self, metric: Callable[..., np.ndarray]) -> None:
+        truth = [np.array([3, 1]), np.array([5])]
+        padded = np.array([[3, -1, -1], [2, 5, -1]], dtype=np.int32)
+        np.testing.assert_array_equal(metric(truth, padded, k=3), metric(truth, [[3], [2, 5]], k=3))
+
+    @pytest.mark.parametrize(
+        ("truth", "ranked", "k", "message"),
+        [
+            ([{"a"}], [["a"], ["b"]], 1, "must have one length. Got 1 and 2 instead"),
+            ([{"a"}], [["a"]], 0, "k must be at least 1. Got 0 instead"),
+            ([{"a"}], [["b", "b"]], 2, "once in a user's ranking"),
+            ([["a", "a"]], [["b"]], 2, "once in a user's truth"),
+            ([{"a"}], [[1]], 1, "ids of one type"),
+            ([{"a"}, {"b"}], [["a"], [1]], 1, "all str or all int"),
+        ],
+    )
+    def test_wrong_arguments_say_so(
+        self, metric: Callable[..., np.ndarray], truth: list[set[str]], ranked: list[list[str]], k: int, message: str
+    ) -> None:
+        with pytest.raises(UsageError, match=message):
+            metric(truth, ranked, k=k)
+
+
+def test_all_at_once_are_the_same_as_one_by_one() -> None:
+    truth, ranked = cases()
+    together = ranking_scores(truth, ranked, k=10)
+    assert list(together) == ["ndcg@10", "precision@10", "recall@10", "map@10", "mrr@10", "hit@10"]
+    for scores, metric in zip(together.values(), METRICS):
+        np.testing.assert_array_equal(scores, metric(truth, ranked, k=10))
+
+
+def test_ranking_scores_know_no_model() -> None:
+    assert not {name for name in vars(ranking) if "recsys" in str(getattr(ranking, name))}
