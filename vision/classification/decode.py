@@ -1,0 +1,41 @@
+"""From a classifier's raw answer to the likeliest classes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from shared.types import AnyArray, Float32
+from vision.labels import LabelSet
+from vision.types import Classification
+
+
+def softmax(logits: AnyArray) -> Float32:
+    """Probabilities of unnormalised log-probabilities, shape (classes,); the largest is subtracted first.
+
+    Example:
+        >>> softmax(np.array([1000.0, 1000.0]))
+        array([0.5, 0.5], dtype=float32)
+    """
+    powers = np.exp(logits.astype(np.float64) - logits.max())
+    probabilities: Float32 = (powers / powers.sum()).astype(np.float32)
+    return probabilities
+
+
+def decode(scores: Float32, classes: LabelSet, *, top_k: int) -> Classification:
+    """The ``top_k`` likeliest classes.
+
+    Args:
+        scores: shape (classes,), float32, probabilities.
+        classes: their names.
+        top_k: how many are wanted, at least 1; all where there are fewer.
+
+    Example:
+        >>> decode(np.float32([0.2, 0.5, 0.3]), LabelSet({0: "ant", 1: "bee", 2: "cat"}), top_k=2).labels
+        ('bee', 'cat')
+    """
+    best = np.argsort(-scores, kind="stable")[:top_k]
+    return Classification(
+        tuple(classes.names[number] for number in best.tolist()),
+        np.clip(scores[best], 0, 1),
+        best.astype(np.int32),
+    )

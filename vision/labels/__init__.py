@@ -1,0 +1,72 @@
+"""The class names that models were trained on, as small tables: ``id,name`` and whatever else names a class.
+
+Sources of the facts: the ImageNet-1k order of synsets (the order of their WordNet ids) with the short names that
+torchvision publishes, and the 80 categories of COCO 2017 with their category ids (1 to 90, with gaps).
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from importlib.resources import files
+
+from shared.errors import UnknownNameError
+
+LABEL_SETS = ("coco", "imagenet1k")
+
+
+@dataclass(frozen=True, eq=False)
+class LabelSet:
+    """The classes of a model.
+
+    Attributes:
+        names: name of each class by its number.
+        wnids: WordNet ids by number, where the classes are synsets; else empty.
+
+    Example:
+        >>> classes = label_set("imagenet1k")
+        >>> classes.names[207], classes.find("n02099601"), classes.find("Golden_Retriever")
+        ('golden retriever', 207, 207)
+    """
+
+    names: Mapping[int, str]
+    wnids: Mapping[int, str] = field(default_factory=dict)
+
+    @cached_property
+    def _numbers(self) -> dict[str, int]:
+        return {_plain(text): number for table in (self.names, self.wnids) for number, text in table.items()}
+
+    def find(self, text: str) -> int:
+        """The number of the class of that name or WordNet id; case, ``_`` and ``-`` do not count.
+
+        Raises:
+            UnknownNameError: no class is called that; the message lists the nearest names.
+        """
+        number = self._numbers.get(_plain(text))
+        if number is None:
+            raise UnknownNameError("class of this model", text, self.names.values())
+        return number
+
+
+@lru_cache(maxsize=len(LABEL_SETS))
+def label_set(name: str) -> LabelSet:
+    """A table that ships with this package.
+
+    Args:
+        name: one of :data:`LABEL_SETS`.
+
+    Raises:
+        UnknownNameError: there is no such table.
+    """
+    if name not in LABEL_SETS:
+        raise UnknownNameError("label set", name, LABEL_SETS)
+    text = (files(__name__) / f"{name}.csv").read_text("utf-8")
+    rows = list(csv.DictReader(text.splitlines()))
+    wnids = {int(row["id"]): row["wnid"] for row in rows if "wnid" in row}
+    return LabelSet({int(row["id"]): row["name"] for row in rows}, wnids)
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.casefold().replace("_", " ").replace("-", " ").split())
