@@ -14,6 +14,7 @@ import gradio as gr
 
 from demos import classify, detect, home, recommend, text
 from demos.models import declare
+from demos.pages import KEPT_SECONDS
 from demos.theme import CSS, HEAD, theme
 from shared.errors import UsageError
 from shared.settings import cpu_count
@@ -21,8 +22,6 @@ from shared.settings import cpu_count
 MAX_UPLOAD = "20mb"
 QUEUE_LENGTH = 32
 SESSIONS = 200
-KEPT_SECONDS = 900
-"""How long an upload and what was drawn on it stay on disk; all of it goes when the server stops."""
 
 _JOBS = (classify, detect, text, recommend)
 

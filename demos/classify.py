@@ -6,10 +6,10 @@ from typing import Any
 
 import gradio as gr
 
-from demos.examples import CLASSIFY, pictures
+from demos.examples import CLASSIFY
 from demos.models import Models
 from demos.pages import NO_ANSWER, Page, ask, head, says
-from demos.pictures import chosen, picture_input
+from demos.pictures import chosen, example_pictures, picture_input
 
 PAGE = Page(
     "Classify", "classify", "What is this a picture of? One of the 1,000 things of ImageNet, five best guesses."
@@ -23,7 +23,7 @@ def build(models: Models) -> None:
     with gr.Row():
         with gr.Column(min_width=300):
             picture = picture_input()
-            gr.Examples(pictures(CLASSIFY), picture, cache_examples=False, api_visibility="private")
+            example_pictures(CLASSIFY, picture)
         with gr.Column(min_width=300):
             answer = says(invitation)
             labels = gr.Label(label="Best guesses", show_heading=False)

@@ -10,18 +10,18 @@ import gradio as gr
 import numpy as np
 from PIL import Image
 
-from demos.examples import DETECT, pictures
+from demos.examples import DETECT
 from demos.models import LOWEST_SCORE, Models
-from demos.pages import NO_ANSWER, Page, ask, head, plain_errors, refusal, says
-from demos.pictures import Chosen, chosen, picture_input
+from demos.pages import KEPT_SECONDS, NO_ANSWER, Page, ask, head, plain_errors, refusal, says
+from demos.pictures import Chosen, chosen, example_pictures, picture_input
 from demos.tables import Cell, table
+from vision.detection.task import SCORE_THRESHOLD
 from vision.draw import draw_detections
 from vision.images import View, load_view
 from vision.types import Detections
 
 PAGE = Page("Detect", "detect", "What is in this picture, and where? People, animals, vehicles and 70 other things.")
 
-_USUAL = 0.35
 _LONGEST = 1280
 """Pixels of the longer side of what is drawn and sent to the browser; boxes in the JSON are the picture's own."""
 
@@ -36,27 +36,27 @@ def build(models: Models) -> None:
             threshold = gr.Slider(
                 LOWEST_SCORE,
                 0.95,
-                _USUAL,
+                SCORE_THRESHOLD,
                 step=0.01,
                 label="Least score",
                 info="Shows the boxes that score at least this. Moving it asks the model nothing.",
             )
-            gr.Examples(pictures(DETECT), picture, cache_examples=False, api_visibility="private")
+            example_pictures(DETECT, picture)
         with gr.Column(scale=3, min_width=300):
             answer = says(invitation)
             drawn = gr.Image(
-                label="Found", interactive=False, alt_text="The picture with a box around each thing found"
+                label="Found",
+                interactive=False,
+                buttons=["download", "fullscreen"],
+                alt_text="The picture with a box around each thing found",
             )
             things = gr.HTML(label="Things", js_on_load=None, apply_default_css=False)
             with gr.Accordion("The result as JSON", open=False):
                 result = gr.JSON(label="Detections")
-    found = gr.State(time_to_live=900)
+    found = gr.State(time_to_live=KEPT_SECONDS)
     shown = [result, answer, drawn, things]
 
-    def detect(
-        picture: dict[str, Any] | None,
-        threshold: float = _USUAL,
-    ) -> tuple[Any, ...]:
+    def detect(picture: dict[str, Any] | None, threshold: float = SCORE_THRESHOLD) -> tuple[Any, ...]:
         """Where the things in a picture are: boxes in pixels of the upright picture, best first."""
         given = chosen(picture)
         if given is None:

@@ -41,10 +41,11 @@ def build(models: Models, pages: Sequence[Page]) -> None:
         js_on_load=None,
         apply_default_css=False,
     )
-    loaded = gr.HTML(lambda: _models(models), js_on_load=None, apply_default_css=False)
+    loaded = gr.HTML(_models(models), js_on_load=None, apply_default_css=False)
     again = gr.Button("Look again", size="sm", elem_classes="small")
     gr.HTML(table("This machine", ["Fact", "Value"], _machine()), js_on_load=None, apply_default_css=False)
-    again.click(lambda: _models(models), outputs=loaded, api_visibility="private", queue=False)
+    for trigger in (None, again.click):  # None: when the page is opened
+        gr.on(trigger, lambda: _models(models), outputs=loaded, api_visibility="private", queue=False)
 
 
 def _link(page: Page) -> Cell:

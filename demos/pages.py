@@ -18,6 +18,8 @@ from shared.types import Failure
 
 Out = TypeVar("Out")
 
+KEPT_SECONDS = 900
+"""How long an upload and what was drawn on it stay on disk; all of it goes when the server stops."""
 NO_ANSWER = "No answer to this one: the message says why."
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 from gradio.utils import get_upload_folder
 
+from demos.examples import pictures
 from demos.pages import refusal
 
 
@@ -52,6 +53,13 @@ def picture_input() -> gr.Image:
 
     picture.async_move_resource_to_block_cache = keep_uploads_only  # type: ignore[assignment,method-assign]
     return picture
+
+
+def example_pictures(wanted: tuple[tuple[str, str], ...], picture: gr.Image) -> None:
+    """Offer those of the wanted pictures that are on this machine; see :func:`demos.examples.pictures`."""
+    found = pictures(wanted)
+    if found:
+        gr.Examples(found, picture, cache_examples=False, api_visibility="private")
 
 
 def chosen(value: dict[str, Any] | None) -> Chosen | None:

@@ -132,7 +132,7 @@ class Encoder:
                     _join(vector, kind, tokens, window.share)
         norms = np.linalg.norm(found, axis=2, keepdims=True)
         np.divide(found, np.maximum(norms, np.finfo(np.float32).tiny), out=found)
-        return found.reshape(len(texts), -1)
+        return found.reshape(len(texts), len(kinds) * self.dim)
 
     def _feed(self, ids: Int64) -> dict[str, AnyArray]:
         tokens = self.tokenizer.window(ids)[None]

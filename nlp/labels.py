@@ -64,16 +64,18 @@ def match_labels(
         if label not in known:
             raise UnknownNameError("label of the model", label, known)
     own = {label: label for label in known}
-    candidates = [
-        ("as given", own | dict(given or {})),
-        ("equal names", {label: folded[label.casefold()] for label in found if label.casefold() in folded} | own),
-        ("as in the model's training data", own | dict(trained or {})),
-        *_positions(found, known),
-    ]
-    for how, table in candidates[:1] if given else candidates:
+    if given:
+        candidates = [("as given", own | dict(given))]
+    else:
+        candidates = [
+            ("equal names", {label: folded[label.casefold()] for label in found if label.casefold() in folded} | own),
+            ("as in the model's training data", own | dict(trained or {})),
+            *_positions(found, known),
+        ]
+    for how, table in candidates:
         if all(label in table for label in found):
             return {label: table[label] for label in sorted(found)}, how
-    missing = sorted(label for label in found if label not in candidates[0 if given else 1][1])
+    missing = sorted(label for label in found if label not in candidates[0][1])
     raise DataError(
         f"the data set's labels must be the model's: {', '.join(known)}. Got {', '.join(missing[:12])} instead: "
         "say what each means (--label-map 'DATA=MODEL,...')"

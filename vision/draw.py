@@ -9,7 +9,7 @@ from shared.types import UInt8
 from vision.types import Detections
 
 _COLOURS = (
-    "#0b7285", "#c2255c", "#2b8a3e", "#e8590c", "#5f3dc4", "#1864ab", "#a61e4d", "#5c940d", "#d9480f", "#862e9c",
+    "#0b7285", "#c2255c", "#2b8a3e", "#d9480f", "#5f3dc4", "#5c940d", "#1864ab", "#862e9c", "#7f4f24", "#364fc7",
 )  # fmt: skip
 """Dark enough for white letters (a contrast of at least 3.5 to 1); a class keeps its colour in every picture."""
 

@@ -31,6 +31,7 @@ import warnings
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeAlias, TypeVar, cast
 
 import numpy as np
@@ -47,6 +48,7 @@ MAX_PIXELS = 89_478_485
 """Width times height that is decoded unless a caller asks for more: Pillow's own bound of a safe picture."""
 FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF")
 
+"""What is read. MPO is a JPEG that holds further pictures behind the first."""
 _DRAFTED = ("JPEG", "MPO")
 _SIGNATURES = (
     b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM", b"II*\0", b"MM\0*", b"\0\0\0\x0cjP", b"\xff\x4f\xff\x51",
@@ -132,7 +134,11 @@ def load_view(
         fraction = _draft(image, columns / (right - left), rows / (bottom - top), turn)
         reduced = _whole(image, turn)
         across, down = fraction if turn < 5 else fraction[::-1]
-        box = (left * across, top * down, min(right * across, reduced.width), min(bottom * down, reduced.height))
+        # The last column and row of a reduced JPEG stand for a part of one; turning may have brought them to the front.
+        x = reduced.width - width * across if turn in (2, 3, 6, 7) else 0.0
+        y = reduced.height - height * down if turn in (3, 4, 7, 8) else 0.0
+        far = (min(x + right * across, reduced.width), min(y + bottom * down, reduced.height))
+        box = (x + left * across, y + top * down, *far)
         if box != (0, 0, columns, rows) or reduced.size != (columns, rows):
             reduced = reduced.resize((columns, rows), Image.Resampling.BILINEAR, box)
         return np.asarray(reduced), (height, width)
@@ -156,6 +162,7 @@ def _draft(image: Image.Image, across: float, down: float, turn: int) -> tuple[f
 
 
 def _whole(image: Image.Image, turn: int) -> Image.Image:
+    _guarded(image.load)
     return _guarded(lambda: to_rgb(upright(image, turn)))
 
 
@@ -168,7 +175,7 @@ def _opened(source: ImageSource, allow_urls: bool, max_pixels: int) -> Image.Ima
     elif isinstance(source, np.ndarray):
         image = Image.fromarray(_checked_array(source))
     elif isinstance(source, bytes | bytearray | memoryview):
-        image = _from_bytes(bytes(source), "these bytes")
+        image = _from_bytes(bytes(source), "the content given")
     elif isinstance(source, str | os.PathLike):
         image = _from_name(source, allow_urls)
     else:
@@ -232,13 +239,20 @@ def _from_name(name: str | os.PathLike[str], allow_urls: bool) -> Image.Image:
 
 def _from_bytes(content: bytes, name: str) -> Image.Image:
     if not content:
-        raise InputError("empty", f"a picture must have content. {name} are 0 bytes")
+        raise InputError("empty", "a picture must have content. Got 0 bytes")
     return _identified(io.BytesIO(content), name, content[:16])
+
+
+@lru_cache(maxsize=1)
+def _readable() -> tuple[str, ...]:
+    """Those of :data:`FORMATS` that this build of Pillow can open."""
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)
 
 
 def _identified(file: str | io.BytesIO, name: str, start: bytes) -> Image.Image:
     try:
-        return _guarded(lambda: Image.open(file, formats=FORMATS), name)
+        return _guarded(lambda: Image.open(file, formats=_readable()), name)
     except UnidentifiedImageError:
         image_like = start.startswith(_SIGNATURES) or start[4:8] == b"ftyp" or start[8:12] == b"WEBP"
     if image_like:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from shared.backends.base import Backend, TensorSpec
-from shared.errors import UnknownNameError
+from shared.errors import BackendError, UnknownNameError
 from shared.lazy import require
 
 __all__ = ["BACKENDS", "Backend", "TensorSpec", "open_backend"]
@@ -13,7 +13,14 @@ __all__ = ["BACKENDS", "Backend", "TensorSpec", "open_backend"]
 BACKENDS = {"openvino": "shared.backends.openvino", "onnxruntime": "shared.backends.onnxruntime"}
 
 
-def open_backend(name: str, path: Path, *, device: str = "auto", threads: int | None = None) -> Backend:
+def open_backend(
+    name: str,
+    path: Path,
+    *,
+    device: str = "auto",
+    threads: int | None = None,
+    input_shape: tuple[int, ...] | None = None,
+) -> Backend:
     """Load a graph.
 
     Args:
@@ -21,12 +28,19 @@ def open_backend(name: str, path: Path, *, device: str = "auto", threads: int | 
         path: an ``.onnx`` file, or ``.tflite`` / ``.xml`` for OpenVINO.
         device: ``"auto"``, ``"cpu"`` or ``"gpu"``.
         threads: processor threads in all; ``None`` uses every processor of this process.
+        input_shape: shape that a graph of one input is to read where that is not its own, as convolutions allow;
+            OpenVINO only.
 
     Raises:
         UnknownNameError: no backend is called that.
-        BackendError: the runtime cannot read or compile the graph, or has no such device.
+        BackendError: the runtime cannot read or compile the graph, or has no such device or shape.
     """
     if name not in BACKENDS:
         raise UnknownNameError("backend", name, BACKENDS)
-    backend: Backend = require(BACKENDS[name], extra="all").load(path, device=device, threads=threads)
+    options = {} if input_shape is None else {"input_shape": input_shape}
+    if options and name != "openvino":
+        raise BackendError(
+            f"{path.name} must run on openvino, which can change a graph's input shape. Got {name} instead"
+        )
+    backend: Backend = require(BACKENDS[name], extra="all").load(path, device=device, threads=threads, **options)
     return backend

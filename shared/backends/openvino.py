@@ -53,7 +53,9 @@ class OpenVinoBackend:
             self._free.put(request)
 
 
-def load(path: Path, *, device: str = "auto", threads: int | None = None) -> OpenVinoBackend:
+def load(
+    path: Path, *, device: str = "auto", threads: int | None = None, input_shape: tuple[int, ...] | None = None
+) -> OpenVinoBackend:
     """Read and compile a graph; see :func:`shared.backends.open_backend`."""
     check_threads(threads)
     if device not in _DEVICES:
@@ -67,6 +69,8 @@ def load(path: Path, *, device: str = "auto", threads: int | None = None) -> Ope
         raise BackendError(f"OpenVINO sees no {device} here. It sees: {', '.join(core.available_devices)}")
     try:
         graph = _full_precision(core.read_model(str(path)), openvino)
+        if input_shape is not None:
+            graph.reshape(list(input_shape))
         if _DEVICES[device] == "CPU":
             compiled = [core.compile_model(graph, "CPU", config) for _ in range(copies)]
         else:

@@ -1,10 +1,14 @@
-"""The application in a thread, and a headless Chromium that reports every request and every console line."""
+"""The command as a process, and a headless Chromium that reports every request and every console line."""
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,11 +22,32 @@ CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 QUIET = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--no-pings")
 
 
-@pytest.fixture(scope="session")
-def address() -> Iterator[str]:
-    from demos.app import running
+Demo = tuple[subprocess.Popen[str], str]
 
-    with running() as where:
+
+@pytest.fixture(scope="session")
+def started() -> Callable[..., Any]:
+    """Start ``triptych demo`` with options and environment; gives the process and its address."""
+
+    @contextmanager
+    def start(*options: str, **environment: str) -> Iterator[Demo]:
+        command = [sys.executable, "-c", "from shared.cli.main import main; main()", "demo", "--port", "0", *options]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | environment) as process:
+            try:
+                assert process.stdout is not None
+                found = re.search(r"answers at (http://\S+)", process.stdout.readline())
+                assert found is not None
+                yield process, found[1]
+            finally:
+                process.terminate()
+                process.wait(timeout=30)
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def address(started: Callable[..., Any]) -> Iterator[str]:
+    with started() as (_, where):
         yield where
 
 
@@ -30,8 +55,9 @@ def address() -> Iterator[str]:
 def client(address: str) -> Iterator[Any]:
     from gradio_client import Client
 
-    with Client(address, verbose=False) as found:
-        yield found
+    found = Client(address, verbose=False)
+    yield found
+    found.close()
 
 
 @dataclass
@@ -46,9 +72,11 @@ class Visit:
     def open(self, path: str, *, dark: bool = False) -> Any:
         self.page.goto(f"{self.address.rstrip('/')}/{path}?__theme={'dark' if dark else 'light'}")
         self.page.locator("h1").wait_for()
+        self.page.locator("footer").wait_for(state="attached")
         return self.page
 
     def assert_well_behaved(self) -> None:
+        self.page.wait_for_timeout(500)  # for what a page would still ask for when it seems done
         assert self.hosts <= {"127.0.0.1", "localhost"}
         assert self.console == []
 
@@ -74,13 +102,18 @@ def visit(chromium: Any, address: str) -> Iterator[Callable[..., Visit]]:
         contexts.append(context)
         found = Visit(context.new_page(), address)
         found.page.on("request", lambda request: found.hosts.add(urlsplit(request.url).hostname or "local"))
-        found.page.on("console", lambda line: line.type == "error" and found.console.append(line.text))
+        found.page.on("console", lambda line: _is_fault(line) and found.console.append(line.text))
         found.page.on("pageerror", lambda error: found.console.append(str(error)))
         return found
 
     yield begin
     for context in contexts:
         context.close()
+
+
+def _is_fault(line: Any) -> bool:
+    """Errors, but for Gradio's own two when an upload ends before its progress was asked for."""
+    return line.type == "error" and "upload_progress" not in line.location["url"] and line.text != "Response"
 
 
 @pytest.fixture
@@ -95,3 +128,19 @@ def look(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Any, str], Path]
         return path
 
     return take
+
+
+@pytest.fixture(scope="session")
+def street_photo() -> Path:
+    """A street with people and a bus, read out of the ultralytics wheel on the package index as out of an archive."""
+    from shared.catalogue import ModelFile
+    from shared.testing import fake_card
+    from shared.weights import ensure
+
+    file = ModelFile(
+        "bus.jpg",
+        137_419,
+        "c02019c4979c191eb739ddd944445ef408dad5679acab6fd520ef9d434bfbc63",
+        ("index:ultralytics==8.4.190/ultralytics/assets/bus.jpg",),
+    )
+    return ensure(fake_card(name="street-photo", files=(file,)), progress=False)["bus.jpg"]

@@ -13,6 +13,9 @@ pytest.importorskip("gradio", reason="the pages need the extra 'demos'")
 from gradio_client import handle_file
 from gradio_client.exceptions import AppError
 
+INPUTS: dict[str, list[float]] = {"classify": [], "detect": [0.3]}
+"""What the endpoints take beside the picture."""
+
 
 def sample(name: str) -> Path:
     spec = find_spec("sklearn")
@@ -89,7 +92,16 @@ def test_a_threshold_out_of_range_is_refused(client: Any, threshold: Any) -> Non
 def test_a_broken_picture_is_an_error_in_the_visitors_words(client: Any, endpoint: str, tmp_path: Path) -> None:
     path = tmp_path / "half.jpg"
     path.write_bytes(sample("china.jpg").read_bytes()[:30_000])
-    with pytest.raises(AppError, match=r"half\.jpg") as caught:
+    with pytest.raises(AppError, match=r"cannot be decoded.*truncated"):
+        client.predict(handle_file(path), api_name=endpoint)
+
+
+@pytest.mark.weights
+@pytest.mark.parametrize("endpoint", ["/classify", "/detect"])
+def test_a_file_that_is_no_picture_is_named_as_the_visitor_does(client: Any, endpoint: str, tmp_path: Path) -> None:
+    path = tmp_path / "letter.jpg"
+    path.write_text("Dear all, this is no picture.")
+    with pytest.raises(AppError, match=r" letter\.jpg begins with") as caught:
         client.predict(handle_file(path), api_name=endpoint)
     assert "triptych-demo" not in str(caught.value)
 
@@ -98,7 +110,7 @@ def test_a_broken_picture_is_an_error_in_the_visitors_words(client: Any, endpoin
 @pytest.mark.parametrize("meta", [{}, {"meta": {"_type": "gradio.FileData"}}])
 @pytest.mark.parametrize("path", ["/etc/passwd", str(sample("china.jpg"))])
 def test_files_that_nobody_uploaded_are_not_read(address: str, endpoint: str, meta: dict[str, Any], path: str) -> None:
-    streamed = posted(address, endpoint, {"path": path} | meta)
+    streamed = posted(address, endpoint, {"path": path} | meta, *INPUTS[endpoint])
     assert "event: error" in streamed
     assert "identify" not in streamed
 
@@ -106,7 +118,7 @@ def test_files_that_nobody_uploaded_are_not_read(address: str, endpoint: str, me
 @pytest.mark.parametrize("endpoint", ["classify", "detect"])
 def test_addresses_are_not_fetched(address: str, endpoint: str) -> None:
     meta = {"meta": {"_type": "gradio.FileData"}}
-    streamed = posted(address, endpoint, {"path": f"{address}theme.css"} | meta)
+    streamed = posted(address, endpoint, {"path": f"{address}theme.css"} | meta, *INPUTS[endpoint])
     assert "must be an uploaded file. Got an address instead" in streamed
 
 

@@ -7,6 +7,7 @@ torchvision publishes, and the 80 categories of COCO 2017 with their category id
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
@@ -35,16 +36,24 @@ class LabelSet:
     wnids: Mapping[int, str] = field(default_factory=dict)
 
     @cached_property
-    def _numbers(self) -> dict[str, int]:
-        return {_plain(text): number for table in (self.names, self.wnids) for number, text in table.items()}
+    def _exact(self) -> dict[str, int]:
+        return {text: number for table in (self.names, self.wnids) for number, text in table.items()}
+
+    @cached_property
+    def _plain(self) -> dict[str, int]:
+        """By plain spelling, where that names one class only: ImageNet has a Cardigan that barks and a cardigan."""
+        counts = Counter(map(_plain, self._exact))
+        return {_plain(text): number for text, number in self._exact.items() if counts[_plain(text)] == 1}
 
     def find(self, text: str) -> int:
-        """The number of the class of that name or WordNet id; case, ``_`` and ``-`` do not count.
+        """The number of the class of that name or WordNet id.
+
+        Case, ``_`` and ``-`` do not count where the name is still that of one class.
 
         Raises:
             UnknownNameError: no class is called that; the message lists the nearest names.
         """
-        number = self._numbers.get(_plain(text))
+        number = self._exact.get(text, self._plain.get(_plain(text)))
         if number is None:
             raise UnknownNameError("class of this model", text, self.names.values())
         return number
