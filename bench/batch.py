@@ -54,12 +54,14 @@ def classification(options: dict[str, Any]) -> Loop:
 
     def prepare(path: str) -> Prepared:
         image = Image.open(path)
-        wanted = size / (size * min(image.size) / resize)
-        image.draft("RGB", (int(image.width * wanted) + 1, int(image.height * wanted) + 1))
+        width, height = image.size
+        share = resize / min(width, height)
+        left, top = (round((length * share - size) / 2) / share for length in (width, height))
+        image.draft("RGB", (int(width * share), int(height * share)))
         image = image.convert("RGB")
-        side = size * min(image.size) / resize
-        left, top = (image.width - side) / 2, (image.height - side) / 2
-        image = image.resize((size, size), Image.Resampling.BILINEAR, (left, top, left + side, top + side))
+        across, down, side = image.width / width, image.height / height, size / share
+        box = (left * across, top * down, min(left + side, width) * across, min(top + side, height) * down)
+        image = image.resize((size, size), Image.Resampling.BILINEAR, box)
         return np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1) * scale - shift)[None], None
 
     def decode(outputs: list[np.ndarray], _: Any) -> dict[str, Any]:
@@ -96,7 +98,7 @@ def detection(options: dict[str, Any]) -> Loop:
     def decode(outputs: list[np.ndarray], sizes: Any) -> dict[str, Any]:
         codes, scores = sorted((output[0] for output in outputs), key=lambda array: array.shape[1])
         found = decoder(scores, codes, Letterbox(np.empty((1, 0, 0, 3), np.uint8), *sizes))
-        return {"boxes": found.boxes.tolist(), "scores": found.scores.tolist(), "labels": list(found.labels)}
+        return {"boxes": found.xyxy.tolist(), "scores": found.scores.tolist(), "labels": list(found.labels)}
 
     return prepare, decode
 

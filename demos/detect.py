@@ -110,7 +110,7 @@ def at_least(found: Detections, threshold: float) -> Detections:
     kept = np.flatnonzero(found.scores >= threshold)
     return replace(
         found,
-        boxes=found.boxes[kept],
+        xyxy=found.xyxy[kept],
         scores=found.scores[kept],
         class_ids=found.class_ids[kept],
         labels=tuple(found.labels[at] for at in kept),
@@ -133,7 +133,7 @@ def _for_screen(height: int, width: int) -> View:
 def _things(found: Detections) -> str:
     rows: list[list[Cell | str]] = [
         [label, Cell(f"{score:.0%}", tag="number"), Cell(" ".join(f"{edge:.0f}" for edge in box), tag="number")]
-        for label, score, box in zip(found.labels, found.scores.tolist(), found.boxes.tolist())
+        for label, score, box in zip(found.labels, found.scores.tolist(), found.xyxy.tolist())
     ]
     return (
         table("Boxes, in pixels from the top left", ["Thing", "Score", "Left, top, right, bottom"], rows)

@@ -17,9 +17,10 @@ DETECT = (
     ("ultralytics", "assets/bus.jpg"),
     ("ultralytics", "assets/zidane.jpg"),
     ("matplotlib", "mpl-data/sample_data/grace_hopper.jpg"),
+    ("gradio", "test_data/cheetah2.jpg"),
     ("sklearn", "datasets/images/china.jpg"),
 )
-"""Pictures of people and vehicles; the first two come with the ``ultralytics`` extra, the third with matplotlib."""
+"""People, a bus, an animal, boats. The first two come with the ``ultralytics`` extra, the third with matplotlib."""
 
 
 def pictures(wanted: tuple[tuple[str, str], ...]) -> list[str]:

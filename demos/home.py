@@ -54,34 +54,41 @@ def _link(page: Page) -> Cell:
 
 def _models(models: Models) -> str:
     columns = ["Model", "Used for", "Licence", "Size", "Where", "Now"]
-    rows = [_row(model.card, model.job, model.opened, model.built) for model in models.all()]
-    rows.insert(2 + len(models.heads), _row(models.own_labels.card, "Text", models.own_labels.opened))
+    rows = [model_row(model.card, model.job, model.opened, model.built) for model in models.all()]
+    rows.insert(2 + len(models.heads), model_row(models.own_labels.card, "Text", models.own_labels.opened))
     return table("What is loaded, and from where", columns, rows)
 
 
-def _row(card: ModelCard, job: str, opened: bool, built: str = "") -> list[Cell]:
+def model_row(card: ModelCard, job: str, opened: bool, built: str = "") -> list[Cell]:
+    """What the page tells of one model.
+
+    Args:
+        card: what is known of it.
+        job: the page that uses it.
+        opened: whether it is in memory.
+        built: how it comes to be where it has no files to fetch; else empty.
+    """
+    places = locate(card)
+    wanted = [file for file in card.files if places[file.name] is None]
+    if built:
+        where = Cell("built here", soft=built)
+    elif not wanted:
+        folders = dict.fromkeys(str(path.parent) for path in places.values() if path is not None)
+        where = Cell("on this machine", soft=", ".join(folders))
+    elif offline():
+        where = Cell("not here", soft="TRIPTYCH_OFFLINE forbids fetching it")
+    else:
+        first = [file.sources[0] for file in wanted if file.sources]
+        where = Cell("; ".join(dict.fromkeys(_FROM[s.partition(":")[0]] for s in first)), soft=", ".join(first))
+    waiting = "not available" if wanted and offline() else "opens at first use"
     return [
         Cell(card.name, soft=card.summary),
         Cell(job),
         Cell(card.licence, tag="short"),
         Cell(human(card.size) if card.files else "—", tag="number"),
-        Cell("built here", soft=built) if built else _where(card),
-        Cell("loaded", tag="tag yes") if opened else Cell("opens at first use", tag="tag"),
+        where,
+        Cell("loaded", tag="tag yes") if opened else Cell(waiting, tag="tag"),
     ]
-
-
-def _where(card: ModelCard) -> Cell:
-    if not card.files:
-        return Cell("no files of its own")
-    places = locate(card)
-    wanted = [file for file in card.files if places[file.name] is None]
-    if not wanted:
-        folders = dict.fromkeys(str(path.parent) for path in places.values() if path is not None)
-        return Cell("on this machine", soft=", ".join(folders))
-    if offline():
-        return Cell("not here", soft="TRIPTYCH_OFFLINE forbids fetching it")
-    first = [file.sources[0] for file in wanted if file.sources]
-    return Cell("; ".join(dict.fromkeys(_FROM[s.partition(":")[0]] for s in first)), soft=", ".join(first))
 
 
 def _machine() -> list[list[Cell]]:

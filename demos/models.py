@@ -16,6 +16,7 @@ import vision
 from demos.library import readings
 from shared.catalogue import ModelCard, ModelFile, default, find
 from shared.predictor import Predictor
+from shared.settings import offline
 from shared.weights import locate
 from shared.weights.words import human
 
@@ -88,7 +89,7 @@ class Model(Generic[T]):
             return self._value[0]
 
     def _waiting(self) -> str:
-        missing = self.missing()
+        missing = [] if offline() else self.missing()
         if missing:
             return f"Fetching {self.card.name} ({human(sum(file.size or 0 for file in missing))}), once"
         return f"{'Building' if self.built else 'Opening'} {self.card.name}"

@@ -60,8 +60,14 @@ HEAD = """
   nav.fillable a { font-size: 15px !important; padding: 4px 7px !important; }
 }
 </style>
+<script>
+new MutationObserver(() => document.querySelectorAll(".gallery-item img[alt='']").forEach(image => {
+  const file = decodeURIComponent(image.src.split("/").pop());
+  image.alt = "Example: " + file.replace(/\\.\\w+$/, "").replaceAll("_", " ");
+})).observe(document, { childList: true, subtree: true });
+</script>
 """
-"""For the navigation bar, which Gradio keeps out of the reach of the style sheet above."""
+"""For what Gradio keeps out of the style sheet's reach: the navigation bar, and names for the example pictures."""
 
 
 def theme() -> gr.themes.Base:

@@ -3,7 +3,7 @@
 Names are imported when they are first asked for::
 
     vision.classifier().predict(["street.jpg"])[0].labels
-    vision.detector(score_threshold=0.5).predict(["street.jpg"])[0].boxes
+    vision.detector(score_threshold=0.5).predict(["street.jpg"])[0].xyxy
 
 An item is a path, bytes, a PIL image or a (height, width, 3) uint8 RGB array; :mod:`vision.images` says how each kind
 of picture is read.

@@ -53,7 +53,7 @@ def draw_detections(
     longest = max(picture.size)
     line = max(1, round(longest / 320))
     font = ImageFont.load_default(size=max(11, round(longest / 45)))
-    rows = zip(detections.boxes.tolist(), detections.labels, detections.scores.tolist(), detections.class_ids.tolist())
+    rows = zip(detections.xyxy.tolist(), detections.labels, detections.scores.tolist(), detections.class_ids.tolist())
     for (x1, y1, x2, y2), label, score, class_id in reversed(list(rows)):
         if score < min_score:
             continue

@@ -146,4 +146,4 @@ def _mapped(class_ids: Int64, classes: dict[int, int]) -> Int64:
 def _found(result: vision.Detections | Failure) -> Found:
     if isinstance(result, Failure):
         return Found(np.zeros((0, 4)), np.zeros(0, np.int64), np.zeros(0))
-    return Found(result.boxes.astype(np.float64), result.class_ids.astype(np.int64), result.scores.astype(np.float64))
+    return Found(result.xyxy.astype(np.float64), result.class_ids.astype(np.int64), result.scores.astype(np.float64))

@@ -41,7 +41,7 @@ class Detections(Result):
     Attributes:
         labels: name of the class of each box, length n.
         image_size: height and width of the upright picture in pixels.
-        boxes: shape (n, 4), float32, corners x1, y1, x2, y2 in pixels of the upright picture as it came (before any
+        xyxy: shape (n, 4), float32, corners x1, y1, x2, y2 in pixels of the upright picture as it came (before any
             resizing), with 0 <= x1 <= x2 <= width and 0 <= y1 <= y2 <= height. x runs right, y runs down, and the
             top left corner of the picture is (0, 0).
         scores: shape (n,), float32, in [0, 1], never rising.
@@ -55,7 +55,7 @@ class Detections(Result):
 
     labels: tuple[str, ...]
     image_size: tuple[int, int]
-    boxes: Float32 = array_field("float32", ("n", 4), 0.0)
+    xyxy: Float32 = array_field("float32", ("n", 4), 0.0)
     scores: Float32 = array_field("float32", ("n",), 0.0, 1.0)
     class_ids: Int32 = array_field("int32", ("n",), 0)
 
@@ -64,12 +64,12 @@ class Detections(Result):
         height, width = self.image_size
         if height < 1 or width < 1:
             raise UsageError(f"Detections.image_size must be (height, width) in pixels. Got {self.image_size} instead")
-        x1, y1, x2, y2 = self.boxes.T
+        x1, y1, x2, y2 = self.xyxy.T
         outside = (x1 > x2) | (y1 > y2) | (x2 > width) | (y2 > height)
         if outside.any():
-            box = self.boxes[outside][0].tolist()
+            box = self.xyxy[outside][0].tolist()
             raise UsageError(
-                f"Detections.boxes must be x1, y1, x2, y2 with x1 <= x2 <= {width} and y1 <= y2 <= {height}. "
+                f"Detections.xyxy must be x1, y1, x2, y2 with x1 <= x2 <= {width} and y1 <= y2 <= {height}. "
                 f"Got {box} instead"
             )
 

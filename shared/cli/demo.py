@@ -20,8 +20,9 @@ from shared.lazy import require
 def command(host: str, port: int, auth: str | None) -> int:
     """Serve a page for each job until interrupted: classify, detect, text, recommend.
 
-    Models are fetched and opened at first use. Nothing is sent to any other machine, and uploads are deleted.
+    Models are fetched and opened at first use. What visitors upload stays on this machine and is deleted.
     """
+    click.echo("Starting the pages", err=True)
     require("gradio", extra="demos")
     app = require("demos.app", extra="demos")
     code: int = app.serve(host=host, port=port, auth=_credentials(auth), say=click.echo)

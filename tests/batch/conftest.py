@@ -43,12 +43,16 @@ def make_images() -> Callable[..., int]:
     return make
 
 
+COMMAND = ["-c", "from shared.cli.main import main; main()", "batch"]
+
+
 class Job:
-    """The command of the toy tasks in a process of its own, which can be killed at a moment of its progress."""
+    """The command, or that of a toy task, in a process of its own, which can be killed at a moment of its progress."""
 
     def __init__(self, task: str, source: Path, out: Path, *options: str, count: Path | None = None) -> None:
         self.out = out
-        self.command = [sys.executable, str(HERE / "batch_toy.py"), task, str(source), str(out), *options]
+        head = [str(HERE / "batch_toy.py")] if task.startswith("test.") else COMMAND
+        self.command = [sys.executable, *head, task, str(source), str(out), *options]
         self.environment = os.environ | ({"TOY_COUNT": str(count)} if count else {})
 
     def start(self) -> subprocess.Popen[str]:

@@ -74,6 +74,7 @@ def test_everything_that_is_operated_has_a_name(visit: Callable[..., Any]) -> No
                  && e.type !== 'file').map(e => e.outerHTML)"""
         )
         assert unnamed == []
+        page.wait_for_function("[...document.querySelectorAll('.gallery-item img')].every(image => image.alt)")
 
 
 def test_home_leads_to_every_page_and_tells_of_every_model(visit: Callable[..., Any]) -> None:

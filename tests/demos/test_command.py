@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from demos.examples import CLASSIFY, pictures
 from shared.cli.demo import command
 from shared.errors import MissingDependencyError, UsageError
 
@@ -40,6 +41,19 @@ def test_it_answers_stops_cleanly_and_keeps_nothing(started: Callable[..., Any],
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=30) == 0
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_a_model_that_cannot_be_had_is_told_and_the_rest_works(started: Callable[..., Any], empty_home: Path) -> None:
+    from gradio_client import Client, handle_file
+    from gradio_client.exceptions import AppError
+
+    picture = pictures(CLASSIFY)[0]
+    with started(TRIPTYCH_HOME=str(empty_home), TRIPTYCH_OFFLINE="1", TRIPTYCH_WEIGHTS="") as (_, address):
+        client = Client(address, verbose=False)
+        with pytest.raises(AppError, match="(?s)mobilenetv2.* cannot be had.*TRIPTYCH_OFFLINE"):
+            client.predict(handle_file(picture), api_name="/classify")
+        assert client.predict(["emma"], "EASE", api_name="/recommend")[0]["reason"] == "fold-in"
+        client.close()
 
 
 def test_auth_keeps_strangers_out(started: Callable[..., Any]) -> None:

@@ -13,7 +13,8 @@ pytest.importorskip("gradio", reason="the pages need the extra 'demos'")
 import gradio as gr
 
 from demos.examples import CLASSIFY, DETECT, pictures
-from demos.models import Model
+from demos.home import model_row
+from demos.models import OWN_LABELS_KEPT, Model, OwnLabels
 from demos.pages import plain_errors, refusal
 from demos.pictures import chosen
 from demos.tables import Cell, table
@@ -64,6 +65,31 @@ def test_a_first_use_says_what_it_waits_for(empty_home: Path) -> None:
     model.get(said.append)
     model.get(said.append)
     assert said == ["Fetching net (14.2 MB), once"]
+
+
+@pytest.mark.parametrize(
+    ("offline", "where", "now"),
+    [("", "would be fetched from its publisher", "opens at first use"), ("1", "not here", "not available")],
+)
+def test_home_tells_where_a_model_would_come_from(
+    empty_home: Path, monkeypatch: pytest.MonkeyPatch, offline: str, where: str, now: str
+) -> None:
+    monkeypatch.setenv("TRIPTYCH_OFFLINE", offline)
+    missing = ModelFile("graph.onnx", 14_246_826, "0" * 64, ("https://models.example/graph.onnx",))
+    row = model_row(fake_card(name="net", files=(missing,)), "Test", opened=False)
+    assert [cell.text for cell in row] == ["net", "Test", "Apache-2.0", "14.2 MB", where, now]
+    built = model_row(fake_card(name="own"), "Test", opened=True, built="fitted")
+    assert [cell.text for cell in built] == ["own", "Test", "Apache-2.0", "—", "built here", "loaded"]
+
+
+def test_visitors_labels_are_kept_within_bounds() -> None:
+    own = OwnLabels(fake_card())
+    first = own.model(("a", "b"))
+    assert own.model(("a", "b")) is first
+    for number in range(OWN_LABELS_KEPT):
+        own.model(("a", str(number)))
+    assert own.model(("a", "b")) is not first
+    assert not own.opened
 
 
 def test_tables_escape_what_they_show() -> None:

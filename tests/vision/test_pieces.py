@@ -26,7 +26,7 @@ def detections(**changes: Any) -> Detections:
     facts: dict[str, Any] = {
         "labels": ("cat", "dog"),
         "image_size": (40, 60),
-        "boxes": np.float32([[1, 2, 30, 40], [0, 0, 60, 40]]),
+        "xyxy": np.float32([[1, 2, 30, 40], [0, 0, 60, 40]]),
         "scores": np.float32([0.9, 0.25]),
         "class_ids": np.int32([17, 18]),
     }
@@ -42,7 +42,7 @@ def classification(**changes: Any) -> Classification:
     return Classification(**(facts | changes))
 
 
-NOTHING = {"labels": (), "boxes": np.zeros((0, 4), np.float32), "scores": np.zeros(0, np.float32)} | {
+NOTHING = {"labels": (), "xyxy": np.zeros((0, 4), np.float32), "scores": np.zeros(0, np.float32)} | {
     "class_ids": np.zeros(0, np.int32)
 }
 
@@ -55,11 +55,11 @@ def test_results_survive_json(result: Result) -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"boxes": np.float32([[1, 2, 30, 40]])}, "must have shape"),
-        ({"boxes": np.float32([[1, 2, 61, 40], [0, 0, 60, 40]])}, r"x1 <= x2 <= 60 .* Got \[1.0, 2.0, 61.0, 40.0\]"),
-        ({"boxes": np.float32([[9, 2, 8, 40], [0, 0, 60, 40]])}, "x1 <= x2"),
-        ({"boxes": np.float32([[-1, 2, 8, 40], [0, 0, 60, 40]])}, "must lie in"),
-        ({"boxes": np.zeros((2, 4))}, "must be a float32 array"),
+        ({"xyxy": np.float32([[1, 2, 30, 40]])}, "must have shape"),
+        ({"xyxy": np.float32([[1, 2, 61, 40], [0, 0, 60, 40]])}, r"x1 <= x2 <= 60 .* Got \[1.0, 2.0, 61.0, 40.0\]"),
+        ({"xyxy": np.float32([[9, 2, 8, 40], [0, 0, 60, 40]])}, "x1 <= x2"),
+        ({"xyxy": np.float32([[-1, 2, 8, 40], [0, 0, 60, 40]])}, "must lie in"),
+        ({"xyxy": np.zeros((2, 4))}, "must be a float32 array"),
         ({"scores": np.float32([0.25, 0.9])}, "scores must never rise"),
         ({"scores": np.float32([1.5, 0.9])}, "must lie in"),
         ({"labels": ("cat",)}, "a label for each score. Got 1 labels, 2 scores"),
@@ -177,7 +177,7 @@ def test_the_decoder_scales_filters_and_suppresses_within_a_class() -> None:
     scores = np.array([[0.9, 0.99, 0.8], [0.95, 0.99, 0.1], [0.0, 0.0, 0.6], [0.7, 0.0, 0.0]])
     found = run_decoder(scores, anchors)
     assert found.labels == ("cat", "dog", "dog")  # class 2 has no name; the other cat overlaps; the last is in the pad
-    np.testing.assert_allclose(found.boxes, [[50, 60, 150, 160], [50, 50, 150, 150], [300, 160, 640, 240]])
+    np.testing.assert_allclose(found.xyxy, [[50, 60, 150, 160], [50, 50, 150, 150], [300, 160, 640, 240]])
     np.testing.assert_allclose(found.scores, [0.95, 0.8, 0.6])
     assert found.class_ids.tolist() == [1, 3, 3]
     assert found.image_size == (320, 640)

@@ -104,8 +104,8 @@ def test_the_street_photo_has_a_bus_and_people(bus: Path, detector: Any) -> None
     assert found.labels.count("person") >= 3
     wanted = {"bus": (10, 225, 805, 745), "person": (50, 400, 245, 905)}
     for label, box in wanted.items():
-        overlaps = box_iou(found.boxes[[name == label for name in found.labels]], np.array([box]))
-        assert overlaps.max() > 0.8, (label, found.boxes)
+        overlaps = box_iou(found.xyxy[[name == label for name in found.labels]], np.array([box]))
+        assert overlaps.max() > 0.8, (label, found.xyxy)
     assert draw_detections(load(bus), found).size == (810, 1080)
 
 
@@ -119,7 +119,7 @@ def test_boxes_belong_to_the_upright_picture_at_any_size(bus: Path, detector: An
     plain, turned, small = detector.predict([bus, file.getvalue(), half])
     for other, factor in ((turned, 1), (small, 2)):
         assert other.labels[:3] == plain.labels[:3]
-        assert box_iou(other.boxes[:3] * factor, plain.boxes[:3]).diagonal().min() > 0.85
+        assert box_iou(other.xyxy[:3] * factor, plain.xyxy[:3]).diagonal().min() > 0.85
 
 
 def test_one_bad_picture_costs_only_itself(tmp_path: Path, detector: Any) -> None:
@@ -223,7 +223,7 @@ def test_coco128_reaches_its_figures_and_equals_the_reference_code(data_root: Pa
         predictor = vision.detector(score_threshold=0.001)
         for number, found in zip(sorted(truth.imgs), predictor.stream(read_boxed_images(dataset).paths)):
             assert isinstance(found, vision.Detections)
-            for (x1, y1, x2, y2), score, class_id in zip(found.boxes.tolist(), found.scores, found.class_ids):
+            for (x1, y1, x2, y2), score, class_id in zip(found.xyxy.tolist(), found.scores, found.class_ids):
                 box = [x1, y1, x2 - x1, y2 - y1]
                 rows.append({"image_id": number, "category_id": int(class_id), "bbox": box, "score": float(score)})
         judged = COCOeval(truth, truth.loadRes(rows), "bbox")
