@@ -33,7 +33,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from shared.backends.openvino import _CONFIG, _full_precision
+from shared.backends.openvino import _CONFIG
+from shared.backends.saturation import without_saturation
 from shared.batch import read, run
 from shared.batch.sources import expand
 from shared.settings import cpu_count
@@ -116,7 +117,7 @@ def by_hand(task: str, files: list[str], out: Path) -> list[dict[str, Any]]:
     opened = resolve(MODELS[task], task=task, progress=False)
     prepare, decode = LOOPS[task](dict(opened.card.options))
     core, config = openvino.Core(), _CONFIG | {"INFERENCE_NUM_THREADS": 1}
-    graph = _full_precision(core.read_model(str(next(iter(opened.files.values())))), openvino)
+    graph = without_saturation(core.read_model(str(next(iter(opened.files.values())))), openvino)
     graph.reshape(list(prepare(files[0])[0].shape))
     own = threading.local()
 
@@ -186,7 +187,7 @@ MEMORY = """
 import json, resource, sys
 from shared.batch import run
 if __name__ == "__main__":
-    report = run(*sys.argv[1:], progress=False)
+    report = run(*sys.argv[1:4], model=sys.argv[4], progress=False)
     print(json.dumps([report.done, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]))
 """
 
@@ -199,7 +200,8 @@ def memory(task: str, images: Path, scratch: Path) -> None:
         for count, peaks in found.items():
             listing = scratch / f"{count}.txt"
             listing.write_text("".join(f"{Path(files[i % len(files)]).resolve()}\n" for i in range(count)))
-            command = [sys.executable, "-c", MEMORY, task, str(listing), str(scratch / f"{task}-{count}-{turn}")]
+            out = str(scratch / f"{task}-{count}-{turn}")
+            command = [sys.executable, "-c", MEMORY, task, str(listing), out, MODELS[task]]
             done, peak = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
             assert done == count
             peaks.append(peak)

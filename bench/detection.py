@@ -32,7 +32,8 @@ from batch import detection as pieces_by_hand
 from batch import make_crops
 
 import vision
-from shared.backends.openvino import _CONFIG, _full_precision
+from shared.backends.openvino import _CONFIG
+from shared.backends.saturation import without_saturation
 from shared.batch.sources import expand
 from shared.errors import MissingDependencyError
 from shared.lazy import require
@@ -54,7 +55,7 @@ def by_hand(threads: int) -> System:
     opened = resolve(None, task="vision.detection", progress=False)
     prepare, decode = pieces_by_hand(dict(opened.card.options))
     core, config = openvino.Core(), _CONFIG | {"INFERENCE_NUM_THREADS": 1}
-    graph = _full_precision(core.read_model(str(next(iter(opened.files.values())))), openvino)
+    graph = without_saturation(core.read_model(str(next(iter(opened.files.values())))), openvino)
     own = threading.local()
 
     def begin() -> None:

@@ -295,3 +295,25 @@ def test_a_lock_of_a_killed_process_is_harmless(texts: Path, tmp_path: Path) -> 
     assert process.returncode == -signal.SIGKILL
     assert (tmp_path / "out" / "_job" / "lock").exists()
     assert go(texts, tmp_path / "out").complete
+
+
+@pytest.mark.weights
+def test_an_installed_task_is_found_by_name_and_its_results_come_back_anywhere(
+    make_images: Callable[..., int], tmp_path: Path
+) -> None:
+    """The reader runs in a process that has imported no vision: the job's task brings its result types."""
+    make_images(tmp_path / "in", 12, 3)
+    report = run("vision.detection", tmp_path / "in", tmp_path / "out", progress=False, score_threshold=0.25)
+    assert (report.rows, report.failed, report.model) == (12, 3, "efficientdet-lite0")
+    code = (
+        "import sys; from shared.batch import read\n"
+        "for o in read(sys.argv[1]): print(o.index, o.ok, type(o.result).__name__, getattr(o.result, 'kind', ''))"
+    )
+    process = subprocess.run([sys.executable, "-c", code, tmp_path / "out"], capture_output=True, text=True, check=True)
+    lines = [line.split() for line in process.stdout.splitlines()]
+    assert [line[:3] for line in lines if line[1] == "True"] == [
+        [str(i), "True", "Detections"] for i in range(12) if lines[i][1] == "True"
+    ]
+    assert sorted(line[3] for line in lines if line[1] == "False") == ["corrupt", "empty", "unsupported"]
+    with pytest.raises(PlanMismatchError, match=r"option score_threshold \(was 0.25, now 0.3\)"):
+        run("vision.detection", tmp_path / "in", tmp_path / "out", progress=False)

@@ -15,7 +15,6 @@ from batch_toy import Shout
 
 from shared.batch import read
 
-
 TOY = ("test.colours", "--pause-ms", "3")
 REAL = ("vision.classification", "--model", "mobilenetv2-224")
 

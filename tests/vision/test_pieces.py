@@ -214,23 +214,41 @@ def test_drawing_scales_the_boxes_with_the_picture_and_refuses_another() -> None
         draw_detections(Image.new("RGB", (40, 60)), detections())
 
 
-def test_a_quantised_graph_runs_at_full_precision(tmp_path: Path) -> None:
-    openvino = pytest.importorskip("openvino")
+def quantised_convolution(path: Path, weights: np.ndarray[Any, Any], scale: float) -> None:
+    """A 1 x 1 convolution of values in 0..1 in 8 bits, whose weights are int8 or, where they are float, quantised."""
+    import openvino
+
     ops = openvino.opset13
-    given = ops.parameter([1, 2, 1, 1], name="x", dtype=np.float32)
-    same = ops.fake_quantize(given, np.float32(-1), np.float32(1), np.float32(-1), np.float32(1), 256)
-    by_channel = np.array([2.0, 4.0], np.float32).reshape(1, 2, 1, 1)
-    scaled = ops.fake_quantize(same, -by_channel, by_channel, -by_channel * 10, by_channel * 10, 256)
+    given = ops.parameter([1, weights.shape[1], 8, 8], name="x", dtype=np.float32)
+    values = ops.fake_quantize(given, np.float32(0), np.float32(1), np.float32(0), np.float32(1), 256)
+    factor = np.full((len(weights), 1, 1, 1), scale, np.float32)
+    if weights.dtype == np.int8:
+        times = ops.multiply(ops.convert(ops.constant(weights), "f32"), ops.constant(factor))
+    else:
+        bounds = [ops.constant(np.float32(end * scale)) for end in (-127, 127, -127, 127)]
+        times = ops.fake_quantize(ops.constant(weights), *bounds, 255)
+    sums = ops.relu(ops.convolution(values, times, [1, 1], [0, 0], [0, 0], [1, 1]))
+    openvino.save_model(openvino.Model([sums], [given], "graph"), str(path), compress_to_fp16=False)
+
+
+@pytest.mark.parametrize("kind", ["integers", "quantised floats"])
+def test_int8_sums_do_not_saturate(kind: str, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    integers = rng.integers(60, 128, (8, 32, 1, 1)).astype(np.int8)
+    integers[:2] //= 4
+    scale = 0.01
     path = tmp_path / "graph.xml"
-    openvino.save_model(openvino.Model([scaled], [given], "graph"), str(path), compress_to_fp16=False)
+    quantised_convolution(path, integers if kind == "integers" else (integers * scale).astype(np.float32), scale)
     backend = open_backend("openvino", path)
-    feeds = [{backend.inputs[0].name: np.float32([a, b]).reshape(1, 2, 1, 1)} for a, b in ((0.1234567, 5), (-7, 0.25))]
-    answers = [next(iter(answer.values())).ravel() for answer in backend.run(feeds)]
-    np.testing.assert_allclose(answers, [[1.234567, 10], [-10, 2.5]], rtol=1e-5)
+    image = rng.integers(200, 256, (1, 32, 8, 8)) / np.float32(255)
+    got = next(iter(backend.run([{backend.inputs[0].name: image.astype(np.float32)}])[0].values()))
+    wanted = np.einsum("oi,nihw->nohw", integers[:, :, 0, 0] * scale, image)
+    np.testing.assert_allclose(got, wanted, rtol=0.004)
 
 
 def test_a_graph_may_be_given_another_input_shape(tmp_path: Path) -> None:
-    openvino = pytest.importorskip("openvino")
+    import openvino
+
     ops = openvino.opset13
     given = ops.parameter([1, 3, 8, 8], name="x", dtype=np.float32)
     path = tmp_path / "graph.xml"

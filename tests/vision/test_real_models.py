@@ -118,8 +118,8 @@ def test_boxes_belong_to_the_upright_picture_at_any_size(bus: Path, detector: An
     half = upright.resize((405, 540), Image.Resampling.LANCZOS)
     plain, turned, small = detector.predict([bus, file.getvalue(), half])
     for other, factor in ((turned, 1), (small, 2)):
-        assert other.labels[:3] == plain.labels[:3]
-        assert box_iou(other.xyxy[:3] * factor, plain.xyxy[:3]).diagonal().min() > 0.85
+        assert sorted(other.labels[:3]) == sorted(plain.labels[:3])
+        assert box_iou(other.xyxy[:3] * factor, plain.xyxy[:3]).max(axis=1).min() > 0.85
 
 
 def test_one_bad_picture_costs_only_itself(tmp_path: Path, detector: Any) -> None:
