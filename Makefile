@@ -6,6 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 SOURCES := shared vision nlp recsys demos tests bench
 HOST ?= 127.0.0.1
 PORT ?= 7860
+DATA ?= $(or $(TRIPTYCH_DATA),../shared/data)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint types unit test-slow bench docs browser constraints clean
@@ -47,8 +48,12 @@ browser: ## a headless Chromium for the page tests; said and skipped where it ca
 test-slow: $(VENV)/.dev.stamp browser ## the long checks: kills, soaks, full data sets
 	$(BIN)/pytest -m slow --override-ini addopts='--import-mode=importlib --strict-markers --strict-config'
 
-bench: $(VENV)/.bench.stamp ## every speed and quality figure, side by side with its peer
-	for script in bench/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+bench: $(VENV)/.bench.stamp ## every speed and quality figure beside its peer; DATA names the folder of data sets
+	$(BIN)/python bench/detection.py --images $(DATA)/vision/coco128/images
+	$(BIN)/python bench/batch.py --images $(DATA)/vision/coco128/images
+	$(BIN)/python bench/batch.py --memory
+	$(BIN)/python bench/text.py --data $(DATA)
+	$(BIN)/python bench/recommendation.py --data $(DATA)/recsys/ml-100k/ml-100k
 
 docs: $(VENV)/.dev.stamp ## run every command block of README.md and docs/
 	$(BIN)/pytest tests/docs -m 'slow or not slow' --override-ini addopts='--import-mode=importlib --strict-markers --strict-config'

@@ -211,7 +211,8 @@ def _from_name(name: str | os.PathLike[str], allow_urls: bool) -> Image.Image:
     if isinstance(name, str) and _ADDRESS.match(name):
         if not allow_urls:
             raise InputError(
-                "refused", f"a picture must be a file here. Got the address {name}: allow_urls=True would fetch it"
+                "refused",
+                f"a picture must be a file here. Got the address {name}: allow_urls=True (--allow-urls) would fetch it",
             )
         from vision.remote import fetch  # noqa: PLC0415 - the HTTP client is loaded only where addresses are allowed
 

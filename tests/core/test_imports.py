@@ -10,7 +10,7 @@ import pytest
 
 HEAVY = {
     "torch", "torchvision", "transformers", "sentence_transformers", "ultralytics", "spacy", "implicit", "surprise",
-    "gradio", "ray", "openvino", "onnxruntime", "sklearn", "scipy", "pandas", "pyarrow", "faster_coco_eval", "PIL",
+    "gradio", "ray", "openvino", "onnxruntime", "sklearn", "scipy", "pandas", "pyarrow", "PIL",
     "tokenizers", "huggingface_hub", "unearth", "httpx",
 }  # fmt: skip
 NUMPY = {"numpy"}
