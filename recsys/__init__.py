@@ -12,8 +12,9 @@ Names are imported when they are first asked for::
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from shared.lazy import lazy_names
 
 if TYPE_CHECKING:
     from recsys.collaborative.ease import EaseConfig, fit_ease
@@ -54,14 +55,4 @@ _HOMES = {
     "recsys.store": ("load",),
     "recsys.types": ("Recommendations", "SimilarItems"),
 }
-
-
-def __getattr__(name: str) -> Any:
-    for home, names in _HOMES.items():
-        if name in names:
-            return getattr(import_module(home), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

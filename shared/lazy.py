@@ -1,9 +1,11 @@
-"""Heavy and optional libraries are imported late, by name, and a missing one says how to get it."""
+"""Late imports: optional libraries by name, and a package's public names when they are first asked for."""
 
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable, Mapping
 from types import ModuleType
+from typing import Any
 
 from shared.errors import MissingDependencyError
 
@@ -31,3 +33,27 @@ def require(module: str, *, extra: str) -> ModuleType:
         raise MissingDependencyError(
             f"this needs {module!r}, which is not installed. Run: pip install 'triptych[{extra}]'"
         ) from error
+
+
+def lazy_names(
+    package: str, homes: Mapping[str, tuple[str, ...]]
+) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """``__getattr__`` and ``__dir__`` of a package that imports its public names when they are asked for (PEP 562).
+
+    Args:
+        package: the package's ``__name__``.
+        homes: for each module the names that it gives.
+
+    Example:
+        >>> get, names = lazy_names("tools", {"json": ("dumps", "loads")})
+        >>> get("dumps")([1]), names()
+        ('[1]', ['dumps', 'loads'])
+    """
+    home_of = {name: home for home, names in homes.items() for name in names}
+
+    def get(name: str) -> Any:
+        if name not in home_of:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        return getattr(importlib.import_module(home_of[name]), name)
+
+    return get, lambda: sorted(home_of)

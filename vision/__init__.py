@@ -11,8 +11,9 @@ of picture is read.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from shared.lazy import lazy_names
 
 if TYPE_CHECKING:
     from vision.classification.task import classifier
@@ -25,14 +26,4 @@ _HOMES = {
     "vision.detection.task": ("detector",),
     "vision.types": ("Classification", "Detections"),
 }
-
-
-def __getattr__(name: str) -> Any:
-    for home, names in _HOMES.items():
-        if name in names:
-            return getattr(import_module(home), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)
