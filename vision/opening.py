@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
-from shared.backends import Backend, open_backend
+from shared.backends import Backend, Keep, open_backend
 from shared.catalogue import ModelCard
 from shared.errors import DataError, UnknownNameError
 from shared.tasks import Option
@@ -57,7 +57,7 @@ def open_graph(
     return card, open_backend(card.backend, graphs[0], device=device, threads=threads, input_shape=shape)
 
 
-def answers(backend: Backend, images: Sequence[AnyArray]) -> list[dict[str, AnyArray]]:
-    """Run a graph of one input over independent images, in order."""
+def answers(backend: Backend, images: Sequence[AnyArray], *, keep: Keep | None = None) -> list[dict[str, AnyArray]]:
+    """Run a graph of one input over independent images, in order, and keep of each what ``keep`` returns."""
     name = backend.inputs[0].name
-    return backend.run([{name: image} for image in images])
+    return backend.run([{name: image} for image in images], keep=keep)

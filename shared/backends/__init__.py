@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from shared.backends.base import Backend, TensorSpec
+from shared.backends.base import Backend, Keep, TensorSpec
 from shared.errors import BackendError, UnknownNameError
 from shared.lazy import require
 
-__all__ = ["BACKENDS", "Backend", "TensorSpec", "open_backend"]
+__all__ = ["BACKENDS", "Backend", "Keep", "TensorSpec", "open_backend"]
 
 BACKENDS = {"openvino": "shared.backends.openvino", "onnxruntime": "shared.backends.onnxruntime"}
 

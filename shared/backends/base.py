@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from shared.errors import UsageError
 from shared.types import AnyArray
+
+Keep: TypeAlias = Callable[[dict[str, AnyArray]], dict[str, AnyArray]]
+"""From the outputs of a request to what is kept of them: new arrays, for the runtime writes over the outputs later.
+It is called in several threads at once, each while its outputs are still in the processor's cache; large outputs of
+which little matters are so never copied."""
 
 
 @dataclass(frozen=True)
@@ -36,11 +41,12 @@ class Backend(Protocol):
     def outputs(self) -> tuple[TensorSpec, ...]:
         """The graph's outputs, in its order."""
 
-    def run(self, feeds: Sequence[Mapping[str, AnyArray]]) -> list[dict[str, AnyArray]]:
+    def run(self, feeds: Sequence[Mapping[str, AnyArray]], *, keep: Keep | None = None) -> list[dict[str, AnyArray]]:
         """Answer independent requests, in order, using the processors that the backend was given.
 
         Args:
             feeds: for each request every input by name. Arrays are read, never changed.
+            keep: what to keep of each request's outputs; ``None`` keeps them all.
 
         Raises:
             BackendError: the runtime refused a request (a wrong shape, say).

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from shared.backends.base import TensorSpec
+from shared.backends.base import Keep, TensorSpec
 from shared.errors import BackendError
 from shared.types import AnyArray
 
@@ -26,9 +26,10 @@ class FakeBackend:
     refuse: Callable[[Mapping[str, AnyArray]], bool] = lambda feed: False
     calls: list[int] = field(default_factory=list)
 
-    def run(self, feeds: Sequence[Mapping[str, AnyArray]]) -> list[dict[str, AnyArray]]:
+    def run(self, feeds: Sequence[Mapping[str, AnyArray]], *, keep: Keep | None = None) -> list[dict[str, AnyArray]]:
         """See :meth:`shared.backends.base.Backend.run`."""
         self.calls.append(len(feeds))
         if any(self.refuse(feed) for feed in feeds):
             raise BackendError("the fake backend refused a request of this call, as it was told to")
-        return [self.function(feed) for feed in feeds]
+        outputs = [self.function(feed) for feed in feeds]
+        return outputs if keep is None else [keep(output) for output in outputs]

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from shared.backends.base import TensorSpec, check_threads
+from shared.backends.base import Keep, TensorSpec, check_threads
 from shared.errors import BackendError, UsageError
 from shared.lazy import require
 from shared.settings import cpu_count
@@ -37,18 +37,19 @@ class OnnxRuntimeBackend:
         self.outputs = tuple(_spec(node) for node in session.get_outputs())
         self._names = [output.name for output in self.outputs]
 
-    def run(self, feeds: Sequence[Mapping[str, AnyArray]]) -> list[dict[str, AnyArray]]:
+    def run(self, feeds: Sequence[Mapping[str, AnyArray]], *, keep: Keep | None = None) -> list[dict[str, AnyArray]]:
         """See :meth:`shared.backends.base.Backend.run`."""
         try:
             if min(self._threads, len(feeds)) < 2:
-                return [self._answer(feed) for feed in feeds]
+                return [self._answer(feed, keep) for feed in feeds]
             with ThreadPoolExecutor(min(self._threads, len(feeds)), "onnxruntime") as pool:
-                return list(pool.map(self._answer, feeds))
+                return list(pool.map(lambda feed: self._answer(feed, keep), feeds))
         except self._refused as error:
             raise BackendError(f"ONNX Runtime refused a request: {error}") from error
 
-    def _answer(self, feed: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
-        return dict(zip(self._names, self._session.run(self._names, dict(feed))))
+    def _answer(self, feed: Mapping[str, AnyArray], keep: Keep | None) -> dict[str, AnyArray]:
+        outputs = dict(zip(self._names, self._session.run(self._names, dict(feed))))
+        return outputs if keep is None else keep(outputs)
 
 
 def load(path: Path, *, device: str = "auto", threads: int | None = None) -> OnnxRuntimeBackend:

@@ -87,6 +87,23 @@ def test_answers_are_the_products_whatever_the_number_of_callers(name: str, grap
     assert wrong == []
 
 
+@pytest.mark.parametrize("backend", [TestOpenVino, TestOnnxRuntime, TestFake])
+def test_only_what_is_kept_of_the_outputs_comes_back(backend: type[BackendContract]) -> None:
+    feeds = [feed(np.random.default_rng(seed)) for seed in range(20)]
+    kept = backend().build().run(feeds, keep=lambda outputs: {"best": outputs["y"].max(axis=1)})
+    for answer, given in zip(kept, feeds, strict=True):
+        assert list(answer) == ["best"]
+        np.testing.assert_allclose(answer["best"], (given["x"] @ WEIGHTS).max(axis=1), rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["openvino", "onnxruntime"])
+def test_an_array_of_any_layout_is_read_as_it_is(name: str, graph: Path) -> None:
+    across = np.random.default_rng(0).normal(size=(4, 40)).astype(np.float32).T
+    answers = open_backend(name, graph, threads=2).run([{"x": across}, {"x": across[::2]}] * 8)
+    for answer, x in zip(answers, [across, across[::2]] * 8, strict=True):
+        np.testing.assert_allclose(answer["y"], x @ WEIGHTS, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("name", ["openvino", "onnxruntime"])
 def test_what_cannot_be_loaded_is_a_typed_error(name: str, tmp_path: Path, graph: Path) -> None:
     broken = tmp_path / "broken.onnx"

@@ -169,7 +169,8 @@ GIVEN = Letterbox(np.zeros((1, 64, 64, 3), np.uint8), (32, 64), (320, 640))
 def run_decoder(scores: np.ndarray[Any, Any], anchors: list[list[float]], **options: Any) -> Detections:
     facts: dict[str, Any] = {"score_threshold": 0.3, "iou_threshold": 0.5, "max_detections": 100}
     decoder = Decoder(np.array(anchors), LabelSet({1: "cat", 3: "dog"}), **(facts | options))
-    return decoder(scores.astype(np.float32), np.zeros((len(anchors), 4), np.float32), GIVEN)
+    candidates = decoder.candidates(scores.astype(np.float32), np.zeros((len(anchors), 4), np.float32))
+    return decoder(candidates, GIVEN)
 
 
 def test_the_decoder_scales_filters_and_suppresses_within_a_class() -> None:

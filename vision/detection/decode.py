@@ -6,11 +6,12 @@ with the anchor settings of the Lite models; suppression within each class as CO
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from shared.types import Float32, Float64, Int64
+from shared.types import AnyArray, Float32, Float64
 from vision.boxes import clip_boxes, nms
 from vision.detection.prepare import Letterbox
 from vision.labels import LabelSet
@@ -101,28 +102,17 @@ class Decoder:
     iou_threshold: float
     max_detections: int
 
-    def __call__(self, scores: Float32, codes: Float32, given: Letterbox) -> Detections:
-        """Detections of one picture.
+    def candidates(self, scores: Float32, codes: Float32) -> dict[str, AnyArray]:
+        """What is worth a look in one raw answer, in arrays of its own.
 
         Args:
             scores: shape (anchors, columns), float32, probabilities.
             codes: shape (anchors, 4), float32, box codes.
-            given: what the network was given.
-        """
-        rows, columns, best = self._candidates(scores)
-        (inner_height, inner_width), (height, width) = given.inner, given.outer
-        across, down = width / inner_width, height / inner_height
-        scaled = decode_boxes(codes[rows], self.anchors[rows]) * [across, down, across, down]
-        boxes = clip_boxes(scaled.astype(np.float32), height, width)
-        seen = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])  # the padding holds no things
-        boxes, best, class_ids = boxes[seen], best[seen], columns[seen] + 1
-        kept = nms(boxes, best, class_ids, iou_threshold=self.iou_threshold, max_detections=self.max_detections)
-        numbers = class_ids[kept].astype(np.int32)
-        labels = tuple(self.classes.names[number] for number in numbers.tolist())
-        return Detections(labels, (height, width), boxes[kept], np.minimum(best[kept], 1.0), numbers)
 
-    def _candidates(self, scores: Float32) -> tuple[Int64, Int64, Float32]:
-        """Anchor, column and score of what is worth a look, at most :data:`MAX_CANDIDATES`."""
+        Returns:
+            For n candidates, at most :data:`MAX_CANDIDATES`, in the order of the scores: ``anchors`` (n,) and
+            ``columns`` (n,), int64, where each stands; ``scores`` (n,) and ``codes`` (n, 4), float32.
+        """
         width = scores.shape[1]
         flat = scores.reshape(-1)
         places = np.flatnonzero(flat >= self.score_threshold)
@@ -131,4 +121,24 @@ class Decoder:
         if places.size > MAX_CANDIDATES:
             best = np.argpartition(flat[places], -MAX_CANDIDATES)[-MAX_CANDIDATES:]
             places = np.sort(places[best])
-        return places // width, places % width, flat[places]
+        rows = places // width
+        return {"anchors": rows, "columns": places % width, "scores": flat[places], "codes": codes[rows]}
+
+    def __call__(self, candidates: Mapping[str, AnyArray], given: Letterbox) -> Detections:
+        """Detections of one picture.
+
+        Args:
+            candidates: as :meth:`candidates` gives them.
+            given: what the network was given.
+        """
+        columns, best = candidates["columns"], candidates["scores"]
+        (inner_height, inner_width), (height, width) = given.inner, given.outer
+        across, down = width / inner_width, height / inner_height
+        scaled = decode_boxes(candidates["codes"], self.anchors[candidates["anchors"]]) * [across, down, across, down]
+        boxes = clip_boxes(scaled.astype(np.float32), height, width)
+        seen = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])  # the padding holds no things
+        boxes, best, class_ids = boxes[seen], best[seen], columns[seen] + 1
+        kept = nms(boxes, best, class_ids, iou_threshold=self.iou_threshold, max_detections=self.max_detections)
+        numbers = class_ids[kept].astype(np.int32)
+        labels = tuple(self.classes.names[number] for number in numbers.tolist())
+        return Detections(labels, (height, width), boxes[kept], np.minimum(best[kept], 1.0), numbers)

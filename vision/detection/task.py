@@ -10,7 +10,7 @@ from typing import TypeAlias
 from shared.errors import DataError, UsageError
 from shared.predictor import Pipeline
 from shared.tasks import Option, Task
-from shared.types import Float32
+from shared.types import AnyArray
 from vision.datasets import DETECTION_FORMATS
 from vision.detection.decode import Decoder, make_anchors
 from vision.detection.prepare import Letterbox, letterbox
@@ -26,8 +26,8 @@ SCORE_THRESHOLD = 0.3
 IOU_THRESHOLD = 0.5
 MAX_DETECTIONS = 100
 
-Raw: TypeAlias = tuple[Float32, Float32]
-"""Scores (anchors, columns) and box codes (anchors, 4) of one picture."""
+Candidates: TypeAlias = dict[str, AnyArray]
+"""What :meth:`vision.detection.decode.Decoder.candidates` gives of one picture."""
 
 
 def detector(
@@ -39,7 +39,7 @@ def detector(
     iou_threshold: float = IOU_THRESHOLD,
     max_detections: int = MAX_DETECTIONS,
     allow_urls: bool = False,
-) -> Pipeline[ImageSource, Letterbox, Raw, Detections]:
+) -> Pipeline[ImageSource, Letterbox, Candidates, Detections]:
     """Open an object detector.
 
     Args:
@@ -78,15 +78,17 @@ def detector(
     score_name, code_name = scores.name, codes.name
     decoder = Decoder(anchors, classes, score_threshold, iou_threshold, max_detections)
 
-    def run(batch: Sequence[Letterbox]) -> list[Raw]:
-        found = answers(backend, [given.pixels for given in batch])
-        return [(answer[score_name][0], answer[code_name][0]) for answer in found]
+    def keep(outputs: dict[str, AnyArray]) -> Candidates:
+        return decoder.candidates(outputs[score_name][0], outputs[code_name][0])
+
+    def run(batch: Sequence[Letterbox]) -> list[Candidates]:
+        return answers(backend, [given.pixels for given in batch], keep=keep)
 
     return Pipeline(
         card,
         partial(letterbox, size=size, pad=card.options["pad"], allow_urls=allow_urls),
         run,
-        lambda raw, given: decoder(*raw, given),
+        decoder,
         prepare_threads=threads,
     )
 
