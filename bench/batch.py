@@ -3,12 +3,12 @@
     python bench/batch.py [--task vision.detection] [--images FOLDER] [--repeats 7]
     python bench/batch.py --memory [--task vision.detection] [--images FOLDER]
 
-The loop by hand has the same files and the same graph with the same settings of the runtime: a thread for each
-processor, each with a copy of the graph, takes a file, decodes it with Pillow (a JPEG at a fraction of its size where
-that is enough), has OpenVINO answer and decodes the answer; results are kept in a list and written as one Parquet file
-at the end. It survives no crash, no broken file and no long input; the job does. Both open their model within the time
-that is taken. The two take turns, each first in every other turn, and the figure is the median of the ratios of the
-turns. Processor seconds are said too: they hold on a machine that does other work meanwhile.
+The loop by hand has the same files and the same compiled graph: a thread for each processor, each with a copy of it,
+takes a file, decodes it with Pillow (a JPEG at a fraction of its size where that is enough), has OpenVINO answer and
+decodes the answer; results are kept in a list and written as one Parquet file at the end. It survives no crash, no
+broken file and no long input; the job does. Both open their model within the time that is taken. The two take turns,
+each first in every other turn, and the figure is the median of the ratios of the turns. Processor seconds are said too:
+they hold on a machine that does other work meanwhile.
 
 Without ``--images`` the files are crops of the two photographs inside scikit-learn, 640 pixels wide at most.
 """
@@ -33,8 +33,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from shared.backends.openvino import _CONFIG
-from shared.backends.saturation import without_saturation
+from shared.backends.openvino import compile_copies
 from shared.batch import read, run
 from shared.batch.sources import expand
 from shared.settings import cpu_count
@@ -98,7 +97,7 @@ def detection(options: dict[str, Any]) -> Loop:
 
     def decode(outputs: list[np.ndarray], sizes: Any) -> dict[str, Any]:
         codes, scores = sorted((output[0] for output in outputs), key=lambda array: array.shape[1])
-        found = decoder(scores, codes, Letterbox(np.empty((1, 0, 0, 3), np.uint8), *sizes))
+        found = decoder(decoder.candidates(scores, codes), Letterbox(np.empty((1, 0, 0, 3), np.uint8), *sizes))
         return {"boxes": found.xyxy.tolist(), "scores": found.scores.tolist(), "labels": list(found.labels)}
 
     return prepare, decode
@@ -110,26 +109,24 @@ MODELS = {"vision.classification": "mobilenetv2-224", "vision.detection": "effic
 
 def by_hand(task: str, files: list[str], out: Path) -> list[dict[str, Any]]:
     """The loop by hand over files that are all good; returns its rows."""
-    import openvino
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     opened = resolve(MODELS[task], task=task, progress=False)
     prepare, decode = LOOPS[task](dict(opened.card.options))
-    core, config = openvino.Core(), _CONFIG | {"INFERENCE_NUM_THREADS": 1}
-    graph = without_saturation(core.read_model(str(next(iter(opened.files.values())))), openvino)
-    graph.reshape(list(prepare(files[0])[0].shape))
-    own = threading.local()
+    shape = prepare(files[0])[0].shape
+    copies = compile_copies(next(iter(opened.files.values())), input_shape=shape)
+    free, own = iter(copies), threading.local()
 
     def begin() -> None:
-        own.request = core.compile_model(graph, "CPU", config).create_infer_request()
+        own.request = next(free).create_infer_request()
 
     def row(path: str) -> dict[str, Any]:
         array, facts = prepare(path)
         answers = own.request.infer({0: array}, share_inputs=True, share_outputs=True)
         return {"input": path} | decode(list(answers.values()), facts)
 
-    with ThreadPoolExecutor(cpu_count(), initializer=begin) as pool:
+    with ThreadPoolExecutor(len(copies), initializer=begin) as pool:
         rows = list(pool.map(row, files))
     pq.write_table(pa.Table.from_pylist(rows), out)
     return rows
