@@ -1,6 +1,6 @@
 """Batch jobs against the best loop that one would write by hand, and their memory on short and long inputs.
 
-    python bench/batch.py [--task vision.detection] [--images FOLDER] [--repeats 7]
+    python bench/batch.py [--task vision.detection] [--images FOLDER] [--count 1000] [--repeats 7]
     python bench/batch.py --memory [--task vision.detection] [--images FOLDER]
 
 The loop by hand has the same files and the same compiled graph: a thread for each processor, each with a copy of it,
@@ -10,7 +10,8 @@ broken file and no long input; the job does. Both open their model within the ti
 each first in every other turn, and the figure is the median of the ratios of the turns. Processor seconds are said too:
 they hold on a machine that does other work meanwhile.
 
-Without ``--images`` the files are crops of the two photographs inside scikit-learn, 640 pixels wide at most.
+Files of a smaller folder are copied until there are ``--count``. Without ``--images`` they are crops of the two
+photographs inside scikit-learn, 640 pixels wide at most.
 """
 
 from __future__ import annotations
@@ -149,6 +150,16 @@ def make_crops(folder: Path, count: int) -> Path:
     return folder
 
 
+def make_copies(images: Path, folder: Path, count: int) -> Path:
+    """``count`` files, those of a folder again and again."""
+    files = list(expand(str(images)))
+    folder.mkdir(parents=True)
+    for i in range(count):
+        file = Path(files[i % len(files)])
+        shutil.copy(file, folder / f"{i:05d}{file.suffix}")
+    return folder
+
+
 def compare(task: str, images: Path, repeats: int, scratch: Path) -> None:
     """Print the seconds of both and the median of their paired ratios."""
     files = list(expand(str(images)))
@@ -211,13 +222,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--task", choices=list(LOOPS), help="both when not given")
     parser.add_argument("--images", type=Path, help="folder of good images")
-    parser.add_argument("--count", type=int, default=400, help="crops to make where no folder is given")
+    parser.add_argument("--count", type=int, default=1000, help="files of the job")
     parser.add_argument("--repeats", type=int, default=7, help="turns")
     parser.add_argument("--memory", action="store_true", help="measure memory in the place of speed")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
-        images = given.images or make_crops(scratch / "crops", given.count)
+        files = scratch / "files"
+        images = make_copies(given.images, files, given.count) if given.images else make_crops(files, given.count)
         for task in [given.task] if given.task else list(LOOPS):
             if given.memory:
                 memory(task, images, scratch)

@@ -221,5 +221,5 @@ def embedder(
         lambda batch: list(encoder.vectors(batch)),
         lambda vector, _: vector,
         batch_size=TEXTS_AT_ONCE,
-        prepare_threads=threads,
+        threads=threads,
     )

@@ -11,6 +11,7 @@ import itertools
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, Protocol, TypeAlias, TypeVar
 
@@ -68,10 +69,13 @@ class Pipeline(Generic[In, Mid, Raw, Out]):
         card: what model this is.
         prepare: one item to arrays. Called in several threads at once. It raises
             :class:`~shared.errors.InputError` for an item that cannot be used.
-        run: a non-empty batch of prepared items to as many raw answers, same order. Called in one thread at a time.
+        run: a non-empty batch of prepared items to as many raw answers, same order. Called in one thread at a time,
+            unless ``side_by_side``.
         decode: a raw answer and its prepared item to the result.
         batch_size: items that run together.
-        prepare_threads: how many threads prepare; ``None`` takes one a processor.
+        threads: how many threads prepare; ``None`` takes one a processor.
+        side_by_side: for models whose items gain nothing from one another's company: each batch goes through prepare,
+            run and decode in one thread, as many batches at once as there are threads, and none waits for another.
 
     Example:
         >>> from shared.testing import fake_card
@@ -85,7 +89,8 @@ class Pipeline(Generic[In, Mid, Raw, Out]):
     run: Callable[[Sequence[Mid]], Sequence[Raw]]
     decode: Callable[[Raw, Mid], Out]
     batch_size: int = 8
-    prepare_threads: int | None = None
+    threads: int | None = None
+    side_by_side: bool = False
 
     def predict(self, items: Sequence[In], /, *, on_error: OnError = "raise") -> list[Out | Failure]:
         """See :meth:`Predictor.predict`."""
@@ -94,7 +99,7 @@ class Pipeline(Generic[In, Mid, Raw, Out]):
             raise UsageError(
                 f"predict takes a list of items. Got one {type(items).__name__}: wrap it, predict([item])[0]"
             )
-        results = list(self._stream(items, self.batch_size))
+        results = list(self._results(items, self.batch_size))
         if on_error == "raise":
             failures = [r for r in results if isinstance(r, Failure)]
             if failures:
@@ -109,7 +114,7 @@ class Pipeline(Generic[In, Mid, Raw, Out]):
         size = self.batch_size if batch_size is None else batch_size
         if size < 1:
             raise UsageError(f"batch_size must be at least 1. Got {size} instead")
-        return self._checked(self._stream(items, size), on_error)
+        return self._checked(self._results(items, size), on_error)
 
     def _checked(self, results: Iterator[Out | Failure], on_error: OnError) -> Iterator[Out | Failure]:
         for count, result in enumerate(results, 1):
@@ -117,20 +122,35 @@ class Pipeline(Generic[In, Mid, Raw, Out]):
                 raise PredictError([result], count)
             yield result
 
-    def _stream(self, items: Iterable[In], size: int) -> Iterator[Out | Failure]:
+    def _results(self, items: Iterable[In], size: int) -> Iterator[Out | Failure]:
+        way = self._side_by_side if self.side_by_side else self._in_turn
+        with closing(way(items, size)) as batches:
+            for index, result in enumerate(itertools.chain.from_iterable(batches)):
+                yield Failure(index, result.kind, result.message) if isinstance(result, Failed) else result
+
+    def _side_by_side(self, items: Iterable[In], size: int) -> Generator[list[Out | Failed], None, None]:
+        """Every batch from its items to its results in one thread."""
+
+        def whole(batch: list[In]) -> list[Out | Failed]:
+            return self._decoded(self._run([_attempt(self.prepare, item) for item in batch]))
+
+        threads = self.threads or cpu_count()
+        with ThreadPoolExecutor(threads, "predict") as pool:
+            yield from _map_ahead(pool, whole, _chunks(items, size), ahead=2 * threads)
+
+    def _in_turn(self, items: Iterable[In], size: int) -> Generator[list[Out | Failed], None, None]:
         """Prepare ahead in threads, run one batch at a time in one thread, decode the batch before meanwhile."""
-        threads = self.prepare_threads or cpu_count()
+        threads = self.threads or cpu_count()
         with ThreadPoolExecutor(threads, "prepare") as preparers, ThreadPoolExecutor(1, "run") as runner:
             prepared = _map_ahead(preparers, lambda item: _attempt(self.prepare, item), items, ahead=2 * size + threads)
             running: deque[Future[list[Any]]] = deque()
-            index = itertools.count()
             try:
                 for batch in _chunks(prepared, size):
                     running.append(runner.submit(self._run, batch))
                     if len(running) > 1:
-                        yield from self._decoded(running.popleft().result(), index)
+                        yield self._decoded(running.popleft().result())
                 while running:
-                    yield from self._decoded(running.popleft().result(), index)
+                    yield self._decoded(running.popleft().result())
             finally:
                 prepared.close()
                 for future in running:
@@ -142,11 +162,11 @@ class Pipeline(Generic[In, Mid, Raw, Out]):
         answers = iter(_run_isolated(self.run, good))
         return [mid if isinstance(mid, Failed) else next(answers) for mid in batch]
 
-    def _decoded(self, answers: list[Any], index: Iterator[int]) -> Iterator[Out | Failure]:
-        for answer in answers:
-            at = next(index)
-            result = answer if isinstance(answer, Failed) else _attempt(lambda a: self.decode(a.raw, a.mid), answer)
-            yield Failure(at, result.kind, result.message) if isinstance(result, Failed) else result
+    def _decoded(self, answers: list[Any]) -> list[Out | Failed]:
+        return [
+            answer if isinstance(answer, Failed) else _attempt(lambda a: self.decode(a.raw, a.mid), answer)
+            for answer in answers
+        ]
 
 
 @dataclass(frozen=True)

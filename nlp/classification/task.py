@@ -77,7 +77,7 @@ def text_classifier(
         lambda batch: list(encoder.vectors(batch, poolings=head.poolings)),
         lambda vector, _: decode(vector, head),
         batch_size=TEXTS_AT_ONCE,
-        prepare_threads=threads,
+        threads=threads,
     )
 
 

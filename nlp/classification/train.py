@@ -205,7 +205,7 @@ def _vectors(
         lambda batch: list(encoder.vectors(batch, poolings=poolings)),
         lambda vector, _: vector,
         batch_size=TEXTS_AT_ONCE,
-        prepare_threads=threads,
+        threads=threads,
     )
     vectors = np.empty((len(data.texts), encoder.dim * len(poolings)), dtype=np.float32)
     with Progress(len(data.texts), done=0) as progress:

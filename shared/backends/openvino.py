@@ -37,9 +37,12 @@ class OpenVinoBackend:
 
     def run(self, feeds: Sequence[Mapping[str, AnyArray]], *, keep: Keep | None = None) -> list[dict[str, AnyArray]]:
         """See :meth:`shared.backends.base.Backend.run`."""
-        answers = [self._pool.submit(self._answer, feed, keep or _copies) for feed in feeds]
-        wait(answers)
+        keep = keep or _copies
         try:
+            if len(feeds) == 1:
+                return [self._answer(feeds[0], keep)]
+            answers = [self._pool.submit(self._answer, feed, keep) for feed in feeds]
+            wait(answers)
             return [answer.result() for answer in answers]
         except RuntimeError as error:
             raise BackendError(f"OpenVINO refused a request: {_first_line(error)}") from error

@@ -57,7 +57,7 @@ def open_colours(model: str | None, *, device: str, threads: int | None, pause_m
         return [array.mean(axis=(0, 1)) for array in batch]
 
     card = fake_card(name=model or "colours")
-    return Pipeline(card, _mean_colour, run, lambda raw, mid: Colour(raw), batch_size=8, prepare_threads=threads)
+    return Pipeline(card, _mean_colour, run, lambda raw, mid: Colour(raw), batch_size=8, threads=threads)
 
 
 def _shout(text: Any) -> str:

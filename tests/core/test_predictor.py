@@ -47,6 +47,22 @@ class TestFakePipeline(PredictorContract):
         return "no number"
 
 
+class TestSideBySide(TestFakePipeline):
+    def build(self) -> Pipeline[object, int, int, int]:
+        return pipeline(doubler(), batch_size=1, threads=3, side_by_side=True)
+
+
+def test_batches_side_by_side_do_not_wait_for_one_another() -> None:
+    met = threading.Barrier(3, timeout=10)
+
+    def run(batch: Sequence[int]) -> list[int]:
+        met.wait()
+        return list(batch)
+
+    three = Pipeline(fake_card(), prepare, run, lambda raw, mid: raw, batch_size=1, threads=3, side_by_side=True)
+    assert three.predict([1, 2, 3]) == [1, 2, 3]
+
+
 @pytest.mark.parametrize("size", [1, 2, 7, 64])
 def test_a_refused_item_is_found_by_splitting_and_its_neighbours_are_answered(size: int) -> None:
     n, bad = 64, {20}
@@ -94,9 +110,10 @@ def test_run_must_answer_every_item() -> None:
         short.predict([1, 2])
 
 
-def test_an_abandoned_stream_ends_its_threads() -> None:
+@pytest.mark.parametrize("side_by_side", [False, True])
+def test_an_abandoned_stream_ends_its_threads(side_by_side: bool) -> None:
     before = threading.active_count()
-    results = pipeline(doubler(), batch_size=2).stream(iter(range(10_000)))
+    results = pipeline(doubler(), batch_size=2, side_by_side=side_by_side).stream(iter(range(10_000)))
     next(results)
     results.close()  # type: ignore[attr-defined]  # streams are generators
     assert threading.active_count() == before

@@ -74,7 +74,9 @@ def classifier(
         partial(ClassifierInput.of(card.options).prepare, allow_urls=allow_urls),
         run,
         lambda scores, _: decode(scores, classes, top_k=top_k),
-        prepare_threads=threads,
+        batch_size=1,
+        threads=threads,
+        side_by_side=True,
     )
 
 

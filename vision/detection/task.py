@@ -89,7 +89,9 @@ def detector(
         partial(letterbox, size=size, pad=card.options["pad"], allow_urls=allow_urls),
         run,
         decoder,
-        prepare_threads=threads,
+        batch_size=1,
+        threads=threads,
+        side_by_side=True,
     )
 
 
