@@ -138,7 +138,7 @@ def _image_source(text: str) -> Source:
         try:
             status = os.stat(path)
             digest.update(os.fsencode(path) + f"\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
-        except FileNotFoundError:  # a dangling link: it fails when it is predicted
+        except OSError:  # a dangling link, a loop of links, a folder that is closed: it fails when it is predicted
             digest.update(os.fsencode(path) + b"\0\n")
     facts = {"input": text, "rows": len(files), "digest": digest.hexdigest()}
     return Source(len(files), facts, (), lambda: (Row(i, path, path) for i, path in enumerate(files)))

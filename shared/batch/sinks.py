@@ -100,7 +100,8 @@ def _to_parquet(records: Sequence[Record]) -> bytes:
 
 def _from_parquet(data: bytes) -> list[Record]:
     pa, pq = require("pyarrow", extra="all"), require("pyarrow.parquet", extra="all")
-    rows = pq.read_table(pa.BufferReader(data)).to_pylist()
+    # In this thread alone: Arrow's own threads can abort the process if it ends soon after they began (pyarrow 26).
+    rows = pq.ParquetFile(pa.BufferReader(data)).read(use_threads=False).to_pylist()
     return [Record(**{k: v for k, v in row.items() if k != "ok"}) for row in rows]
 
 

@@ -210,7 +210,7 @@ def _read_parquet(path: str, column: str | None, id_column: str | None) -> Itera
     number = 0
     with _parquet(path) as file:
         try:
-            for batch in file.iter_batches(_PARQUET_ROWS, columns=list(dict.fromkeys(names))):
+            for batch in file.iter_batches(_PARQUET_ROWS, columns=list(dict.fromkeys(names)), use_threads=False):
                 for row in batch.to_pylist():
                     yield _picked(row, str(column), id_column, f"row {number} of {path}")
                     number += 1
