@@ -54,7 +54,7 @@ def cases(n: int = 200, items: int = 60, seed: int = 0) -> tuple[list[set[int]],
 
 
 @pytest.mark.slow  # ranx compiles itself for a minute
-@pytest.mark.filterwarnings("ignore::Warning:ranx", "ignore::Warning:numba")
+@pytest.mark.filterwarnings("ignore::Warning:ranx", "ignore::Warning:numba", "ignore:unsafe cast from uint64 to int64")
 @pytest.mark.parametrize("k", [1, 5, 10, 30])
 def test_equal_to_ranx(k: int) -> None:
     ranx = pytest.importorskip("ranx")
