@@ -6,15 +6,16 @@ another distribution adds a task by declaring one too. Nothing is imported befor
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 from shared.errors import UnknownNameError, UsageError
 from shared.evaluation.report import Evaluation
 from shared.predictor import Predictor
+from shared.types import Result
 
 GROUP = "triptych.tasks"
 InputKind: TypeAlias = Literal["image", "text", "id"]
@@ -39,6 +40,32 @@ class Option:
     multiple: bool = False
 
 
+class Converted(Protocol):
+    """What a conversion of a data set came to."""
+
+    @property
+    def failed(self) -> int:
+        """Items left out because they are at fault."""
+
+    def to_json(self) -> dict[str, Any]:
+        """One JSON-ready object."""
+
+
+@dataclass(frozen=True)
+class TimedResult:
+    """The answer for one frame of a recording.
+
+    Attributes:
+        frame: its number among all frames, from 0.
+        time: when it is shown, in seconds from the start.
+        result: the result, or a :class:`~shared.types.Failure` in its place.
+    """
+
+    frame: int
+    time: float
+    result: Result
+
+
 @dataclass(frozen=True)
 class Task:
     """One task.
@@ -55,7 +82,19 @@ class Task:
         train: ``train(dataset, out, *, format, seed, **train_options)`` fits a model, writes it into the folder
             ``out`` and returns a JSON-ready report; ``None`` where the task cannot be trained here.
         train_options: further keywords of ``train``.
+        train_resumes: whether ``train`` goes on with what a killed run left in ``out``, and itself refuses a folder
+            that is none of its own; else ``out`` must be new or empty.
         evaluate_options: further keywords of ``evaluate`` beside ``options``; one of the same name replaces it there.
+        convert: ``convert(dataset, out, *, to, format, on_fault, **convert_options)`` writes the data set in another of
+            ``formats``; ``on_fault(path, message)`` hears of each item that is left out. ``None`` where there is none.
+        convert_options: further keywords of ``convert``.
+        video: ``video(predictor, path, *, annotated, **video_options)`` gives a :class:`TimedResult` for each frame of
+            a video file, and with a folder ``annotated`` writes it there with the results drawn; ``None`` where the
+            task takes no videos.
+        video_options: further keywords of ``video``.
+        annotate: ``annotate(item, result, folder, **options)`` writes an item with its result drawn into a folder, with
+            the options that the model was opened with.
+        tools: functions by name for commands that serve this task alone.
     """
 
     name: str
@@ -67,7 +106,14 @@ class Task:
     formats: tuple[str, ...] = ()
     train: Callable[..., dict[str, Any]] | None = None
     train_options: tuple[Option, ...] = ()
+    train_resumes: bool = False
     evaluate_options: tuple[Option, ...] = ()
+    convert: Callable[..., Converted] | None = None
+    convert_options: tuple[Option, ...] = ()
+    video: Callable[..., Iterator[TimedResult]] | None = None
+    video_options: tuple[Option, ...] = ()
+    annotate: Callable[..., Path] | None = None
+    tools: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
 
 
 def task_names() -> list[str]:

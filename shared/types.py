@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, TypeAlias, TypeVar
 
 import numpy as np
@@ -26,6 +26,14 @@ _ARRAY = "triptych.array"
 
 
 @dataclasses.dataclass(frozen=True)
+class ArrayForm:
+    """An array's form in JSON where nested lists would be too large."""
+
+    write: Callable[[AnyArray], Any]
+    read: Callable[[Any], AnyArray]
+
+
+@dataclasses.dataclass(frozen=True)
 class ArraySpec:
     """What an array field of a result must be. Axis names that recur (``"n"``) must have one length."""
 
@@ -33,6 +41,8 @@ class ArraySpec:
     shape: tuple[int | str, ...]
     low: float | None = None
     high: float | None = None
+    form: ArrayForm | None = None
+    optional: bool = False
 
     def check(self, owner: str, name: str, value: object, axes: dict[str, int]) -> None:
         if not isinstance(value, np.ndarray) or value.dtype != np.dtype(self.dtype):
@@ -51,9 +61,27 @@ class ArraySpec:
                 )
 
 
-def array_field(dtype: str, shape: tuple[int | str, ...], low: float | None = None, high: float | None = None) -> Any:
-    """A dataclass field of a :class:`Result` that holds an array, checked at birth."""
-    return dataclasses.field(metadata={_ARRAY: ArraySpec(dtype, shape, low, high)})
+def array_field(
+    dtype: str,
+    shape: tuple[int | str, ...],
+    low: float | None = None,
+    high: float | None = None,
+    *,
+    form: ArrayForm | None = None,
+    optional: bool = False,
+) -> Any:
+    """A dataclass field of a :class:`Result` that holds an array, checked at birth.
+
+    Args:
+        dtype: of the array.
+        shape: lengths or names of its axes.
+        low: least value.
+        high: greatest value.
+        form: how it is written in JSON; nested lists when not given.
+        optional: whether it may be ``None``, which it then is when not given.
+    """
+    spec = {_ARRAY: ArraySpec(dtype, shape, low, high, form, optional)}
+    return dataclasses.field(default=None, metadata=spec) if optional else dataclasses.field(metadata=spec)
 
 
 class Result:
@@ -74,8 +102,8 @@ class Result:
         owner = type(self).__name__
         for field in dataclasses.fields(self):  # type: ignore[arg-type]
             spec = field.metadata.get(_ARRAY)
-            if spec is not None:
-                value = getattr(self, field.name)
+            value = getattr(self, field.name)
+            if spec is not None and not (spec.optional and value is None):
                 spec.check(owner, field.name, value, axes)
                 value.flags.writeable = False
         self.check(axes)
@@ -89,7 +117,7 @@ class Result:
     def to_json(self) -> dict[str, Any]:
         """This result as JSON-ready values: arrays as nested lists, and the class name under ``"type"``."""
         fields = dataclasses.fields(self)  # type: ignore[arg-type]
-        return {"type": type(self).__name__} | {f.name: _plain(getattr(self, f.name)) for f in fields}
+        return {"type": type(self).__name__} | {f.name: _written(self, f) for f in fields}
 
     @classmethod
     def from_json(cls: type[R], data: Mapping[str, Any]) -> R:
@@ -116,7 +144,16 @@ class Result:
         return found(**values)
 
 
-def _array(value: object, spec: ArraySpec) -> AnyArray:
+def _written(result: Result, field: dataclasses.Field[Any]) -> Any:
+    spec, value = field.metadata.get(_ARRAY), getattr(result, field.name)
+    return _plain(value) if value is None or spec is None or spec.form is None else spec.form.write(value)
+
+
+def _array(value: object, spec: ArraySpec) -> AnyArray | None:
+    if value is None and spec.optional:
+        return None
+    if spec.form is not None:
+        return spec.form.read(value)
     array = np.asarray(value, dtype=spec.dtype)
     if array.size == 0:
         return array.reshape(tuple(0 if isinstance(axis, str) else axis for axis in spec.shape))
