@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from shared.backends.base import Backend, Keep, TensorSpec
 from shared.errors import BackendError, UnknownNameError
@@ -20,6 +21,7 @@ def open_backend(
     device: str = "auto",
     threads: int | None = None,
     input_shape: tuple[int, ...] | None = None,
+    precision: str = "f32",
 ) -> Backend:
     """Load a graph.
 
@@ -30,6 +32,7 @@ def open_backend(
         threads: processor threads in all; ``None`` uses every processor of this process.
         input_shape: shape that a graph of one input is to read where that is not its own, as convolutions allow;
             OpenVINO only.
+        precision: in which floats are computed, ``"f32"`` or ``"bf16"`` (OpenVINO only, where the processor can).
 
     Raises:
         UnknownNameError: no backend is called that.
@@ -37,10 +40,11 @@ def open_backend(
     """
     if name not in BACKENDS:
         raise UnknownNameError("backend", name, BACKENDS)
-    options = {} if input_shape is None else {"input_shape": input_shape}
+    options: dict[str, Any] = {} if input_shape is None else {"input_shape": input_shape}
+    options |= {} if precision == "f32" else {"precision": precision}
     if options and name != "openvino":
         raise BackendError(
-            f"{path.name} must run on openvino, which can change a graph's input shape. Got {name} instead"
+            f"{path.name} must run on openvino, which can change a graph's shape and precision. Got {name} instead"
         )
     backend: Backend = require(BACKENDS[name], extra="all").load(path, device=device, threads=threads, **options)
     return backend

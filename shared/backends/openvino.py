@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from shared.backends.base import Keep, TensorSpec, check_threads
+from shared.backends.reshaping import reshape
 from shared.backends.saturation import without_saturation
 from shared.errors import BackendError, UsageError
 from shared.lazy import require
@@ -56,15 +57,18 @@ class OpenVinoBackend:
             self._free.put(request)
 
 
-def load(
-    path: Path, *, device: str = "auto", threads: int | None = None, input_shape: tuple[int, ...] | None = None
-) -> OpenVinoBackend:
+def load(path: Path, **options: Any) -> OpenVinoBackend:
     """Read and compile a graph; see :func:`shared.backends.open_backend`."""
-    return OpenVinoBackend(compile_copies(path, device=device, threads=threads, input_shape=input_shape))
+    return OpenVinoBackend(compile_copies(path, **options))
 
 
 def compile_copies(
-    path: Path, *, device: str = "auto", threads: int | None = None, input_shape: tuple[int, ...] | None = None
+    path: Path,
+    *,
+    device: str = "auto",
+    threads: int | None = None,
+    input_shape: tuple[int, ...] | None = None,
+    precision: str = "f32",
 ) -> list[Any]:
     """The compiled copies of a graph that :func:`load` runs, each with processors of its own."""
     check_threads(threads)
@@ -73,14 +77,14 @@ def compile_copies(
     openvino = require("openvino", extra="all")
     count = threads or cpu_count()
     copies = min(count, _MAX_COPIES)
-    config = _CONFIG | {"INFERENCE_NUM_THREADS": count // copies}
+    config = _CONFIG | {"INFERENCE_NUM_THREADS": count // copies, "INFERENCE_PRECISION_HINT": precision}
     core = openvino.Core()
     if _DEVICES[device] not in {name.split(".")[0] for name in core.available_devices}:
         raise BackendError(f"OpenVINO sees no {device} here. It sees: {', '.join(core.available_devices)}")
     try:
         graph = without_saturation(core.read_model(str(path)), openvino)
         if input_shape is not None:
-            graph.reshape(list(input_shape))
+            reshape(graph, input_shape, openvino)
         if _DEVICES[device] != "CPU":
             return [core.compile_model(graph, _DEVICES[device])]
         first = core.compile_model(graph, "CPU", config)
@@ -98,7 +102,13 @@ def _copies(outputs: dict[str, AnyArray]) -> dict[str, AnyArray]:
 
 def _spec(port: Any) -> TensorSpec:
     shape = tuple(axis.get_length() if axis.is_static else None for axis in port.partial_shape)
-    return TensorSpec(port.any_name, shape, str(port.element_type.to_dtype()))
+    return TensorSpec(_name(port), shape, str(port.element_type.to_dtype()))
+
+
+def _name(port: Any) -> str:
+    """The graph's own name of an input or output: compiling may give it those of merged nodes too."""
+    own: str = port.get_node().get_friendly_name().rpartition("/sink_port_")[0]
+    return own if own in port.get_names() else port.any_name
 
 
 def _first_line(error: BaseException) -> str:

@@ -16,6 +16,8 @@ import numpy as np
 from shared.types import AnyArray, Float32
 
 _WEIGHED = ("Convolution", "GroupConvolution", "MatMul")
+_MOVING = ("Concat", "Reshape", "Split", "Squeeze", "StridedSlice", "Transpose", "Unsqueeze", "VariadicSplit")
+"""What only moves values about, so that integers stay integers."""
 _PAIR = 127
 """Most that the weights of two neighbouring input channels may add up to, with one to spare for rounding."""
 
@@ -33,7 +35,7 @@ def without_saturation(graph: Any, openvino: Any) -> Any:
     nodes = graph.get_ordered_ops()
     if not any(node.get_type_name() == "FakeQuantize" for node in nodes):
         return graph
-    weighed = [node for node in nodes if node.get_type_name() in _WEIGHED and not _is_depthwise(node)]
+    weighed = [n for n in nodes if n.get_type_name() in _WEIGHED and not _is_depthwise(n) and _is_quantised(n)]
     found = [_integer_weights(node) for node in weighed]
     if None in found:
         _run_in_float(nodes, openvino.opset13)
@@ -51,6 +53,21 @@ def without_saturation(graph: Any, openvino: Any) -> Any:
 def _is_depthwise(node: Any) -> bool:
     """Whether each output sums over one input channel only; OpenVINO runs those in float."""
     return bool(node.get_type_name() == "GroupConvolution" and node.input_value(1).get_shape()[2] == 1)
+
+
+def _is_quantised(node: Any) -> bool:
+    """Whether both inputs of a node may be integers; where one is a float OpenVINO computes in float."""
+    weights = node.input_value(1).get_node()
+    return _comes_quantised(node, 0) and (weights.get_type_name() == "Multiply" or _comes_quantised(node, 1))
+
+
+def _comes_quantised(node: Any, at: int) -> bool:
+    """Whether an input was quantised, perhaps moved about since; of several parts joined, any."""
+    source = node.input_value(at).get_node()
+    if source.get_type_name() == "FakeQuantize":
+        return True
+    moved = source.get_input_size() if source.get_type_name() == "Concat" else 1
+    return source.get_type_name() in _MOVING and any(_comes_quantised(source, i) for i in range(moved))
 
 
 def _integer_weights(node: Any) -> tuple[Any, Any, AnyArray, Float32] | None:

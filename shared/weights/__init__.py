@@ -18,7 +18,7 @@ from shared.catalogue import ModelCard, ModelFile
 from shared.errors import HashMismatchError, OfflineError, SourceError, UnsafeArchiveError, UsageError, WeightsError
 from shared.weights import cache, sources
 from shared.weights.folder import is_model_folder, read_model_folder, write_model_folder
-from shared.weights.words import human, masked
+from shared.weights.words import human, masked, say
 
 __all__ = [
     "Checked",
@@ -33,6 +33,7 @@ __all__ = [
 ]
 
 State: TypeAlias = Literal["ok", "missing", "damaged"]
+_announced: set[str] = set()
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,15 @@ def resolve(name: str | Path | None, *, task: str, progress: bool = True) -> Ope
         WeightsError: a file cannot be had; the message lists what each source said.
     """
     card = _card(name, task)
+    _announce(card)
     return Opened(card, ensure(card, progress=progress))
+
+
+def _announce(card: ModelCard) -> None:
+    """Say once a process why a model must be chosen by name."""
+    if card.opt_in and card.name not in _announced:
+        _announced.add(card.name)
+        say(f"{card.name} is never a default, and you chose it: {card.opt_in}")
 
 
 def _card(name: str | Path | None, task: str) -> ModelCard:
