@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from shared.errors import UsageError
-from shared.types import AnyArray, Bool
+from shared.types import AnyArray, Bool, Float64, Int64
 
 
 def hits(truth: Sequence[str], ranked: Sequence[Sequence[str]], *, k: int) -> Bool:
@@ -80,6 +81,116 @@ def macro_f1_score(truth: Sequence[str] | AnyArray, predicted: Sequence[str | No
     right = np.bincount(true[true == given], minlength=n)
     total = np.bincount(true, minlength=n) + np.bincount(given[given >= 0], minlength=n)
     return float(np.mean(2 * right / total))
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """How sure a classifier was beside how often it was right, in bins of its confidence.
+
+    Attributes:
+        edges: shape (bins + 1,), from 0 to 1; bin b holds confidences in (edges[b], edges[b + 1]], the first one 0 too.
+        counts: shape (bins,), items in each bin.
+        confidence: shape (bins,), mean confidence of the items in each; NaN where there are none.
+        accuracy: shape (bins,), share of them that are right; NaN where there are none.
+    """
+
+    edges: Float64
+    counts: Int64
+    confidence: Float64
+    accuracy: Float64
+
+
+def reliability(right: AnyArray, confidence: AnyArray, *, bins: int = 15) -> Reliability:
+    """Accuracy by confidence, in bins of equal width.
+
+    Args:
+        right: shape (n,), bool, whether each best answer is the true one.
+        confidence: shape (n,), the probability given to each best answer, in [0, 1].
+        bins: how many, at least 1.
+
+    Raises:
+        UsageError: the lengths differ, ``bins`` is below 1, or a confidence is no number in [0, 1].
+
+    Example:
+        >>> reliability(np.array([True, False, True]), np.array([0.9, 0.8, 0.3]), bins=2).accuracy
+        array([1. , 0.5])
+    """
+    at, right, confidence = _binned(right, confidence, bins)
+    counts = np.bincount(at, minlength=bins)
+    sums = (np.bincount(at, confidence, bins), np.bincount(at, right, bins))
+    sure, hit = (np.divide(s, counts, out=np.full(bins, np.nan), where=counts > 0) for s in sums)
+    return Reliability(np.linspace(0, 1, bins + 1), counts, sure, hit)
+
+
+def calibration_error(right: AnyArray, confidence: AnyArray, *, bins: int = 15) -> float:
+    """Expected calibration error: the mean over bins of |accuracy - confidence|, weighted by the bins' items.
+
+    As M. P. Naeini, G. F. Cooper and M. Hauskrecht, AAAI 2015, and C. Guo et al., "On calibration of modern neural
+    networks", ICML 2017, define it, over :func:`reliability`'s bins of equal width. The finite number of items in a bin
+    makes it read high for few items, so compare it only at equal n. NaN without items.
+
+    Args:
+        right: shape (n,), bool.
+        confidence: shape (n,), in [0, 1].
+        bins: how many, at least 1.
+
+    Raises:
+        UsageError: as :func:`reliability`.
+
+    Example:
+        >>> round(calibration_error(np.array([True, True, False, False]), np.array([0.7, 0.7, 0.7, 0.7])), 3)
+        0.2
+    """
+    at, right, confidence = _binned(right, confidence, bins)
+    if not at.size:
+        return float("nan")
+    gaps = np.bincount(at, confidence, bins) - np.bincount(at, right, bins)
+    return float(np.abs(gaps).sum() / at.size)
+
+
+def confusion_matrix(
+    truth: Sequence[str] | AnyArray, predicted: Sequence[str | None] | AnyArray, labels: Sequence[str]
+) -> Int64:
+    """How often each true label was answered with each label.
+
+    Args:
+        truth: the true label of each item, length n.
+        predicted: what was answered; ``None`` for an item that failed.
+        labels: the labels of the rows and columns, in their order; ``truth`` has no others.
+
+    Returns:
+        Shape (labels, labels + 1), int64: rows are the truth, columns the answers; the last column counts items that
+        failed or were answered with none of ``labels``.
+
+    Raises:
+        UsageError: the lengths differ, or ``truth`` holds another label.
+
+    Example:
+        >>> confusion_matrix(["a", "a", "b"], ["a", "b", None], ["a", "b"])
+        array([[1, 1, 0],
+               [0, 0, 1]])
+    """
+    _same_length(truth, predicted)
+    codes: dict[str | None, int] = {label: code for code, label in enumerate(labels)}
+    strange = sorted({str(label) for label in truth if label not in codes})
+    if strange:
+        raise UsageError(f"labels must hold every true label. It lacks {', '.join(strange[:5])}")
+    matrix = np.zeros((len(codes), len(codes) + 1), np.int64)
+    rows = np.array([codes[label] for label in truth], np.int64)
+    columns = np.array([codes.get(label, len(codes)) for label in predicted], np.int64)
+    np.add.at(matrix, (rows, columns), 1)
+    return matrix
+
+
+def _binned(right: AnyArray, confidence: AnyArray, bins: int) -> tuple[Int64, Float64, Float64]:
+    right, confidence = np.asarray(right, np.float64), np.asarray(confidence, np.float64)
+    _same_length(right, confidence)
+    if bins < 1:
+        raise UsageError(f"bins must be at least 1. Got {bins} instead")
+    if confidence.size and not (confidence.min() >= 0 and confidence.max() <= 1):
+        raise UsageError(f"confidences must lie in [0, 1]. Got {confidence.min()} to {confidence.max()} instead")
+    edges = np.linspace(0, 1, bins + 1)
+    return np.searchsorted(edges[1:-1], confidence, side="left"), right, confidence
 
 
 def _same_length(truth: Sequence[object] | AnyArray, predicted: Sequence[object] | AnyArray) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from shared.errors import UsageError
 
@@ -29,6 +29,75 @@ class Metric:
 
 
 @dataclass(frozen=True)
+class Table:
+    """A table of a report.
+
+    Attributes:
+        title: what it is.
+        columns: names of the columns.
+        rows: one tuple of cells a row; numbers are aligned right.
+        note: a sentence under the title, or empty.
+    """
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str | int | float, ...], ...]
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """Counts of answers (columns) by truth (rows).
+
+    Attributes:
+        title: what it is.
+        rows: names of the rows.
+        columns: names of the columns.
+        counts: one tuple a row.
+        note: a sentence under the title, or empty.
+    """
+
+    title: str
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    counts: tuple[tuple[int, ...], ...]
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One item that went wrong.
+
+    Attributes:
+        title: which item.
+        lines: what is true, what was answered.
+        jpeg: a small picture of it, or empty.
+    """
+
+    title: str
+    lines: tuple[str, ...]
+    jpeg: bytes = b""
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Items that went wrong, worst first.
+
+    Attributes:
+        title: what they are.
+        items: the items.
+        note: a sentence under the title: what is drawn how.
+    """
+
+    title: str
+    items: tuple[Shown, ...]
+    note: str = ""
+
+
+Section: TypeAlias = Table | Matrix | Gallery
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """What ``triptych evaluate`` prints.
 
@@ -40,6 +109,9 @@ class Evaluation:
         failed: items that could not be predicted; they count as wrong in every metric.
         metrics: figures by name, fractions in 0..1 unless the metric's own scale differs.
         notes: what a reader must know to repeat it: protocol, confidence level, resamples, seed.
+        by_class: figures of each class by its name, where the task has classes.
+        sections: what a page says beyond the figures, made when it is asked for: from the most items that a gallery may
+            show to its sections.
     """
 
     task: str
@@ -49,17 +121,26 @@ class Evaluation:
     failed: int
     metrics: Mapping[str, Metric]
     notes: Mapping[str, Any] = field(default_factory=dict)
+    by_class: Mapping[str, Mapping[str, Metric]] = field(default_factory=dict)
+    sections: Callable[[int], Sequence[Section]] | None = field(default=None, compare=False, repr=False)
 
-    def to_json(self) -> dict[str, Any]:
-        """One JSON-ready object."""
-        metrics = {name: {"value": m.value, "low": m.low, "high": m.high} for name, m in self.metrics.items()}
+    def to_json(self, *, by_class: bool = False) -> dict[str, Any]:
+        """One JSON-ready object; with ``by_class`` the figures of each class too."""
         head = {"task": self.task, "model": self.model, "dataset": self.dataset, "n": self.n, "failed": self.failed}
-        return head | {"metrics": metrics, "notes": dict(self.notes)}
+        classes = {"by_class": {name: _plain(metrics) for name, metrics in self.by_class.items()}} if by_class else {}
+        return head | {"metrics": _plain(self.metrics), "notes": dict(self.notes)} | classes
 
-    def to_text(self) -> str:
-        """A small table for a terminal."""
-        width = max(map(len, self.metrics), default=0)
+    def to_text(self, *, by_class: bool = False) -> str:
+        """A small table for a terminal; with ``by_class`` the figures of each class too."""
+        rows = dict(self.metrics)
+        if by_class:
+            rows |= {f"{name}: {key}": m for name, found in self.by_class.items() for key, m in found.items()}
+        width = max(map(len, rows), default=0)
         lines = [f"{self.task}  {self.model}  on {self.dataset}: {self.n} items, {self.failed} failed"]
-        lines += [f"  {k:<{width}}  {m.value:8.4f}  [{m.low:.4f}, {m.high:.4f}]" for k, m in self.metrics.items()]
+        lines += [f"  {k:<{width}}  {m.value:8.4f}  [{m.low:.4f}, {m.high:.4f}]" for k, m in rows.items()]
         lines += [f"  {key}: {value}" for key, value in self.notes.items()]
         return "\n".join(lines)
+
+
+def _plain(metrics: Mapping[str, Metric]) -> dict[str, dict[str, float]]:
+    return {name: {"value": m.value, "low": m.low, "high": m.high} for name, m in metrics.items()}
