@@ -10,11 +10,12 @@ from shared.catalogue import ModelCard
 from shared.errors import DataError, UnknownNameError
 from shared.tasks import Option
 from shared.types import AnyArray
-from shared.weights import resolve
+from vision.families import open_model
 
 GRAPHS = (".onnx", ".tflite", ".xml")
 
 ALLOW_URLS = Option("allow_urls", bool, False, "fetch inputs that are http(s) addresses")
+CLASSES = Option("classes", str, (), "leave out all but this class, by name; may be given again", multiple=True)
 
 
 def open_graph(
@@ -29,21 +30,22 @@ def open_graph(
     """The card of a model and its loaded graph.
 
     Args:
-        name: a catalogue name, a model folder, or ``None`` for the task's default.
+        name: a catalogue name, a model folder, a name that :mod:`vision.families` knows, or ``None`` for the task's
+            default.
         task: the task that it must serve.
         families: the families that the task's prepare and decode know.
         device: ``"auto"``, ``"cpu"`` or ``"gpu"``.
         threads: processor threads in all; ``None`` uses every processor of this process.
-
         input_shape: shape that the card wants its graph to read, where that is not the graph's own.
 
     Raises:
         UnknownNameError: nothing is called that, or the card's family is none of ``families``.
         WeightsError: a file cannot be had.
+        MissingDependencyError: a checkpoint must be exported first, which needs an extra.
         DataError: the card names no file, or several, that a backend could run.
         BackendError: the runtime refuses the graph or the device.
     """
-    opened = resolve(name, task=task)
+    opened = open_model(name, task=task)
     card = opened.card
     if card.family not in families:
         raise UnknownNameError(f"family of {task}", card.family, families)
@@ -54,7 +56,11 @@ def open_graph(
             f"Got {sorted(opened.files)} instead"
         )
     shape = input_shape(card)
-    return card, open_backend(card.backend, graphs[0], device=device, threads=threads, input_shape=shape)
+    precision = "bf16" if card.options.get("precision") == "bf16" else "f32"
+    backend = open_backend(
+        card.backend, graphs[0], device=device, threads=threads, input_shape=shape, precision=precision
+    )
+    return card, backend
 
 
 def answers(backend: Backend, images: Sequence[AnyArray], *, keep: Keep | None = None) -> list[dict[str, AnyArray]]:
