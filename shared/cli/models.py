@@ -1,4 +1,4 @@
-"""``triptych models list|show|fetch|verify``: what models there are, where they lie, and whether they are whole."""
+"""``triptych models list|show|fetch|verify|optimize``: what there is, where it lies, its fastest form."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import click
 from shared import catalogue
 from shared.catalogue import ModelCard, ModelFile
 from shared.cli.tables import table
-from shared.errors import UnknownNameError, WeightsError
+from shared.errors import UnknownNameError, UsageError, WeightsError
+from shared.tasks import find_task
 from shared.weights import ensure, locate, pinned, read_model_folder, verify
 from shared.weights.cache import entries, forget, owned, sha256_of
 from shared.weights.folder import is_model_folder
@@ -21,7 +22,7 @@ from shared.weights.words import human, masked, say
 
 @click.group("models")
 def command() -> None:
-    """List, show, fetch and verify models.
+    """List, show, fetch, verify and optimise models.
 
     Weights are kept in TRIPTYCH_HOME/weights. Folders named in TRIPTYCH_WEIGHTS are read first and never written.
     TRIPTYCH_OFFLINE=1 opens no socket.
@@ -117,6 +118,48 @@ def verify_models(names: tuple[str, ...], delete: bool) -> int:
     for name, file in absent:
         say(f"{file} of {name} is not on this machine; 'triptych models fetch {name}' brings it")
     return 1 if damaged or absent else 0
+
+
+@command.command("optimize", short_help="the fastest form of a model here that still answers the same")
+@click.argument("name")
+@click.option("--images", type=click.Path(path_type=Path), required=True, help="folder of typical images; 64 are used")
+@click.option("--task", help="the task, where NAME is neither in the catalogue nor a model folder")
+@click.option("--precision", default="auto", show_default=True, help="fp32, bf16, int8, or auto for all that help here")
+@click.option("--bound", type=float, help="least agreement with the original, in [0, 1]; the task's own if not given")
+@click.option("--out", type=click.Path(path_type=Path), help="folder to write; in TRIPTYCH_HOME/optimized if not given")
+@click.option("--threads", type=int, help="processor threads; all when not given")
+@click.option("--json", "as_json", is_flag=True, help="one JSON object")
+def optimize(name: str, task: str | None, as_json: bool, **options: Any) -> int:
+    """Try other forms of a model on this machine, and keep the fastest that answers like the original.
+
+    Forms are OpenVINO's own format (fp32), bfloat16 where the processor has it, and 8-bit integers calibrated on half
+    of the images (int8, which needs the extra optimize). The other half judges: a form that agrees less than the bound,
+    or is not at least 1.05 times as fast in paired turns, is refused, with the reason. Ends with 1 when none was kept.
+    """
+    served = find_task(task or _find(name, None).task)
+    if "optimize" not in served.tools:
+        raise UsageError(f"models optimize takes models of the vision tasks. {name} is one of {served.name}")
+    report = served.tools["optimize"](name, **options)
+    if as_json:
+        click.echo(json.dumps(report, indent=1))
+        return 0 if report["written"] else 1
+    rows = [
+        [row["precision"], *(_figure(row[key]) for key in ("agreement", "speed")), row["refused"] or "kept if fastest"]
+        for row in report["tried"]
+    ]
+    click.echo(
+        f"{report['model']}: judged on {report['images']} images, agreement of at least {report['bound']} wanted"
+    )
+    click.echo(table(["FORM", "AGREEMENT", "SPEED", ""], rows))
+    if report["written"]:
+        click.echo(f"written: {report['written']} (open it with --model {report['written']})")
+    else:
+        click.echo("nothing was written: the original is the fastest form here that gives its answers")
+    return 0 if report["written"] else 1
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
 
 
 def _report_damage(path: Path, delete: bool) -> None:

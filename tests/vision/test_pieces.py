@@ -10,16 +10,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from shared.backends import open_backend
+from shared.backends import TensorSpec, open_backend
 from shared.errors import BackendError, UnknownNameError, UsageError
 from shared.types import Result
 from vision import Classification, Detections
 from vision.classification.decode import decode, softmax
 from vision.classification.prepare import ClassifierInput
-from vision.detection.decode import MAX_CANDIDATES, Decoder, decode_boxes, make_anchors
+from vision.detection.decode import Decoder, decode_boxes, make_anchors
+from vision.detection.limits import MAX_CANDIDATES, Limits
 from vision.detection.prepare import Letterbox, letterbox
 from vision.draw import draw_detections
 from vision.labels import LABEL_SETS, LabelSet, label_set
+from vision.tensors import feeder
 
 
 def detections(**changes: Any) -> Detections:
@@ -96,7 +98,7 @@ def test_label_sets_are_complete_and_lead_back() -> None:
 def test_unknown_labels_list_the_near_ones() -> None:
     with pytest.raises(UnknownNameError, match="golden retriever"):
         label_set("imagenet1k").find("goldn retriever")
-    with pytest.raises(UnknownNameError, match="Known: coco, imagenet1k"):
+    with pytest.raises(UnknownNameError, match="Known: coco, coco80, imagenet1k"):
         label_set("pets")
 
 
@@ -115,9 +117,9 @@ def test_the_classifier_sees_the_centre(shape: tuple[int, int]) -> None:
 
 
 def test_the_classifier_normalises_each_channel() -> None:
-    wanted = ClassifierInput(size=2, resize=2, mean=(0.5, 0.4, 0.2), std=(0.5, 0.2, 0.1))
+    feed = feeder(TensorSpec("x", (1, 3, 2, 2), "float32"), {"mean": [0.5, 0.4, 0.2], "std": [0.5, 0.2, 0.1]})
     image = np.array([[[255, 0, 51], [0, 102, 51]], [[255, 0, 51], [0, 102, 51]]], np.uint8)
-    got = wanted.prepare(image)
+    got = feed(ClassifierInput(size=2, resize=2).prepare(image))
     assert (got.shape, got.dtype) == ((1, 3, 2, 2), np.float32)
     np.testing.assert_allclose(got[0, :, 0], [[1, -1], [-2, 0], [0, 0]], atol=1e-6)
 
@@ -168,7 +170,7 @@ GIVEN = Letterbox(np.zeros((1, 64, 64, 3), np.uint8), (32, 64), (320, 640))
 
 def run_decoder(scores: np.ndarray[Any, Any], anchors: list[list[float]], **options: Any) -> Detections:
     facts: dict[str, Any] = {"score_threshold": 0.3, "iou_threshold": 0.5, "max_detections": 100}
-    decoder = Decoder(np.array(anchors), LabelSet({1: "cat", 3: "dog"}), **(facts | options))
+    decoder = Decoder(np.array(anchors), Limits(LabelSet({1: "cat", 3: "dog"}), **(facts | options)))
     candidates = decoder.candidates(scores.astype(np.float32), np.zeros((len(anchors), 4), np.float32))
     return decoder(candidates, GIVEN)
 

@@ -2,27 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+
+import numpy as np
 
 from shared.catalogue import ModelCard
 from shared.errors import DataError, UsageError
 from shared.predictor import Pipeline
 from shared.tasks import Option, Task
-from shared.types import AnyArray, Float32
+from shared.types import AnyArray, UInt8
+from vision.annotate import annotate
 from vision.classification.decode import decode, softmax
 from vision.classification.prepare import ClassifierInput
+from vision.classification.train import TRAIN_OPTIONS, train
 from vision.datasets import CLASSIFICATION_FORMATS
 from vision.evaluate import evaluate_classification
 from vision.images import ImageSource
 from vision.labels import label_set
-from vision.opening import ALLOW_URLS, answers, open_graph
+from vision.opening import ALLOW_URLS, CLASSES, answers, open_graph
+from vision.optimize import optimize
+from vision.tensors import feeder
 from vision.types import Classification
+from vision.video import OPTIONS as VIDEO_OPTIONS
+from vision.video import video_results
 
 NAME = "vision.classification"
 FAMILIES = ("image-classifier",)
 TOP_K = 5
+ANSWERS: Mapping[str, Callable[[AnyArray], AnyArray]] = {
+    "logits": softmax,
+    "probabilities": np.asarray,
+    "uint8": lambda bytes_: bytes_.astype(np.float32) / 255,
+}
+"""From what the option ``answers`` says that a graph answers to probabilities, shape (classes,)."""
 
 
 def classifier(
@@ -31,15 +45,18 @@ def classifier(
     device: str = "auto",
     threads: int | None = None,
     top_k: int = TOP_K,
+    classes: Sequence[str] = (),
     allow_urls: bool = False,
-) -> Pipeline[ImageSource, Float32, AnyArray, Classification]:
+) -> Pipeline[ImageSource, UInt8, AnyArray, Classification]:
     """Open an image classifier.
 
     Args:
-        name: a catalogue name, a model folder, or ``None`` for MobileNetV2.
+        name: a catalogue name, a model folder, a name that :mod:`vision.families` knows (``"torchvision:..."``,
+            ``"ultralytics:..."``, ``"hf:..."``, a checkpoint's path), or ``None`` for MobileNetV2.
         device: ``"auto"``, ``"cpu"`` or ``"gpu"``.
         threads: processor threads in all; ``None`` uses every processor of this process.
         top_k: how many classes each answer names, at least 1.
+        classes: names of the classes that are wanted, whose probabilities stay what they are; all when empty.
         allow_urls: whether items that are ``http(s)`` addresses are fetched.
 
     Returns:
@@ -47,33 +64,39 @@ def classifier(
 
     Raises:
         UsageError: ``top_k``, ``device`` or ``threads`` is out of its range.
-        UnknownNameError: no model is called that.
+        UnknownNameError: no model, or none of the model's classes, is called that.
         WeightsError: a model file cannot be had.
+        MissingDependencyError: a checkpoint must be exported first, which needs an extra.
     """
     if top_k < 1:
         raise UsageError(f"top_k must be at least 1. Got {top_k} instead")
     card, backend = open_graph(
         name, task=NAME, families=FAMILIES, device=device, threads=threads, input_shape=_input_shape
     )
-    classes = label_set(card.options["labels"])
+    known = label_set(card.options["labels"])
+    wanted = known.only(classes)
     output = backend.outputs[0]
-    if output.shape[-1] != len(classes.names):
+    if output.shape[-1] is None or output.shape[-1] <= max(known.names):
         raise DataError(
-            f"{card.origin}: model {card.name!r} must answer for the {len(classes.names)} classes of "
-            f"{card.options['labels']!r}. Its output has shape {output.shape}"
+            f"{card.origin}: model {card.name!r} must answer for the {len(known.names)} classes of its labels. "
+            f"Its output has shape {output.shape}"
         )
-    mirror = card.options.get("mirror", False)
+    mirror, answer = card.options.get("mirror", False), card.options.get("answers", "logits")
+    if answer not in ANSWERS:
+        raise DataError(f"{card.origin}: answers must be one of {', '.join(ANSWERS)}. Got {answer!r} instead")
+    feed, scored = feeder(backend.inputs[0], card.options), ANSWERS[answer]
 
-    def run(batch: Sequence[Float32]) -> list[AnyArray]:
-        views = [view for image in batch for view in ((image, image[..., ::-1]) if mirror else (image,))]
-        found = [softmax(answer[output.name].reshape(-1)) for answer in answers(backend, views)]
+    def run(batch: Sequence[UInt8]) -> list[AnyArray]:
+        views = [view for image in batch for view in ((image, image[:, :, ::-1]) if mirror else (image,))]
+        raw = answers(backend, [feed(view) for view in views])
+        found = [scored(answer[output.name].reshape(-1)) for answer in raw]
         return [(a + b) / 2 for a, b in zip(found[::2], found[1::2])] if mirror else found
 
     return Pipeline(
         card,
         partial(ClassifierInput.of(card.options).prepare, allow_urls=allow_urls),
         run,
-        lambda scores, _: decode(scores, classes, top_k=top_k),
+        lambda scores, _: decode(scores, wanted, top_k=top_k),
         batch_size=1,
         threads=threads,
         side_by_side=True,
@@ -90,7 +113,14 @@ TASK = Task(
     summary="what a picture is of: the likeliest of 1,000 ImageNet classes",
     inputs="image",
     open=classifier,
-    options=(Option("top_k", int, TOP_K, "classes that each answer names, at least 1"), ALLOW_URLS),
+    options=(Option("top_k", int, TOP_K, "classes that each answer names, at least 1"), CLASSES, ALLOW_URLS),
     evaluate=evaluate_classification,
     formats=CLASSIFICATION_FORMATS,
+    video=video_results,
+    video_options=VIDEO_OPTIONS,
+    annotate=annotate,
+    train=train,
+    train_options=TRAIN_OPTIONS,
+    train_resumes=True,
+    tools={"optimize": partial(optimize, task=NAME, open=classifier)},
 )

@@ -1,4 +1,4 @@
-"""From EfficientDet's raw scores and box codes to detections.
+"""Family ``efficientdet``: raw scores of anchors and box codes.
 
 Anchors and box codes: M. Tan, R. Pang and Q. V. Le, "EfficientDet: scalable and efficient object detection", CVPR 2020,
 with the anchor settings of the Lite models; suppression within each class as COCO's evaluation expects.
@@ -6,19 +6,18 @@ with the anchor settings of the Lite models; suppression within each class as CO
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from shared.backends import TensorSpec
+from shared.catalogue import ModelCard
+from shared.errors import DataError
 from shared.types import AnyArray, Float32, Float64
-from vision.boxes import clip_boxes, nms
+from vision.detection.limits import Limits, Reader
 from vision.detection.prepare import Letterbox
-from vision.labels import LabelSet
 from vision.types import Detections
-
-MAX_CANDIDATES = 5000
-"""Boxes with the best scores that enter suppression."""
 
 
 def make_anchors(
@@ -90,17 +89,11 @@ class Decoder:
 
     Attributes:
         anchors: as :func:`make_anchors` gives them.
-        classes: names by number; column c of the raw scores is class c + 1, and columns without a name are not read.
-        score_threshold: boxes below this score are left out, in [0, 1].
-        iou_threshold: overlap above which the worse of two boxes of one class is left out, in [0, 1].
-        max_detections: boxes kept at most.
+        limits: what is wanted; column c of the raw scores is class c + 1, and columns without a name are not read.
     """
 
     anchors: Float64
-    classes: LabelSet
-    score_threshold: float
-    iou_threshold: float
-    max_detections: int
+    limits: Limits
 
     def candidates(self, scores: Float32, codes: Float32) -> dict[str, AnyArray]:
         """What is worth a look in one raw answer, in arrays of its own.
@@ -110,19 +103,11 @@ class Decoder:
             codes: shape (anchors, 4), float32, box codes.
 
         Returns:
-            For n candidates, at most :data:`MAX_CANDIDATES`, in the order of the scores: ``anchors`` (n,) and
-            ``columns`` (n,), int64, where each stands; ``scores`` (n,) and ``codes`` (n, 4), float32.
+            For n candidates ``anchors`` (n,), where each stands; ``class_ids`` (n,); ``scores`` (n,) and ``codes``
+            (n, 4), float32.
         """
-        width = scores.shape[1]
-        flat = scores.reshape(-1)
-        places = np.flatnonzero(flat >= self.score_threshold)
-        named = np.isin(np.arange(1, width + 1), list(self.classes.names))
-        places = places[named[places % width]]
-        if places.size > MAX_CANDIDATES:
-            best = np.argpartition(flat[places], -MAX_CANDIDATES)[-MAX_CANDIDATES:]
-            places = np.sort(places[best])
-        rows = places // width
-        return {"anchors": rows, "columns": places % width, "scores": flat[places], "codes": codes[rows]}
+        rows, columns = self.limits.places(scores, first=1)
+        return {"anchors": rows, "class_ids": columns + 1, "scores": scores[rows, columns], "codes": codes[rows]}
 
     def __call__(self, candidates: Mapping[str, AnyArray], given: Letterbox) -> Detections:
         """Detections of one picture.
@@ -131,14 +116,25 @@ class Decoder:
             candidates: as :meth:`candidates` gives them.
             given: what the network was given.
         """
-        columns, best = candidates["columns"], candidates["scores"]
-        (inner_height, inner_width), (height, width) = given.inner, given.outer
-        across, down = width / inner_width, height / inner_height
-        scaled = decode_boxes(candidates["codes"], self.anchors[candidates["anchors"]]) * [across, down, across, down]
-        boxes = clip_boxes(scaled.astype(np.float32), height, width)
-        seen = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])  # the padding holds no things
-        boxes, best, class_ids = boxes[seen], best[seen], columns[seen] + 1
-        kept = nms(boxes, best, class_ids, iou_threshold=self.iou_threshold, max_detections=self.max_detections)
-        numbers = class_ids[kept].astype(np.int32)
-        labels = tuple(self.classes.names[number] for number in numbers.tolist())
-        return Detections(labels, (height, width), boxes[kept], np.minimum(best[kept], 1.0), numbers)
+        boxes = decode_boxes(candidates["codes"], self.anchors[candidates["anchors"]])
+        return self.limits.detections(given.to_picture(boxes), candidates["scores"], candidates["class_ids"], given)
+
+
+def reader(card: ModelCard, outputs: Sequence[TensorSpec], size: tuple[int, int], limits: Limits) -> Reader:
+    """How a graph of this family is read; see :data:`vision.detection.graphs.FAMILIES`.
+
+    Raises:
+        DataError: its outputs are not those of an EfficientDet of that size.
+    """
+    anchors = make_anchors(size[0])
+    found = {output.shape[-1]: output for output in outputs}
+    codes = found.pop(4, None)
+    scores = next(iter(found.values()), None)
+    if codes is None or scores is None or {codes.shape[:2], scores.shape[:2]} != {(1, len(anchors))}:
+        raise DataError(
+            f"{card.origin}: model {card.name!r} must answer with scores (1, {len(anchors)}, classes) and box codes "
+            f"(1, {len(anchors)}, 4) for an input of {size[0]} pixels. Got {[o.shape for o in outputs]} instead"
+        )
+    score_name, code_name = scores.name, codes.name
+    decoder = Decoder(anchors, limits)
+    return Reader(lambda outputs: decoder.candidates(outputs[score_name][0], outputs[code_name][0]), decoder)
