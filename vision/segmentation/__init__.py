@@ -1,0 +1,1 @@
+"""Which pixels of a picture belong to what."""
