@@ -15,7 +15,8 @@ from shared.tasks import Option, Task, check_dataset
 
 HELP = """Fit a model on DATASET and save it into the folder OUT, which must be new or empty.
 
-The folder holds card.toml and the model's files, each with its hash; use it with --model OUT."""
+The folder holds card.toml and the model's files, each with its hash; use it with --model OUT. A task that trains epoch
+by epoch goes on where it was stopped when the same command is given again. Ends with 1 when items were left out."""
 
 
 def parameters(task: Task) -> list[click.Parameter]:
@@ -32,11 +33,12 @@ def parameters(task: Task) -> list[click.Parameter]:
 
 def run(task: Task, *, dataset: Path, out: Path, **options: Any) -> int:
     """Train and print the report as one JSON object; returns the exit code."""
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    if not task.train_resumes and out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"OUT must be a new or empty folder. Something stands in {out} already")
     train = cast("Callable[..., dict[str, Any]]", task.train)
-    click.echo(json.dumps(train(check_dataset(dataset), out, **options), ensure_ascii=False))
-    return 0
+    report = train(check_dataset(dataset), out, **options)
+    click.echo(json.dumps(report, ensure_ascii=False))
+    return 1 if report.get("skipped") else 0
 
 
 command = TaskGroup("train", TaskCommand(HELP, parameters, run, lambda task: task.train is not None))
