@@ -48,6 +48,23 @@ def box_iou(first: AnyArray, second: AnyArray) -> Float64:
     return overlap
 
 
+def from_centres(boxes: AnyArray) -> AnyArray:
+    """Corners x1, y1, x2, y2 of boxes given as centre x, centre y, width, height.
+
+    Args:
+        boxes: shape (n, 4).
+
+    Returns:
+        Shape (n, 4), of the boxes' own dtype and unit.
+
+    Example:
+        >>> from_centres(np.array([[5.0, 4.0, 2.0, 6.0]]))
+        array([[4., 1., 6., 7.]])
+    """
+    halves = boxes[:, 2:] / 2
+    return np.concatenate([boxes[:, :2] - halves, boxes[:, :2] + halves], axis=1)
+
+
 def clip_boxes(boxes: Float32, height: int, width: int) -> Float32:
     """Boxes with every corner moved into the picture.
 

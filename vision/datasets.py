@@ -6,13 +6,14 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from shared.batch.sources import IMAGE_SUFFIXES
 from shared.errors import DataError, UnknownNameError, UsageError
-from vision.coco import BoxedImages, find_annotations, read_coco
+from vision.formats import FORMATS, BoxedImage, BoxedImages, Fault, open_boxed_images
 
 CLASSIFICATION_FORMATS = ("image-folder", "wnid-files")
-DETECTION_FORMATS = ("coco",)
+DETECTION_FORMATS = FORMATS
 
 _WNID = re.compile(r"(n\d{8})(?!\d)")
 
@@ -70,23 +71,43 @@ def read_boxed_images(
     format: str | None = None,
     limit: int | None = None,
     images: str | Path | None = None,
+    split: str | None = None,
+    on_error: Literal["raise", "keep"] = "raise",
 ) -> BoxedImages:
-    """Read a data set for detection, images in order of their ids.
+    """Read a data set for detection; see :mod:`vision.formats` for what each format looks like.
 
     Args:
-        dataset: ``coco``: the JSON file of the annotations, or a folder that holds one.
+        dataset: ``coco``: the JSON file of the annotations, or a folder that holds one, images in order of their ids;
+            ``voc``: a folder with ``Annotations``; ``yolo``: ``data.yaml``, or a folder with it or with a list of class
+            names.
         format: one of :data:`DETECTION_FORMATS`, or ``None`` to look.
         limit: only the first so many images.
-        images: folder of the images; ``None`` tries ``images`` and others beside the annotations.
+        images: folder of the images; ``None`` looks where the format has them.
+        split: the part to read, such as ``train`` or ``val``; ``None`` reads everything.
+        on_error: ``"raise"`` ends at the first malformed annotation of an image; ``"keep"`` leaves such images out and
+            lists them in ``faults``.
 
     Raises:
         UnknownNameError: there is no such format.
         DataError: the annotations are malformed, or the images are not found.
-        UsageError: ``limit`` is below 1.
+        UsageError: ``limit`` is below 1, or ``on_error`` is neither.
     """
     _check(format, DETECTION_FORMATS, limit)
-    file = dataset if dataset.is_file() else find_annotations(dataset)
-    return read_coco(file, images=None if images is None else Path(images), limit=limit)
+    if on_error not in ("raise", "keep"):
+        raise UsageError(f"on_error must be 'raise' or 'keep'. Got {on_error!r} instead")
+    source = open_boxed_images(dataset, format=format, images=None if images is None else Path(images), split=split)
+    found: list[BoxedImage] = []
+    faults: list[Fault] = []
+    for item in source.items():
+        if isinstance(item, Fault):
+            if on_error == "raise":
+                raise DataError(item.message)
+            faults.append(item)
+            continue
+        found.append(item)
+        if len(found) == limit:
+            break
+    return BoxedImages(tuple(found), source.classes, tuple(faults))
 
 
 def _check(name: str | None, known: tuple[str, ...], limit: int | None) -> None:

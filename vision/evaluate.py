@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,18 +10,27 @@ import numpy as np
 
 import vision
 from shared.errors import DataError, UnknownNameError
-from shared.evaluation.classification import hits
-from shared.evaluation.detection import Found, Things, detection_intervals, match_boxes
-from shared.evaluation.intervals import mean_interval
-from shared.evaluation.report import Evaluation
-from shared.types import Failure, Int64
+from shared.evaluation.classification import calibration_error, hits
+from shared.evaluation.detection import Found, Things, boxes_on_empty, detection_figures, match_boxes
+from shared.evaluation.intervals import bootstrap, mean_interval, wilson
+from shared.evaluation.report import Evaluation, Metric
+from shared.tasks import Option
+from shared.types import Bool, Failure, Int64
 from vision.datasets import read_boxed_images, read_labelled_images
 from vision.labels import LabelSet, label_set
+from vision.mistakes import SHOWN_FROM, classification_sections, detection_sections
 
 RESAMPLES = 1000
 CONFIDENCE = 0.95
 EVALUATED_FROM = 0.001
 """Least score of boxes in an evaluation: average precision wants nearly all of them, a viewer far fewer."""
+EVALUATE_OPTIONS = (
+    Option("images", str, None, "folder of the images that the annotations name; found beside them if not given"),
+    Option("split", str, None, "the part to evaluate on, such as val or test; everything if not given"),
+    Option("score_threshold", float, EVALUATED_FROM, "leave out boxes below this score, in [0, 1]"),
+)
+"""What :func:`evaluate_detection` takes beside a detector's own options."""
+_CALIBRATION = "expected calibration error of the best answer's score, 15 bins of equal width"
 _BY_IMAGE = f"percentile bootstrap over images, {RESAMPLES} resamples, {CONFIDENCE:.0%}"
 
 
@@ -36,7 +46,10 @@ def evaluate_classification(
     top_k: int = 5,
     **options: Any,
 ) -> Evaluation:
-    """Share of images whose class is the best answer (``top1``) or among the best ``top_k``.
+    """Share of images whose class is the best answer (``top1``) or among the best ``top_k``, and calibration error.
+
+    The calibration error is that of the best answers' scores over the images that were answered:
+    :func:`shared.evaluation.classification.calibration_error`.
 
     Args:
         dataset: a folder; see :func:`vision.datasets.read_labelled_images`. Its classes must be the model's, by name
@@ -55,20 +68,42 @@ def evaluate_classification(
     """
     data = read_labelled_images(dataset, format=format, limit=limit)
     predictor = vision.classifier(model, device=device, threads=threads, top_k=top_k, **options)
-    classes = _class_numbers(set(data.labels), label_set(predictor.card.options["labels"]), dataset)
+    known = label_set(predictor.card.options["labels"])
+    classes = _class_numbers(set(data.labels), known, dataset)
     results = list(predictor.stream(data.paths))
     ranked = [[] if isinstance(r, Failure) else [str(i) for i in r.class_ids.tolist()] for r in results]
-    truth = [str(classes[label]) for label in data.labels]
+    numbers = [classes[label] for label in data.labels]
+    truth = [str(number) for number in numbers]
     rng = np.random.default_rng(seed)
+    right = {k: hits(truth, ranked, k=k) for k in sorted({1, top_k})}
     figures = {
-        f"top{k}": mean_interval(
-            hits(truth, ranked, k=k).astype(np.float64), rng=rng, resamples=RESAMPLES, confidence=CONFIDENCE
-        )
-        for k in sorted({1, top_k})
+        f"top{k}": mean_interval(found.astype(np.float64), rng=rng, resamples=RESAMPLES, confidence=CONFIDENCE)
+        for k, found in right.items()
     }
-    failed = sum(isinstance(r, Failure) for r in results)
-    notes = {"interval": _BY_IMAGE, "seed": seed, "classes": len(classes)}
-    return Evaluation("vision.classification", predictor.card.name, str(dataset), len(truth), failed, figures, notes)
+    answered = np.array([not isinstance(r, Failure) for r in results], np.bool_)
+    if answered.any():
+        sure = np.array([float(r.scores[0]) for r in results if not isinstance(r, Failure)])
+        hit = right[1][answered]
+        figures["calibration_error"] = bootstrap(
+            lambda at: calibration_error(hit[at], sure[at]),
+            hit.size,
+            rng=rng,
+            resamples=RESAMPLES,
+            confidence=CONFIDENCE,
+        )
+    names = [known.names[number] for number in numbers]
+    notes = {"interval": _BY_IMAGE, "seed": seed, "classes": len(classes), "calibration": _CALIBRATION}
+    return Evaluation(
+        "vision.classification",
+        predictor.card.name,
+        str(dataset),
+        len(truth),
+        int((~answered).sum()),
+        figures,
+        notes,
+        _by_class(names, right[1]),
+        classification_sections(data.paths, names, results),
+    )
 
 
 def evaluate_detection(
@@ -81,14 +116,17 @@ def evaluate_detection(
     device: str = "auto",
     threads: int | None = None,
     images: str | None = None,
+    split: str | None = None,
     score_threshold: float = EVALUATED_FROM,
     **options: Any,
 ) -> Evaluation:
     """COCO's average precision and recall of boxes; see :mod:`shared.evaluation.detection`.
 
+    Where images hold nothing, ``boxes_on_empty`` is the mean number of boxes that a viewer would be shown there.
+
     Args:
-        dataset: COCO annotations; see :func:`vision.datasets.read_boxed_images`. Its classes must be the model's, by
-            name.
+        dataset: COCO, VOC or YOLO annotations; see :func:`vision.datasets.read_boxed_images`. Its classes must be the
+            model's, by name.
         model: as :func:`vision.detector` takes it.
         format: of the data set; ``None`` looks.
         limit: only the first so many images.
@@ -96,26 +134,52 @@ def evaluate_detection(
         device: as :func:`vision.detector` takes it.
         threads: as :func:`vision.detector` takes it.
         images: folder of the images that the annotations name; ``None`` looks beside them.
+        split: the part to evaluate on; ``None`` takes everything.
         score_threshold: boxes below it are left out.
         options: further options of :func:`vision.detector`.
 
     Raises:
         DataError: the data set is malformed, or has things of classes that the model does not know.
     """
-    data = read_boxed_images(dataset, format=format, limit=limit, images=images)
+    data = read_boxed_images(dataset, format=format, limit=limit, images=images, split=split)
     predictor = vision.detector(model, device=device, threads=threads, score_threshold=score_threshold, **options)
     used = {int(number) for things in data.truth for number in np.unique(things.class_ids)}
-    names = {data.classes[number] for number in used}
-    numbers = _class_numbers(names, label_set(predictor.card.options["labels"]), dataset)
+    known = label_set(predictor.card.options["labels"])
+    numbers = _class_numbers({data.classes[number] for number in used}, known, dataset)
     classes = {number: numbers[data.classes[number]] for number in used}
     results = list(predictor.stream(data.paths))
-    matches = match_boxes([_renumbered(t, classes) for t in data.truth], [_found(r) for r in results])
+    truth, found = [_renumbered(t, classes) for t in data.truth], [_found(r) for r in results]
     rng = np.random.default_rng(seed)
-    figures = detection_intervals(matches, rng=rng, resamples=RESAMPLES, confidence=CONFIDENCE)
+    figures = detection_figures(match_boxes(truth, found), rng=rng, resamples=RESAMPLES, confidence=CONFIDENCE)
+    overall = dict(figures.overall)
+    empty = boxes_on_empty(truth, found, min_score=SHOWN_FROM)
+    if empty.size:
+        overall["boxes_on_empty"] = mean_interval(empty, rng=rng, resamples=RESAMPLES, confidence=CONFIDENCE)
     failed = sum(isinstance(r, Failure) for r in results)
     protocol = f"COCO box AP and AR over {len(classes)} classes, boxes from score {score_threshold} on"
     notes = {"protocol": protocol, "interval": _BY_IMAGE, "seed": seed}
-    return Evaluation("vision.detection", predictor.card.name, str(dataset), len(results), failed, figures, notes)
+    if empty.size:
+        notes["boxes_on_empty"] = f"boxes from score {SHOWN_FROM} on in each of {empty.size} images that hold nothing"
+    return Evaluation(
+        "vision.detection",
+        predictor.card.name,
+        str(dataset),
+        len(results),
+        failed,
+        overall,
+        notes,
+        {known.names[number]: metrics for number, metrics in figures.by_class.items()},
+        detection_sections(data.paths, truth, found, results, known.names),
+    )
+
+
+def _by_class(names: list[str], right: Bool) -> dict[str, dict[str, Metric]]:
+    """Share of each class's images that are right, with Wilson's interval."""
+    found = {}
+    for name in sorted(set(names)):
+        mine = right[[other == name for other in names]]
+        found[name] = {"top1": wilson(int(mine.sum()), mine.size, confidence=CONFIDENCE)}
+    return found
 
 
 def _class_numbers(names: set[str], classes: LabelSet, dataset: Path) -> dict[str, int]:
@@ -136,7 +200,7 @@ def _class_numbers(names: set[str], classes: LabelSet, dataset: Path) -> dict[st
 
 
 def _renumbered(things: Things, classes: dict[int, int]) -> Things:
-    return Things(things.boxes, _mapped(things.class_ids, classes), things.areas, things.crowd)
+    return replace(things, class_ids=_mapped(things.class_ids, classes))
 
 
 def _mapped(class_ids: Int64, classes: dict[int, int]) -> Int64:

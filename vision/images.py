@@ -32,7 +32,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TypeAlias, TypeVar, cast
+from typing import Literal, TypeAlias, TypeVar, cast
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -42,6 +42,7 @@ from shared.types import AnyArray, UInt8
 from vision.pixels import orientation, to_rgb, upright
 
 ImageSource: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview | Image.Image | UInt8
+Resampling: TypeAlias = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 T = TypeVar("T")
 
 MAX_PIXELS = 89_478_485
@@ -70,10 +71,12 @@ class View:
     Attributes:
         box: left, top, right, bottom in pixels of the upright picture.
         size: height and width of the result in pixels.
+        resampling: the filter; all but ``"nearest"`` are antialiased.
     """
 
     box: tuple[float, float, float, float]
     size: tuple[int, int]
+    resampling: Resampling = "bilinear"
 
 
 def load(source: ImageSource, *, allow_urls: bool = False, max_pixels: int = MAX_PIXELS) -> UInt8:
@@ -102,7 +105,7 @@ def load(source: ImageSource, *, allow_urls: bool = False, max_pixels: int = MAX
 def load_view(
     source: ImageSource, view: Callable[[int, int], View], *, allow_urls: bool = False, max_pixels: int = MAX_PIXELS
 ) -> tuple[UInt8, tuple[int, int]]:
-    """A part of the picture, resampled by an antialiased bilinear filter.
+    """A part of the picture, resampled by the filter that the view names.
 
     A large JPEG is decoded at a half, a quarter or an eighth of its size where that is still no smaller than what is
     wanted: the decoder then skips the detail that resampling would throw away, and most of the work.
@@ -140,8 +143,28 @@ def load_view(
         far = (min(x + right * across, reduced.width), min(y + bottom * down, reduced.height))
         box = (x + left * across, y + top * down, *far)
         if box != (0, 0, columns, rows) or reduced.size != (columns, rows):
-            reduced = reduced.resize((columns, rows), Image.Resampling.BILINEAR, box)
+            reduced = reduced.resize((columns, rows), Image.Resampling[wanted.resampling.upper()], box)
         return np.asarray(reduced), (height, width)
+
+
+def size_of(source: ImageSource, *, allow_urls: bool = False, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
+    """Height and width of the upright picture, from its header alone.
+
+    Args:
+        source: as in :func:`load`.
+        allow_urls: as in :func:`load`.
+        max_pixels: as in :func:`load`.
+
+    Raises:
+        InputError: as in :func:`load`, as far as the header shows it.
+
+    Example:
+        >>> size_of(Image.new("RGB", (40, 20)))
+        (20, 40)
+    """
+    with _opened(source, allow_urls, max_pixels) as image:
+        width, height = image.size
+        return (height, width) if _guarded(lambda: orientation(image)) < 5 else (width, height)
 
 
 def _turn(image: Image.Image) -> int:

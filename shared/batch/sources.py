@@ -16,6 +16,12 @@ IMAGE_SUFFIXES = frozenset(
 )
 """What a folder's file must end in, in any case, to count as an image."""
 
+VIDEO_SUFFIXES = frozenset(
+    {".3gp", ".asf", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv"}
+    | {".ts", ".webm", ".wmv"}
+)
+"""What a file must end in, in any case, to count as a video."""
+
 _URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
 

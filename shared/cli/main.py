@@ -12,11 +12,13 @@ from shared.errors import TriptychError, UnknownNameError
 
 COMMANDS = {
     "doctor": "what is installed, cached and reachable, and what each task would use",
-    "models": "list, show, fetch and verify models",
+    "models": "list, show, fetch, verify and optimise models",
     "predict": "one JSON object a line for each input",
     "batch": "predict a folder, table or list of any length into shards; resumes after a crash",
     "evaluate": "figures with confidence intervals on a labelled data set",
+    "convert": "write a data set in another format",
     "train": "fit or fine-tune a model and save it to a folder",
+    "faces": "enrol persons, recognise them, compare pictures, group faces, forget persons",
     "recommend": "what a user would like next",
     "similar": "items like an item",
     "demo": "the Gradio pages",

@@ -11,7 +11,6 @@ import pytest
 from PIL import Image
 
 from shared.errors import DataError, UnknownNameError, UsageError
-from vision.coco import read_coco
 from vision.datasets import read_boxed_images, read_labelled_images
 
 
@@ -71,7 +70,7 @@ def test_wrong_arguments_say_so(tmp_path: Path) -> None:
     with pytest.raises(UnknownNameError, match="image-folder"):
         read_labelled_images(tmp_path, format="image-folders")
     with pytest.raises(UnknownNameError, match="coco"):
-        read_boxed_images(tmp_path, format="voc")
+        read_boxed_images(tmp_path, format="coko")
     with pytest.raises(UsageError, match="limit must be at least 1"):
         read_boxed_images(tmp_path, limit=0)
 
@@ -127,17 +126,17 @@ def test_malformed_annotations_name_the_row(case: str, boxed: Path) -> None:
     file = boxed / "instances.json"
     file.write_text(json.dumps(data))
     with pytest.raises(DataError, match=words):
-        read_coco(file, images=boxed / "images")
+        read_boxed_images(file, images=boxed / "images")
 
 
 def test_text_that_is_no_json_names_the_line(boxed: Path) -> None:
     file = boxed / "instances.json"
     file.write_text('{"images": [\n  oops')
     with pytest.raises(DataError, match="must be JSON in UTF-8.*line 2"):
-        read_coco(file)
+        read_boxed_images(file)
     file.write_bytes(b"\xff\xfe")
     with pytest.raises(DataError, match="must be JSON in UTF-8"):
-        read_coco(file)
+        read_boxed_images(file)
 
 
 def test_a_folder_must_hold_one_annotation_file(boxed: Path, tmp_path: Path) -> None:
@@ -147,5 +146,5 @@ def test_a_folder_must_hold_one_annotation_file(boxed: Path, tmp_path: Path) -> 
         read_boxed_images(boxed)
     empty = tmp_path / "empty"
     empty.mkdir()
-    with pytest.raises(DataError, match="It holds none"):
+    with pytest.raises(DataError, match="It holds none of them"):
         read_boxed_images(empty)

@@ -13,7 +13,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from shared.errors import UsageError
-from shared.evaluation.detection import FIGURES, Found, Things, detection_intervals, detection_scores, match_boxes
+from shared.evaluation.detection import FIGURES, Found, Things, detection_figures, detection_scores, match_boxes
 
 Scene = tuple[list[Things], list[Found]]
 
@@ -105,11 +105,11 @@ def test_a_weighing_equals_the_reference_code_on_the_drawn_images() -> None:
 
 def test_intervals_hold_the_figure_and_repeat_with_the_seed() -> None:
     matches = match_boxes(*random_scene(1))
-    first, again = (detection_intervals(matches, rng=np.random.default_rng(5), resamples=200) for _ in range(2))
+    first, again = (detection_figures(matches, rng=np.random.default_rng(5), resamples=200) for _ in range(2))
     assert first == again
     for name in ("map", "map50", "ar100"):
-        assert first[name].low < first[name].value < first[name].high
-    assert first["map"].value == pytest.approx(ours(*random_scene(1))["map"])
+        assert first.overall[name].low < first.overall[name].value < first.overall[name].high
+    assert first.overall["map"].value == pytest.approx(ours(*random_scene(1))["map"])
 
 
 def test_nothing_found_scores_zero_and_missing_areas_have_no_figure() -> None:
@@ -117,7 +117,10 @@ def test_nothing_found_scores_zero_and_missing_areas_have_no_figure() -> None:
     none = Found(np.zeros((0, 4)), np.zeros(0, np.int64), np.zeros(0))
     assert ours([cat], [none])["map"] == 0
     assert "map_large" not in ours([cat], [none])
-    assert detection_intervals(match_boxes([cat], [none]), rng=np.random.default_rng(0)).keys() >= {"map", "map_small"}
+    figures = detection_figures(match_boxes([cat], [none]), rng=np.random.default_rng(0))
+    assert figures.overall.keys() >= {"map", "map_small"}
+    assert figures.by_class[1].keys() == {"map", "map50"}
+    assert figures.things == {1: 1}
 
 
 def test_false_positives_on_images_without_truth_count() -> None:
@@ -132,4 +135,4 @@ def test_wrong_arguments_say_so() -> None:
     with pytest.raises(UsageError, match="must have one length. Got 1 and 0 images"):
         match_boxes([random_scene(0)[0][0]], [])
     with pytest.raises(UsageError, match="at least 1 image"):
-        detection_intervals(match_boxes([], []), rng=np.random.default_rng(0))
+        detection_figures(match_boxes([], []), rng=np.random.default_rng(0))
