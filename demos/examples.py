@@ -22,6 +22,23 @@ DETECT = (
 )
 """People, a bus, an animal, boats. The first two come with the ``ultralytics`` extra, the third with matplotlib."""
 
+FACES = (
+    ("ultralytics", "assets/zidane.jpg"),
+    ("matplotlib", "mpl-data/sample_data/grace_hopper.jpg"),
+    ("skimage", "data/astronaut.png"),
+)
+"""People seen from near. None comes with the light installation: with the ``ultralytics`` extra, matplotlib and
+scikit-image."""
+
+SEGMENT = (
+    ("ultralytics", "assets/bus.jpg"),
+    ("matplotlib", "mpl-data/sample_data/grace_hopper.jpg"),
+    ("gradio", "test_data/cheetah2.jpg"),
+    ("gradio", "media_assets/images/lion.jpg"),
+    ("sklearn", "datasets/images/flower.jpg"),
+)
+"""A bus and people, a portrait, animals, a flower."""
+
 
 def pictures(wanted: tuple[tuple[str, str], ...]) -> list[str]:
     """The paths of those that are on this machine; no package is imported to look.

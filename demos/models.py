@@ -19,16 +19,21 @@ from shared.predictor import Predictor
 from shared.settings import offline
 from shared.weights import locate
 from shared.weights.words import human
+from vision.segmentation.promptable import prompting_at_hand
 
 if TYPE_CHECKING:
     from nlp.types import TextLabels
     from recsys import Interactions, Recommender
-    from vision.types import Classification, Detections
+    from vision.segmentation.promptable import PromptableSegmenter
+    from vision.types import Classification, Detections, Faces, Segmentation
 
 T = TypeVar("T")
 
 HEADS = {"Sentiment": "sst2-minilm", "Topic": "agnews-minilm", "Question type": "trec-minilm"}
 """Catalogue names of the trained text classifiers, by what they tell."""
+SEGMENTERS = {"Things of 20 kinds": "deeplabv3", "The foreground": "u2netp", "People, with soft edges": "modnet"}
+"""Catalogue names of the segmenters, by what they find."""
+PROMPTABLE = "mobile-sam"
 ZERO_SHOT = "minilm-zero-shot"
 OWN_LABELS_KEPT = 4
 SEED = 0
@@ -132,6 +137,9 @@ class Models:
     Attributes:
         classifier: what a picture is of.
         detector: where things are, with every score that the page's slider can reach.
+        segmenters: which pixels belong to what, by what a visitor wants found.
+        promptable: the thing at a click; ``None`` where its export is neither here nor can be made.
+        faces: faces with their embeddings, and whether two are one person's.
         heads: trained text classifiers, by the name that a visitor chooses.
         own_labels: text classifiers for labels that visitors write.
         recommenders: fitted here over simulated readers, by the name that a visitor chooses.
@@ -139,13 +147,18 @@ class Models:
 
     classifier: Model[Predictor[Any, Classification]]
     detector: Model[Predictor[Any, Detections]]
+    segmenters: Mapping[str, Model[Predictor[Any, Segmentation]]]
+    promptable: Model[PromptableSegmenter] | None
+    faces: Model[Predictor[Any, Faces]]
     heads: Mapping[str, Model[Predictor[str, TextLabels]]]
     own_labels: OwnLabels
     recommenders: Mapping[str, Model[Recommender]]
 
     def all(self) -> list[Model[Any]]:
         """All of them, in the order of the pages."""
-        return [self.classifier, self.detector, *self.heads.values(), *self.recommenders.values()]
+        clicked = [] if self.promptable is None else [self.promptable]
+        pictures: list[Model[Any]] = [self.classifier, self.detector, *self.segmenters.values(), *clicked, self.faces]
+        return [*pictures, *self.heads.values(), *self.recommenders.values()]
 
 
 def declare() -> Models:
@@ -153,6 +166,9 @@ def declare() -> Models:
     return Models(
         Model("Classify", default("vision.classification"), vision.classifier),
         Model("Detect", default("vision.detection"), lambda: vision.detector(score_threshold=LOWEST_SCORE)),
+        {kind: _segmenter(name) for kind, name in SEGMENTERS.items()},
+        Model("Segment", find(PROMPTABLE), vision.promptable_segmenter) if prompting_at_hand() else None,
+        Model("Faces", default("vision.faces"), vision.face_recognizer),
         {kind: _head(name) for kind, name in HEADS.items()},
         OwnLabels(find(ZERO_SHOT)),
         {
@@ -160,6 +176,10 @@ def declare() -> Models:
             "Nearest neighbours": _recommender("item-knn", "books with the same readers", _fit_item_knn),
         },
     )
+
+
+def _segmenter(name: str) -> Model[Predictor[Any, Segmentation]]:
+    return Model("Segment", find(name), lambda: vision.segmenter(name))
 
 
 def _head(name: str) -> Model[Predictor[str, TextLabels]]:

@@ -30,14 +30,14 @@ class Chosen:
         return message.replace(str(self.path), self.name)
 
 
-def picture_input() -> gr.Image:
+def picture_input(label: str = "Picture") -> gr.Image:
     """Where a visitor puts a picture. Its events take ``preprocess=False`` and read the value with :func:`chosen`.
 
     Gradio would decode the picture itself and answer a bad one in Pillow's words; and it would fetch any address that
     a client sends in the place of a file, of any size. Here only uploads are read.
     """
     picture = gr.Image(
-        label="Picture",
+        label=label,
         type="filepath",
         sources=["upload", "clipboard"],
         buttons=["fullscreen"],

@@ -14,7 +14,7 @@ pytest.importorskip("gradio", reason="the pages need the extra 'demos'")
 
 pytestmark = pytest.mark.browser
 SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
-PAGES = ("", "classify", "detect", "text", "recommend")
+PAGES = ("", "classify", "detect", "segment", "faces", "text", "recommend")
 
 
 def example(page: Any, number: int = 0) -> Any:
@@ -80,7 +80,7 @@ def test_everything_that_is_operated_has_a_name(visit: Callable[..., Any]) -> No
 def test_home_leads_to_every_page_and_tells_of_every_model(visit: Callable[..., Any]) -> None:
     found = visit()
     page = found.open("")
-    for name in ("Classify", "Detect", "Text", "Recommend"):
+    for name in ("Classify", "Detect", "Segment", "Faces", "Text", "Recommend"):
         assert page.locator(".facts").get_by_role("link", name=name).count() == 1
     table = page.locator(".facts", has_text="What is loaded")
     assert table.get_by_role("row").count() >= 7
@@ -190,6 +190,32 @@ def test_text_is_told_by_heads_and_by_labels_of_ones_own(visit: Callable[..., An
     page.get_by_role("button", name="Tell").click()
     message(page, "2 to 20 different labels")
     says(page, "No answer to this one")
+    found.assert_well_behaved()
+
+
+@pytest.mark.weights
+def test_a_street_photo_is_segmented_and_cut_out(
+    visit: Callable[..., Any], look: Callable[[Any, str], Path], street_photo: Path
+) -> None:
+    found = visit()
+    page = found.open("segment")
+    upload(page, street_photo)
+    says(page, r"bus \d+%.* of the picture · \d+ ms")
+    page.locator(".facts", has_text="Areas").get_by_role("row", name="person").wait_for()
+    page.get_by_alt_text("The picture with a colour on each segment, or the foreground cut out").wait_for()
+    look(page, "segmented")
+    page.get_by_label("The foreground").check()
+    says(page, r"foreground \d+%")
+    look(page, "cut-out")
+    clicks = page.get_by_label("What I click on")
+    if clicks.count():
+        clicks.check()
+        says(page, "Now click on a thing")
+        picture = page.get_by_alt_text("The picture you chose").first
+        box = picture.bounding_box()
+        picture.click(position={"x": box["width"] / 2, "y": box["height"] * 0.45})
+        says(page, r"thing \d+% of the picture")
+        look(page, "clicked")
     found.assert_well_behaved()
 
 

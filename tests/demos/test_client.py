@@ -12,8 +12,9 @@ pytest.importorskip("gradio", reason="the pages need the extra 'demos'")
 
 from gradio_client import handle_file
 from gradio_client.exceptions import AppError
+from PIL import Image
 
-INPUTS: dict[str, list[float]] = {"classify": [], "detect": [0.3]}
+INPUTS: dict[str, list[Any]] = {"classify": [], "detect": [0.3], "segment": ["Things of 20 kinds"], "faces": [None]}
 """What the endpoints take beside the picture."""
 
 
@@ -35,7 +36,7 @@ def posted(address: str, endpoint: str, *data: Any) -> str:
 
 def test_the_endpoints_are_named(client: Any) -> None:
     named = client.view_api(return_format="dict")["named_endpoints"]
-    assert sorted(named) == ["/classify", "/detect", "/recommend", "/text"]
+    assert sorted(named) == ["/classify", "/detect", "/faces", "/recommend", "/segment", "/text"]
 
 
 def test_recommend(client: Any) -> None:
@@ -81,6 +82,32 @@ def test_detect_filters_by_score(client: Any) -> None:
 
 
 @pytest.mark.weights
+def test_segment_by_classes_and_foreground(client: Any) -> None:
+    from vision.types import Segmentation
+
+    data, answer, drawn, areas = client.predict(handle_file(sample("flower.jpg")), api_name="/segment")
+    found = Segmentation.from_json(data)
+    assert (found.kind, found.image_size) == ("semantic", (427, 640))
+    assert Path(drawn).is_file()
+    data, answer, drawn, areas = client.predict(
+        handle_file(sample("flower.jpg")), "The foreground", api_name="/segment"
+    )
+    found = Segmentation.from_json(data)
+    assert found.alpha is not None
+    assert (found.kind, found.labels, found.alpha.shape) == ("foreground", ("foreground",), (427, 640))
+    assert "of the picture" in answer
+    assert "foreground" in areas
+    with Image.open(drawn) as cut:
+        assert (cut.mode, cut.size) == ("RGBA", (640, 427))
+
+
+@pytest.mark.weights
+def test_what_is_not_offered_is_refused(client: Any) -> None:
+    with pytest.raises(AppError, match="must be one of"):
+        client.predict(handle_file(sample("flower.jpg")), "Unicorns", api_name="/segment")
+
+
+@pytest.mark.weights
 @pytest.mark.parametrize("threshold", [-0.1, 1.5, "high", None])
 def test_a_threshold_out_of_range_is_refused(client: Any, threshold: Any) -> None:
     with pytest.raises(AppError, match="from 0 to 1"):
@@ -88,7 +115,7 @@ def test_a_threshold_out_of_range_is_refused(client: Any, threshold: Any) -> Non
 
 
 @pytest.mark.weights
-@pytest.mark.parametrize("endpoint", ["/classify", "/detect"])
+@pytest.mark.parametrize("endpoint", ["/classify", "/detect", "/segment", "/faces"])
 def test_a_broken_picture_is_an_error_in_the_visitors_words(client: Any, endpoint: str, tmp_path: Path) -> None:
     path = tmp_path / "half.jpg"
     path.write_bytes(sample("china.jpg").read_bytes()[:30_000])
@@ -97,7 +124,7 @@ def test_a_broken_picture_is_an_error_in_the_visitors_words(client: Any, endpoin
 
 
 @pytest.mark.weights
-@pytest.mark.parametrize("endpoint", ["/classify", "/detect"])
+@pytest.mark.parametrize("endpoint", ["/classify", "/detect", "/segment", "/faces"])
 def test_a_file_that_is_no_picture_is_named_as_the_visitor_does(client: Any, endpoint: str, tmp_path: Path) -> None:
     path = tmp_path / "letter.jpg"
     path.write_text("Dear all, this is no picture.")
@@ -106,7 +133,7 @@ def test_a_file_that_is_no_picture_is_named_as_the_visitor_does(client: Any, end
     assert "triptych-demo" not in str(caught.value)
 
 
-@pytest.mark.parametrize("endpoint", ["classify", "detect"])
+@pytest.mark.parametrize("endpoint", ["classify", "detect", "segment", "faces"])
 @pytest.mark.parametrize("meta", [{}, {"meta": {"_type": "gradio.FileData"}}])
 @pytest.mark.parametrize("path", ["/etc/passwd", str(sample("china.jpg"))])
 def test_files_that_nobody_uploaded_are_not_read(address: str, endpoint: str, meta: dict[str, Any], path: str) -> None:
@@ -115,7 +142,7 @@ def test_files_that_nobody_uploaded_are_not_read(address: str, endpoint: str, me
     assert "identify" not in streamed
 
 
-@pytest.mark.parametrize("endpoint", ["classify", "detect"])
+@pytest.mark.parametrize("endpoint", ["classify", "detect", "segment", "faces"])
 def test_addresses_are_not_fetched(address: str, endpoint: str) -> None:
     meta = {"meta": {"_type": "gradio.FileData"}}
     streamed = posted(address, endpoint, {"path": f"{address}theme.css"} | meta, *INPUTS[endpoint])
