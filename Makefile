@@ -9,7 +9,7 @@ PORT ?= 7860
 DATA ?= $(or $(TRIPTYCH_DATA),../shared/data)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types unit test-slow bench docs browser constraints clean
+.PHONY: help demo test lint types unit test-slow test-torch bench docs browser constraints clean
 
 help: ## show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -39,21 +39,31 @@ types: $(VENV)/.dev.stamp ## mypy, strict
 unit: $(VENV)/.dev.stamp browser ## all fast tests, doctests and end-to-end tests with real weights
 	$(BIN)/pytest
 
-browser: ## a headless Chromium for the page tests; said and skipped where it cannot be installed
+APT = [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq \
+  && apt-get install -y -qq --no-install-recommends
+
+browser: ## a headless Chromium for the page tests, and OpenGL for tracking; said and skipped where they cannot be had
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null \
-	  || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
-	       && apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core >/dev/null; } \
+	  || { $(APT) chromium fonts-dejavu-core >/dev/null; } \
 	  || echo "no Chromium here and none could be installed: the page tests will be skipped"
+	@$(PYTHON) -c 'import ctypes; ctypes.CDLL("libGL.so.1")' 2>/dev/null || { $(APT) libgl1 libglib2.0-0 >/dev/null; } \
+	  || echo "no OpenGL library here and none could be installed: the tracking tests will be skipped"
+
+test-torch: $(VENV)/.dev.stamp $(VENV)/.torch.stamp $(VENV)/.ultralytics.stamp $(VENV)/.optimize.stamp ## exports, training and optimising: what needs torch (some 7 GB)
+	$(BIN)/pytest -m 'torch and not slow' tests/vision
 
 test-slow: $(VENV)/.dev.stamp browser ## the long checks: kills, soaks, full data sets
 	$(BIN)/pytest -m slow --override-ini addopts='--import-mode=importlib --strict-markers --strict-config'
 
 bench: $(VENV)/.bench.stamp ## every speed and quality figure beside its peer; DATA names the folder of data sets
-	$(BIN)/python bench/detection.py --images $(DATA)/vision/coco128/images
+	$(BIN)/python bench/pictures.py --images $(DATA)/vision/coco128/images
 	$(BIN)/python bench/batch.py --images $(DATA)/vision/coco128/images
 	$(BIN)/python bench/batch.py --memory
+	$(BIN)/python bench/faces.py --images $(DATA)/vision/lfw_fold1/lfw
+	$(BIN)/python bench/faces.py --gallery
 	$(BIN)/python bench/text.py --data $(DATA)
 	$(BIN)/python bench/recommendation.py --data $(DATA)/recsys/ml-100k/ml-100k
+	$(BIN)/python bench/training.py --data $(DATA)
 
 docs: $(VENV)/.dev.stamp ## run every command block of README.md and docs/
 	$(BIN)/pytest tests/docs -m 'slow or not slow' --override-ini addopts='--import-mode=importlib --strict-markers --strict-config'

@@ -77,13 +77,16 @@ def classification(options: dict[str, Any]) -> Loop:
 def detection(options: dict[str, Any]) -> Loop:
     """Prepare and decode of the detector: plain Pillow before, the same arithmetic as the task's after."""
     from vision.detection.decode import Decoder, make_anchors
+    from vision.detection.graphs import FAMILIES
+    from vision.detection.limits import Limits
     from vision.detection.prepare import Letterbox
-    from vision.detection.task import IOU_THRESHOLD, MAX_DETECTIONS, SCORE_THRESHOLD
+    from vision.detection.task import MAX_DETECTIONS, SCORE_THRESHOLD
     from vision.labels import label_set
 
     size = options["size"]
     labels = label_set(options["labels"])
-    decoder = Decoder(make_anchors(size), labels, SCORE_THRESHOLD, IOU_THRESHOLD, MAX_DETECTIONS)
+    overlap = FAMILIES["efficientdet"].options["iou_threshold"]
+    decoder = Decoder(make_anchors(size), Limits(labels, SCORE_THRESHOLD, overlap, MAX_DETECTIONS))
 
     def prepare(path: str) -> Prepared:
         image = Image.open(path)
