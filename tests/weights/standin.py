@@ -6,6 +6,7 @@ import hashlib
 import io
 import re
 import socket
+import sys
 import tarfile
 import threading
 import time
@@ -16,6 +17,7 @@ from dataclasses import dataclass, field
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 
 def sha256(content: bytes) -> str:
@@ -63,6 +65,14 @@ class Asked:
     headers: Message
 
 
+class _Server(ThreadingHTTPServer):
+    """One that says nothing of clients which hang up, as tests of time-outs and kills do."""
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
 class StandIn:
     """A web server whose pages are a plain mapping; ``asked`` records every request."""
 
@@ -83,7 +93,7 @@ class StandIn:
             def log_message(self, *args: object) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = _Server(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
         self.host = f"127.0.0.1:{self._server.server_address[1]}"
         self.url = f"http://{self.host}"

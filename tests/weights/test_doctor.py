@@ -22,7 +22,7 @@ from shared.cli.doctor import command
 def report(*arguments: str) -> str:
     result = CliRunner().invoke(command, arguments, catch_exceptions=False)
     assert result.exit_code == 0
-    return result.output
+    return result.stdout
 
 
 def test_it_tells_what_this_machine_has(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
