@@ -159,7 +159,7 @@ def test_a_card_that_does_not_fit_its_graph_says_so(
     (empty_home / "models.toml").write_text(row.replace("size = 320", "size = 384").replace('"imagenet1k"', '"coco"'))
     with pytest.raises(DataError, match=r"of its size \(384, 384\), fit 'corner'. Its graph reads \(320, 320\)"):
         vision.detector()
-    with pytest.raises(DataError, match="must answer for the 80 classes of 'coco'"):
+    with pytest.raises(DataError, match="must answer for the 80 classes of its labels"):
         vision.classifier()
 
 

@@ -76,7 +76,7 @@ def classifier(
     known = label_set(card.options["labels"])
     wanted = known.only(classes)
     output = backend.outputs[0]
-    if output.shape[-1] is None or output.shape[-1] <= max(known.names):
+    if output.shape[-1] != max(known.names) + 1:
         raise DataError(
             f"{card.origin}: model {card.name!r} must answer for the {len(known.names)} classes of its labels. "
             f"Its output has shape {output.shape}"
