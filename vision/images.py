@@ -26,6 +26,7 @@ import os
 import re
 import stat
 import struct
+import sys
 import threading
 import warnings
 import zlib
@@ -51,6 +52,8 @@ FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000"
 
 """What is read. MPO is a JPEG that holds further pictures behind the first."""
 _DRAFTED = ("JPEG", "MPO")
+_OPEN = getattr(sys.modules.get("ultralytics.utils.patches"), "_image_open", Image.open)
+"""Pillow's own: ultralytics puts another in its place, which installs packages when a file is no image."""
 _SIGNATURES = (
     b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM", b"II*\0", b"MM\0*", b"\0\0\0\x0cjP", b"\xff\x4f\xff\x51",
     *(b"P%d" % kind for kind in range(1, 7)),
@@ -276,7 +279,7 @@ def _readable() -> tuple[str, ...]:
 
 def _identified(file: str | io.BytesIO, name: str, start: bytes) -> Image.Image:
     try:
-        return _guarded(lambda: Image.open(file, formats=_readable()), name)
+        return _guarded(lambda: _OPEN(file, formats=_readable()), name)
     except UnidentifiedImageError:
         image_like = start.startswith(_SIGNATURES) or start[4:8] == b"ftyp" or start[8:12] == b"WEBP"
     if image_like:
