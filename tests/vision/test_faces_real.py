@@ -94,6 +94,16 @@ def test_two_men_are_found_with_their_features(two_men: Image.Image, recognizer:
     assert found.embedder == recognizer.embedder
 
 
+def test_one_look_finds_the_same_faces_and_persons(two_men: Image.Image, recognizer: vision.FaceRecognizer) -> None:
+    twice, once = (one.predict([two_men])[0] for one in (recognizer, vision.face_recognizer(close_look=False)))
+    assert isinstance(twice, vision.Faces)
+    assert isinstance(once, vision.Faces)
+    np.testing.assert_array_equal(once.xyxy, twice.xyxy)
+    moved = np.linalg.norm(once.landmarks - twice.landmarks, axis=2).max() / np.ptp(twice.xyxy[:, ::2], axis=1).max()
+    assert 0 < moved < 0.2
+    assert (np.sum(once.embeddings * twice.embeddings, axis=1) > 0.8).all()
+
+
 def test_no_face_is_a_result(recognizer: vision.FaceRecognizer) -> None:
     nobody = recognizer.predict(
         [load_sample_image("flower.jpg"), Image.new("RGB", (1, 1)), np.zeros((9, 900, 3), "u1")]

@@ -40,14 +40,14 @@ class FaceDetector:
     Attributes:
         backend: the graph, loaded so that it reads any multiple of 32.
         close_backend: the same graph, loaded so that it reads squares of :data:`CLOSE_SIDE`: a graph that is given
-            one shape after another prepares itself anew each time.
+            one shape after another prepares itself anew each time. ``None`` keeps the landmarks of the first look.
         score_threshold: faces below this score are left out, in [0, 1].
         iou_threshold: overlap above which the worse of two faces is left out, in [0, 1].
         max_faces: faces of one picture at most.
     """
 
     backend: Backend
-    close_backend: Backend
+    close_backend: Backend | None
     score_threshold: float
     iou_threshold: float
     max_faces: int
@@ -58,7 +58,7 @@ class FaceDetector:
         (rows, columns), picture = given.inner, given.picture
         scale = np.array([picture.width / columns, picture.height / rows], np.float32)
         found = Found(found.xyxy * np.tile(scale, 2), found.landmarks * scale, found.scores)
-        return self._closely(picture, found)
+        return found if self.close_backend is None else self._closely(self.close_backend, picture, found)
 
     def _look(self, backend: Backend, views: Sequence[Float32], score_threshold: float) -> list[Found]:
         """What stands in each view, in pixels of the view."""
@@ -71,12 +71,12 @@ class FaceDetector:
         raw = answers(backend, views, keep=lambda outputs: keep(outputs, width))
         return [suppress(one, iou_threshold=self.iou_threshold, max_faces=self.max_faces) for one in raw]
 
-    def _closely(self, picture: Image.Image, found: Found) -> Found:
+    def _closely(self, backend: Backend, picture: Image.Image, found: Found) -> Found:
         """The same faces with the landmarks of a second look, where it finds the same face."""
         transforms = similarity_transform(found.landmarks, CLOSE_TEMPLATE)
         views = [detector_input(aligned_crop(picture, transform, CLOSE_SIDE)) for transform in transforms]
         landmarks = found.landmarks.copy()
-        for at, (transform, close) in enumerate(zip(transforms, self._look(self.close_backend, views, _CLOSE_SCORE))):
+        for at, (transform, close) in enumerate(zip(transforms, self._look(backend, views, _CLOSE_SCORE))):
             distances = np.linalg.norm(close.landmarks - CLOSE_TEMPLATE, axis=2).mean(axis=1)
             if distances.size and distances.min() <= _CLOSE_DISTANCE:
                 turned = close.landmarks[distances.argmin()] - transform[:, 2]
@@ -87,7 +87,7 @@ class FaceDetector:
 def make_detector(
     card: ModelCard,
     backend: Backend,
-    close_backend: Backend,
+    close_backend: Backend | None,
     *,
     score_threshold: float,
     iou_threshold: float,

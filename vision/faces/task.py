@@ -135,6 +135,7 @@ def face_recognizer(
     iou_threshold: float = IOU_THRESHOLD,
     max_faces: int = MAX_FACES,
     detection_size: int = DETECTION_SIZE,
+    close_look: bool = True,
     embed: bool = True,
     allow_urls: bool = False,
 ) -> FaceRecognizer:
@@ -151,6 +152,8 @@ def face_recognizer(
         max_faces: faces of one picture at most, at least 1.
         detection_size: longer side of what the detector looks at, in pixels, at least 32. It finds faces from some
             ten pixels on, so a larger size finds smaller faces in large pictures, in time that grows with its square.
+        close_look: whether each face is turned upright and shown to the detector again, which places its landmarks
+            better and costs one small run a face. Thresholds on cards were measured with it.
         embed: whether faces are embedded; without, only the detector is opened.
         allow_urls: whether items that are ``http(s)`` addresses are fetched.
 
@@ -173,15 +176,16 @@ def face_recognizer(
         card, backend = open_graph(name, families=EMBEDDERS, input_shape=_input_shape, **opening)  # type: ignore[arg-type]
         embedder = make_embedder(card, backend)
     wanted = detector or (card.options.get("detector", DETECTOR) if card else DETECTOR)
+    shapes = [(1, 3, -1, -1), (1, 3, CLOSE_SIDE, CLOSE_SIDE)][: 2 if close_look else 1]
     eyes = [
         open_graph(wanted, families=DETECTORS, input_shape=lambda card, shape=shape: shape, **opening)  # type: ignore[arg-type,misc]
-        for shape in ((1, 3, -1, -1), (1, 3, CLOSE_SIDE, CLOSE_SIDE))
+        for shape in shapes
     ]
     seer = eyes[0][0]
     find = make_detector(
         seer,
         eyes[0][1],
-        eyes[1][1],
+        eyes[1][1] if close_look else None,
         score_threshold=score_threshold,
         iou_threshold=iou_threshold,
         max_faces=max_faces,
@@ -236,6 +240,7 @@ TASK = Task(
         Option("iou_threshold", float, IOU_THRESHOLD, "leave out the worse of two faces that overlap more, in [0, 1]"),
         Option("max_faces", int, MAX_FACES, "faces of one picture at most, at least 1"),
         Option("detection_size", int, DETECTION_SIZE, "longer side of what the detector looks at, in pixels"),
+        Option("close_look", bool, True, "look at each face again, which places its landmarks better"),
         Option("embed", bool, False, "embed each face too"),
         ALLOW_URLS,
     ),
