@@ -16,12 +16,9 @@ from nlp.labels import match_labels, parse_label_map
 from shared.batch.progress import Progress
 from shared.errors import UsageError
 from shared.evaluation.classification import accuracy_score, macro_f1_score
-from shared.evaluation.intervals import bootstrap
+from shared.evaluation.intervals import CONFIDENCE, RESAMPLES, bootstrap
 from shared.evaluation.report import Evaluation
 from shared.types import AnyArray, Failure, Int64
-
-RESAMPLES = 1000
-CONFIDENCE = 0.95
 
 
 def evaluate_classification(

@@ -12,7 +12,7 @@ import vision
 from shared.errors import DataError, UnknownNameError
 from shared.evaluation.classification import calibration_error, hits
 from shared.evaluation.detection import Found, Things, boxes_on_empty, detection_figures, match_boxes
-from shared.evaluation.intervals import bootstrap, mean_interval, wilson
+from shared.evaluation.intervals import CONFIDENCE, RESAMPLES, bootstrap, mean_interval, wilson
 from shared.evaluation.report import Evaluation, Metric
 from shared.tasks import Option
 from shared.types import Bool, Failure, Int64
@@ -20,8 +20,6 @@ from vision.datasets import read_boxed_images, read_labelled_images
 from vision.labels import LabelSet, label_set
 from vision.mistakes import SHOWN_FROM, classification_sections, detection_sections
 
-RESAMPLES = 1000
-CONFIDENCE = 0.95
 EVALUATED_FROM = 0.001
 """Least score of boxes in an evaluation: average precision wants nearly all of them, a viewer far fewer."""
 EVALUATE_OPTIONS = (
@@ -31,7 +29,7 @@ EVALUATE_OPTIONS = (
 )
 """What :func:`evaluate_detection` takes beside a detector's own options."""
 _CALIBRATION = "expected calibration error of the best answer's score, 15 bins of equal width"
-_BY_IMAGE = f"percentile bootstrap over images, {RESAMPLES} resamples, {CONFIDENCE:.0%}"
+BY_IMAGE = f"percentile bootstrap over images, {RESAMPLES} resamples, {CONFIDENCE:.0%}"
 
 
 def evaluate_classification(
@@ -92,7 +90,7 @@ def evaluate_classification(
             confidence=CONFIDENCE,
         )
     names = [known.names[number] for number in numbers]
-    notes = {"interval": _BY_IMAGE, "seed": seed, "classes": len(classes), "calibration": _CALIBRATION}
+    notes = {"interval": BY_IMAGE, "seed": seed, "classes": len(classes), "calibration": _CALIBRATION}
     return Evaluation(
         "vision.classification",
         predictor.card.name,
@@ -157,7 +155,7 @@ def evaluate_detection(
         overall["boxes_on_empty"] = mean_interval(empty, rng=rng, resamples=RESAMPLES, confidence=CONFIDENCE)
     failed = sum(isinstance(r, Failure) for r in results)
     protocol = f"COCO box AP and AR over {len(classes)} classes, boxes from score {score_threshold} on"
-    notes = {"protocol": protocol, "interval": _BY_IMAGE, "seed": seed}
+    notes = {"protocol": protocol, "interval": BY_IMAGE, "seed": seed}
     if empty.size:
         notes["boxes_on_empty"] = f"boxes from score {SHOWN_FROM} on in each of {empty.size} images that hold nothing"
     return Evaluation(

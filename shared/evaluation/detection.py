@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from shared.errors import UsageError
-from shared.evaluation.intervals import percentile_interval
+from shared.evaluation.intervals import CONFIDENCE, RESAMPLES, percentile_interval
 from shared.evaluation.matching import (
     AREAS,
     MAX_BOXES,
@@ -115,7 +115,7 @@ def detection_scores(matches: Matches, *, weights: AnyArray | None = None) -> di
 
 
 def detection_figures(
-    matches: Matches, *, rng: np.random.Generator, resamples: int = 1000, confidence: float = 0.95
+    matches: Matches, *, rng: np.random.Generator, resamples: int = RESAMPLES, confidence: float = CONFIDENCE
 ) -> Figures:
     """COCO's figures, overall and by class, with percentile bootstrap intervals over images.
 

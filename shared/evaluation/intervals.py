@@ -16,6 +16,9 @@ from shared.errors import UsageError
 from shared.evaluation.report import Metric
 from shared.types import Float64, Int64
 
+RESAMPLES = 1000
+CONFIDENCE = 0.95
+"""What every figure of this project is printed with, unless its caller asks for others."""
 _BLOCK = 4_000_000
 """Resampled values held at once, so that memory stays near 64 MB whatever the number of items."""
 
@@ -25,8 +28,8 @@ def bootstrap(
     n: int,
     *,
     rng: np.random.Generator,
-    resamples: int = 1000,
-    confidence: float = 0.95,
+    resamples: int = RESAMPLES,
+    confidence: float = CONFIDENCE,
 ) -> Metric:
     """Percentile bootstrap over items.
 
@@ -56,7 +59,7 @@ def bootstrap(
 
 
 def mean_interval(
-    values: Float64, *, rng: np.random.Generator, resamples: int = 1000, confidence: float = 0.95
+    values: Float64, *, rng: np.random.Generator, resamples: int = RESAMPLES, confidence: float = CONFIDENCE
 ) -> Metric:
     """Percentile bootstrap of a mean, vectorised.
 
@@ -84,7 +87,7 @@ def mean_interval(
     return percentile_interval(float(values.mean()), np.concatenate(draws), confidence=confidence)
 
 
-def wilson(successes: int, n: int, *, confidence: float = 0.95) -> Metric:
+def wilson(successes: int, n: int, *, confidence: float = CONFIDENCE) -> Metric:
     """Wilson's score interval of a proportion.
 
     Args:
@@ -110,7 +113,7 @@ def wilson(successes: int, n: int, *, confidence: float = 0.95) -> Metric:
     return Metric(p, max(0.0, centre - half), min(1.0, centre + half))
 
 
-def percentile_interval(value: float, draws: Float64, *, confidence: float = 0.95) -> Metric:
+def percentile_interval(value: float, draws: Float64, *, confidence: float = CONFIDENCE) -> Metric:
     """The interval between the outer percentiles of bootstrap draws, NaN draws left out.
 
     Args:

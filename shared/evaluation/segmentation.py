@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 
 from shared.errors import UsageError
-from shared.evaluation.intervals import percentile_interval
+from shared.evaluation.intervals import CONFIDENCE, RESAMPLES, percentile_interval
 from shared.evaluation.report import Metric
 from shared.types import AnyArray, Float64, Int64
 
@@ -133,7 +133,7 @@ def pixel_accuracy_score(confusion: AnyArray) -> Float64:
 
 
 def segmentation_intervals(
-    confusions: AnyArray, *, rng: np.random.Generator, resamples: int = 1000, confidence: float = 0.95
+    confusions: AnyArray, *, rng: np.random.Generator, resamples: int = RESAMPLES, confidence: float = CONFIDENCE
 ) -> dict[str, Metric]:
     """mIoU, Dice and accuracy of pixels with percentile bootstrap intervals over images.
 

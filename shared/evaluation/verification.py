@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from shared.errors import UsageError
-from shared.evaluation.intervals import mean_interval, percentile_interval
+from shared.evaluation.intervals import CONFIDENCE, RESAMPLES, mean_interval, percentile_interval
 from shared.evaluation.report import Metric
 from shared.types import AnyArray, Bool, Float64, Int64
 
@@ -226,8 +226,8 @@ def verification_intervals(
     far: float,
     threshold: float | None,
     rng: np.random.Generator,
-    resamples: int = 1000,
-    confidence: float = 0.95,
+    resamples: int = RESAMPLES,
+    confidence: float = CONFIDENCE,
 ) -> dict[str, Metric]:
     """All figures with percentile bootstrap intervals over pairs.
 

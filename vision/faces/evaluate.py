@@ -9,6 +9,7 @@ import numpy as np
 
 import vision
 from shared.errors import UsageError
+from shared.evaluation.intervals import CONFIDENCE, RESAMPLES
 from shared.evaluation.report import Evaluation
 from shared.evaluation.verification import cross_validated, stratified_folds, verification_intervals
 from shared.types import Failure, Float32, Float64
@@ -17,9 +18,6 @@ from vision.faces.pairs import FORMATS, FacePairs, read_pairs
 from vision.faces.verify import DEFAULT_FAR
 
 __all__ = ["FORMATS", "evaluate_faces", "main_embeddings", "pair_similarities"]
-
-RESAMPLES = 1000
-CONFIDENCE = 0.95
 
 
 def evaluate_faces(

@@ -13,10 +13,13 @@ import vision
 from shared.catalogue import ModelCard
 from shared.errors import DataError, UnknownNameError, UsageError
 from shared.evaluation.detection import Found, Things, detection_figures, match_boxes
+from shared.evaluation.intervals import CONFIDENCE, RESAMPLES
 from shared.evaluation.report import Evaluation
 from shared.evaluation.segmentation import class_iou, pixel_confusion, segmentation_intervals
 from shared.types import AnyArray, Failure, Float64, Int64
 from vision.datasets import read_boxed_images
+from vision.evaluate import BY_IMAGE, EVALUATED_FROM
+from vision.families import open_model
 from vision.formats import BoxedImage, BoxedImages
 from vision.labels import LabelSet, label_set
 from vision.masks import Rle, pack_runs, rle_iou
@@ -25,10 +28,6 @@ from vision.segmentation.datasets import FORMATS, IGNORED, MASK_FORMATS, MaskedI
 from vision.types import Segmentation
 
 NAME = "vision.segmentation"
-RESAMPLES = 1000
-CONFIDENCE = 0.95
-EVALUATED_FROM = 0.001
-"""Least score of things in an evaluation: average precision wants nearly all of them, a viewer far fewer."""
 SAME = {
     "airplane": "aeroplane",
     "couch": "sofa",
@@ -40,7 +39,6 @@ SAME = {
     "bicyclist": "person",
 }
 """Names of data sets for what Pascal VOC's models call otherwise; tried where no class has the name itself."""
-_BY_IMAGE = f"percentile bootstrap over images, {RESAMPLES} resamples, {CONFIDENCE:.0%}"
 
 
 def evaluate_segmentation(
@@ -85,9 +83,8 @@ def evaluate_segmentation(
     """
     if format is not None and format not in FORMATS:
         raise UnknownNameError("data set format of this task", format, FORMATS)
-    opening = {"device": device, "threads": threads, **options}
-    predictor = vision.segmenter(model, score_threshold=score_threshold, **opening)
-    card, by_things = predictor.card, finds_things(predictor.card)
+    card = open_model(model, task=NAME).card
+    by_things = finds_things(card)
     as_masks = has_masks(dataset) and not by_things if format is None else format in MASK_FORMATS
     if as_masks == by_things:
         wanted = "of things must be judged by outlines (coco)" if by_things else "of classes by masks (masks, camvid)"
@@ -95,9 +92,10 @@ def evaluate_segmentation(
             f"a model {wanted}. {card.name!r} is one, and {dataset} is read for {'masks' if as_masks else 'outlines'}"
         )
     pairs = dict(_pair(text) for text in map_class)
+    least = EVALUATED_FROM if score_threshold is None else score_threshold
+    wanted_from = least if by_things else score_threshold
+    predictor = vision.segmenter(model, device=device, threads=threads, score_threshold=wanted_from, **options)
     if by_things:
-        least = EVALUATED_FROM if score_threshold is None else score_threshold
-        predictor = vision.segmenter(model, score_threshold=least, **opening)
         boxed = read_boxed_images(dataset, format=format, limit=limit, images=images, split=split)
         return _evaluate_things(predictor, dataset, boxed, pairs=pairs, least=least, seed=seed)
     data = read_masked_images(dataset, format=format, split=split, limit=limit, images=images)
@@ -225,7 +223,7 @@ def _evaluate_classes(
     by_class = dict(zip(matched.names, class_iou(counts.sum(axis=0)).round(4).tolist()))
     notes = {
         "protocol": f"over all pixels together, {len(matched.names)} classes, at the pictures' own sizes",
-        "interval": _BY_IMAGE,
+        "interval": BY_IMAGE,
         "seed": seed,
         "iou": {name: value for name, value in by_class.items() if not np.isnan(value)},
     }
@@ -269,7 +267,7 @@ def _evaluate_things(
     rng = np.random.default_rng(seed)
     figures = detection_figures(matches, rng=rng, resamples=RESAMPLES, confidence=CONFIDENCE).overall
     protocol = f"COCO mask AP and AR over {len(by_name)} classes, things from score {least} on"
-    notes = {"protocol": protocol, "interval": _BY_IMAGE, "seed": seed}
+    notes = {"protocol": protocol, "interval": BY_IMAGE, "seed": seed}
     return Evaluation(NAME, card.name, str(dataset), len(images), failed, figures, notes)
 
 
