@@ -11,7 +11,7 @@ from vision.families.agreement import same_boxes
 from vision.families.onnx import to_onnx
 from vision.training import ultralytics
 from vision.training.augment import FLIPS, check_flips
-from vision.training.backbone import DEFAULT_BACKBONE, IMAGENET, MEAN, NONE, STD
+from vision.training.backbone import DEFAULT_BACKBONE, IMAGENET, MEAN, STD
 from vision.training.boxed import Boxed, read_data
 from vision.training.detector import IOU_THRESHOLD, PAD, Recipe, evaluate, learn
 from vision.training.finish import Learnt, Model, Stated, finish
@@ -27,6 +27,7 @@ from vision.training.options import (
     check_choice,
     check_seed,
     check_size,
+    check_start,
     recipe_table,
 )
 
@@ -138,8 +139,7 @@ def train(
         raise UsageError(f"channels must be a multiple of 32 from 64 on. Got {channels} instead")
     if convs < 1:
         raise UsageError(f"convs must be at least 1. Got {convs} instead")
-    if weights == NONE and trainable != "all":
-        raise UsageError("weights must not be none where a part of them stays as it is: give weights, or trainable=all")
+    check_start(weights, trainable)
     schedule = Schedule(
         epochs,
         BATCH_SIZE if batch_size is None else batch_size,

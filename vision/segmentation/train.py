@@ -9,7 +9,7 @@ from shared.errors import UsageError
 from shared.tasks import Option
 from vision.families.onnx import to_onnx
 from vision.training.augment import FLIPS, check_flips
-from vision.training.backbone import DEFAULT_BACKBONE, IMAGENET, MEAN, NONE, STD
+from vision.training.backbone import DEFAULT_BACKBONE, IMAGENET, MEAN, STD
 from vision.training.finish import Model, Stated, finish
 from vision.training.folder import open_train_folder
 from vision.training.loop import Schedule, choose_device
@@ -25,6 +25,7 @@ from vision.training.options import (
     check_choice,
     check_seed,
     check_size,
+    check_start,
     recipe_table,
 )
 from vision.training.segmenter import Recipe, evaluate, learn
@@ -129,8 +130,7 @@ def train(
     check_size("size", size, least=64)
     if channels < 8:
         raise UsageError(f"channels must be at least 8. Got {channels} instead")
-    if weights == NONE and trainable != "all":
-        raise UsageError("weights must not be none where a part of them stays as it is: give weights, or trainable=all")
+    check_start(weights, trainable)
     schedule = Schedule(
         epochs,
         BATCH_SIZE if batch_size is None else batch_size,

@@ -67,6 +67,16 @@ def check_size(name: str, value: int, *, least: int = 32) -> None:
         raise UsageError(f"{name} must lie in {least}..4096 pixels. Got {value} instead")
 
 
+def check_start(weights: str, trainable: str) -> None:
+    """Check that what is not trained has weights.
+
+    Raises:
+        UsageError: a part of the backbone would stay random.
+    """
+    if weights == NONE and trainable != "all":
+        raise UsageError("weights must not be none where a part of them stays as it is: give weights, or trainable=all")
+
+
 def recipe_table(recipe: Any) -> dict[str, Any]:
     """The fields of a recipe as one flat table, JSON-ready; those of its schedule stand among them."""
     table: dict[str, Any] = {}
