@@ -15,8 +15,9 @@ from shared.backends import TensorSpec
 from shared.catalogue import ModelCard
 from shared.errors import DataError
 from shared.types import AnyArray, Float32, Float64
-from vision.detection.limits import Limits, Reader
+from vision.detection.limits import Limits
 from vision.detection.prepare import Letterbox
+from vision.reader import Reader
 from vision.types import Detections
 
 
@@ -120,7 +121,7 @@ class Decoder:
         return self.limits.detections(given.to_picture(boxes), candidates["scores"], candidates["class_ids"], given)
 
 
-def reader(card: ModelCard, outputs: Sequence[TensorSpec], size: tuple[int, int], limits: Limits) -> Reader:
+def reader(card: ModelCard, outputs: Sequence[TensorSpec], size: tuple[int, int], limits: Limits) -> Reader[Detections]:
     """How a graph of this family is read; see :data:`vision.detection.graphs.FAMILIES`.
 
     Raises:

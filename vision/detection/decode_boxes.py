@@ -14,12 +14,13 @@ from shared.backends import TensorSpec
 from shared.catalogue import ModelCard
 from shared.errors import DataError
 from shared.types import AnyArray
-from vision.detection.limits import Candidates, Limits, Reader
+from vision.detection.limits import Limits
 from vision.detection.prepare import Letterbox
+from vision.reader import Kept, Reader
 from vision.types import Detections
 
 
-def reader(card: ModelCard, outputs: Sequence[TensorSpec], size: tuple[int, int], limits: Limits) -> Reader:
+def reader(card: ModelCard, outputs: Sequence[TensorSpec], size: tuple[int, int], limits: Limits) -> Reader[Detections]:
     """How a graph of this family is read; see :data:`vision.detection.graphs.FAMILIES`.
 
     Raises:
@@ -31,7 +32,7 @@ def reader(card: ModelCard, outputs: Sequence[TensorSpec], size: tuple[int, int]
             f"{card.origin}: model {card.name!r} must answer with boxes, scores and labels. Got {sorted(names)} instead"
         )
 
-    def keep(answer: dict[str, AnyArray]) -> Candidates:
+    def keep(answer: dict[str, AnyArray]) -> Kept:
         return candidates(answer["boxes"], answer["scores"], answer["labels"], limits)
 
     def decode(found: Mapping[str, AnyArray], given: Letterbox) -> Detections:
@@ -41,7 +42,7 @@ def reader(card: ModelCard, outputs: Sequence[TensorSpec], size: tuple[int, int]
     return Reader(keep, decode)
 
 
-def candidates(boxes: AnyArray, scores: AnyArray, labels: AnyArray, limits: Limits) -> Candidates:
+def candidates(boxes: AnyArray, scores: AnyArray, labels: AnyArray, limits: Limits) -> Kept:
     """The wanted boxes that reach the threshold: ``boxes`` (n, 4), ``scores`` (n,), ``class_ids`` (n,)."""
     labels = labels.reshape(-1)
     wanted = (scores.reshape(-1) >= limits.score_threshold) & np.isin(labels, list(limits.classes.names))

@@ -17,13 +17,14 @@ from shared.catalogue import ModelCard
 from shared.errors import DataError
 from shared.types import AnyArray
 from vision.boxes import from_centres
-from vision.detection.limits import Candidates, Limits, Reader
+from vision.detection.limits import Limits
 from vision.detection.prepare import Letterbox
 from vision.labels import label_set
+from vision.reader import Kept, Reader
 from vision.types import Detections
 
 
-def reader(card: ModelCard, outputs: Sequence[TensorSpec], size: tuple[int, int], limits: Limits) -> Reader:
+def reader(card: ModelCard, outputs: Sequence[TensorSpec], size: tuple[int, int], limits: Limits) -> Reader[Detections]:
     """How a graph of this family is read; see :data:`vision.detection.graphs.FAMILIES`.
 
     Raises:
@@ -39,7 +40,7 @@ def reader(card: ModelCard, outputs: Sequence[TensorSpec], size: tuple[int, int]
             f"{' and one of nothing' if softmax else ''}, and with pred_boxes (1, queries, 4). Got {by_name} instead"
         )
 
-    def keep(answer: dict[str, AnyArray]) -> Candidates:
+    def keep(answer: dict[str, AnyArray]) -> Kept:
         return candidates(answer["logits"][0], answer["pred_boxes"][0], limits, softmax=softmax)
 
     def decode(found: Mapping[str, AnyArray], given: Letterbox) -> Detections:
@@ -50,7 +51,7 @@ def reader(card: ModelCard, outputs: Sequence[TensorSpec], size: tuple[int, int]
     return Reader(keep, decode)
 
 
-def candidates(logits: AnyArray, boxes: AnyArray, limits: Limits, *, softmax: bool) -> Candidates:
+def candidates(logits: AnyArray, boxes: AnyArray, limits: Limits, *, softmax: bool) -> Kept:
     """What is worth a look in one raw answer.
 
     Args:

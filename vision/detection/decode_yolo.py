@@ -15,13 +15,14 @@ from shared.catalogue import ModelCard
 from shared.errors import DataError
 from shared.types import AnyArray
 from vision.boxes import from_centres
-from vision.detection.limits import Candidates, Limits, Reader
+from vision.detection.limits import Limits
 from vision.detection.prepare import Letterbox
 from vision.labels import label_set
+from vision.reader import Kept, Reader
 from vision.types import Detections
 
 
-def reader(card: ModelCard, outputs: Sequence[TensorSpec], size: tuple[int, int], limits: Limits) -> Reader:
+def reader(card: ModelCard, outputs: Sequence[TensorSpec], size: tuple[int, int], limits: Limits) -> Reader[Detections]:
     """How a graph of this family is read; see :data:`vision.detection.graphs.FAMILIES`.
 
     Raises:
@@ -36,7 +37,7 @@ def reader(card: ModelCard, outputs: Sequence[TensorSpec], size: tuple[int, int]
         )
     name = found[0].name
 
-    def keep(answer: dict[str, AnyArray]) -> Candidates:
+    def keep(answer: dict[str, AnyArray]) -> Kept:
         return candidates(answer[name][0], limits)
 
     def decode(found: Mapping[str, AnyArray], given: Letterbox) -> Detections:
@@ -46,7 +47,7 @@ def reader(card: ModelCard, outputs: Sequence[TensorSpec], size: tuple[int, int]
     return Reader(keep, decode)
 
 
-def candidates(answer: AnyArray, limits: Limits) -> Candidates:
+def candidates(answer: AnyArray, limits: Limits) -> Kept:
     """What is worth a look in one raw answer.
 
     Args:

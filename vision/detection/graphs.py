@@ -10,9 +10,11 @@ from typing import Any, TypeAlias
 from shared.backends import TensorSpec
 from shared.catalogue import ModelCard
 from vision.detection import decode, decode_boxes, decode_detr, decode_yolo
-from vision.detection.limits import Limits, Reader
+from vision.detection.limits import Limits
+from vision.reader import Reader
+from vision.types import Detections
 
-MakeReader: TypeAlias = Callable[[ModelCard, Sequence[TensorSpec], tuple[int, int], Limits], Reader]
+MakeReader: TypeAlias = Callable[[ModelCard, Sequence[TensorSpec], tuple[int, int], Limits], Reader[Detections]]
 """From a card, the graph's outputs, its input's height and width and the user's limits to how its answers are read."""
 
 

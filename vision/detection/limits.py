@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
 
@@ -16,9 +14,6 @@ from vision.types import Detections
 
 MAX_CANDIDATES = 5000
 """Boxes with the best scores that enter suppression."""
-
-Candidates: TypeAlias = dict[str, AnyArray]
-"""What a family keeps of one raw answer, in arrays of its own."""
 
 
 @dataclass(frozen=True)
@@ -81,17 +76,3 @@ class Limits:
         labels = tuple(self.classes.names[number] for number in numbers.tolist())
         best = np.minimum(scores[kept], 1.0).astype(np.float32)
         return Detections(labels, (height, width), clipped[kept], best, numbers)
-
-
-@dataclass(frozen=True)
-class Reader:
-    """How the answers of one graph are read.
-
-    Attributes:
-        keep: from a request's outputs by name to what is worth a look; called while they are still in the processor's
-            cache.
-        decode: from that and what the network was given to the result.
-    """
-
-    keep: Callable[[dict[str, AnyArray]], Candidates]
-    decode: Callable[[Mapping[str, AnyArray], Letterbox], Detections]

@@ -15,7 +15,7 @@ from shared.tasks import Option, Task
 from vision.annotate import annotate
 from vision.datasets import DETECTION_FORMATS
 from vision.detection.graphs import FAMILIES
-from vision.detection.limits import Candidates, Limits
+from vision.detection.limits import Limits
 from vision.detection.prepare import Letterbox, letterbox
 from vision.detection.train import TRAIN_OPTIONS, train
 from vision.evaluate import EVALUATE_OPTIONS, evaluate_detection
@@ -25,6 +25,7 @@ from vision.images import ImageSource
 from vision.labels import label_set
 from vision.opening import ALLOW_URLS, CLASSES, answers, open_graph
 from vision.optimize import optimize
+from vision.reader import Kept
 from vision.tensors import feeder, rows_and_columns
 from vision.tiles import tiled
 from vision.tracking import OPTIONS as VIDEO_OPTIONS
@@ -91,7 +92,7 @@ def detector(
     reader = family.reader(card, backend.outputs, size, limits)
     feed = feeder(backend.inputs[0], options)
 
-    def run(batch: Sequence[Letterbox]) -> list[Candidates]:
+    def run(batch: Sequence[Letterbox]) -> list[Kept]:
         return answers(backend, [feed(given.pixels) for given in batch], keep=reader.keep)
 
     found = Pipeline(

@@ -16,7 +16,8 @@ from shared.catalogue import ModelCard
 from shared.errors import DataError
 from shared.types import AnyArray
 from vision.detection.prepare import Letterbox
-from vision.segmentation.readers import Asked, Kept, Reader, picture_boxes, things
+from vision.reader import Kept, Reader
+from vision.segmentation.readers import Asked, picture_boxes, things
 from vision.segmentation.resample import mask_in_box, part_of_map, pasted_in_box
 from vision.types import Segmentation
 
@@ -25,7 +26,7 @@ HALF = 0.5
 """Probability above which a pixel belongs to a thing."""
 
 
-def reader(card: ModelCard, outputs: Sequence[TensorSpec], asked: Asked) -> Reader:
+def reader(card: ModelCard, outputs: Sequence[TensorSpec], asked: Asked) -> Reader[Segmentation]:
     """How a graph of this family is read; see :data:`vision.segmentation.graphs.FAMILIES`.
 
     Raises:

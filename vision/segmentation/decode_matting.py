@@ -17,7 +17,8 @@ from shared.errors import DataError
 from shared.types import AnyArray, Float32, UInt8
 from vision.detection.prepare import Letterbox
 from vision.masks import encode_mask, rle_area, rle_box
-from vision.segmentation.readers import Asked, Kept, Reader
+from vision.reader import Kept, Reader
+from vision.segmentation.readers import Asked
 from vision.segmentation.resample import part_of_map, resample
 from vision.types import Segmentation
 
@@ -27,7 +28,7 @@ _FLAT = 1e-6
 """A map whose values differ by no more is not stretched: noise would become a foreground."""
 
 
-def reader(card: ModelCard, outputs: Sequence[TensorSpec], asked: Asked) -> Reader:
+def reader(card: ModelCard, outputs: Sequence[TensorSpec], asked: Asked) -> Reader[Segmentation]:
     """How a graph of this family is read; see :data:`vision.segmentation.graphs.FAMILIES`.
 
     Raises:

@@ -21,8 +21,9 @@ from shared.types import AnyArray, Bool, Float32
 from vision.detection.prepare import Letterbox
 from vision.labels import label_set
 from vision.masks import rle_box
+from vision.reader import Kept, Reader
 from vision.segmentation.decode_semantic import kept_of_scores, semantic
-from vision.segmentation.readers import Asked, Kept, Reader, things
+from vision.segmentation.readers import Asked, things
 from vision.segmentation.resample import mask_in_box, part_of_map
 from vision.types import Segmentation
 
@@ -30,7 +31,7 @@ _CLASSES, _MASKS = "class_queries_logits", "masks_queries_logits"
 _TINY = 1e-6
 
 
-def reader(card: ModelCard, outputs: Sequence[TensorSpec], asked: Asked) -> Reader:
+def reader(card: ModelCard, outputs: Sequence[TensorSpec], asked: Asked) -> Reader[Segmentation]:
     """How a graph of this family is read; see :data:`vision.segmentation.graphs.FAMILIES`.
 
     Raises:

@@ -19,12 +19,13 @@ from shared.types import AnyArray, Float32
 from vision.detection.prepare import Letterbox
 from vision.labels import label_set
 from vision.masks import encode_classes, rle_area
-from vision.segmentation.readers import Asked, Kept, Reader, segments
+from vision.reader import Kept, Reader
+from vision.segmentation.readers import Asked, segments
 from vision.segmentation.resample import Box, best_of_maps, part_of_map
 from vision.types import Segmentation
 
 
-def reader(card: ModelCard, outputs: Sequence[TensorSpec], asked: Asked) -> Reader:
+def reader(card: ModelCard, outputs: Sequence[TensorSpec], asked: Asked) -> Reader[Segmentation]:
     """How a graph of this family is read; see :data:`vision.segmentation.graphs.FAMILIES`.
 
     Raises:

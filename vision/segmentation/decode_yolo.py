@@ -20,12 +20,13 @@ from vision.boxes import from_centres
 from vision.detection.limits import Limits
 from vision.detection.prepare import Letterbox
 from vision.labels import label_set
-from vision.segmentation.readers import Asked, Kept, Reader, picture_boxes, things
+from vision.reader import Kept, Reader
+from vision.segmentation.readers import Asked, picture_boxes, things
 from vision.segmentation.resample import mask_in_box, part_of_map
 from vision.types import Segmentation
 
 
-def reader(card: ModelCard, outputs: Sequence[TensorSpec], asked: Asked) -> Reader:
+def reader(card: ModelCard, outputs: Sequence[TensorSpec], asked: Asked) -> Reader[Segmentation]:
     """How a graph of this family is read; see :data:`vision.segmentation.graphs.FAMILIES`.
 
     Raises:

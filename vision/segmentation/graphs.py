@@ -9,10 +9,12 @@ from typing import Any, TypeAlias
 
 from shared.backends import TensorSpec
 from shared.catalogue import ModelCard
+from vision.reader import Reader
 from vision.segmentation import decode_masks, decode_matting, decode_queries, decode_semantic, decode_yolo
-from vision.segmentation.readers import Asked, Reader
+from vision.segmentation.readers import Asked
+from vision.types import Segmentation
 
-MakeReader: TypeAlias = Callable[[ModelCard, Sequence[TensorSpec], Asked], Reader]
+MakeReader: TypeAlias = Callable[[ModelCard, Sequence[TensorSpec], Asked], Reader[Segmentation]]
 """From a card, the graph's outputs and what the user asked for to how its answers are read."""
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
 
@@ -14,9 +13,6 @@ from vision.detection.prepare import Letterbox
 from vision.labels import LabelSet
 from vision.masks import Rle, rle_area, rle_box
 from vision.types import Segmentation, SegmentationKind
-
-Kept: TypeAlias = dict[str, AnyArray]
-"""What a family keeps of one raw answer, in arrays of its own."""
 
 
 @dataclass(frozen=True)
@@ -56,20 +52,6 @@ class Asked:
             max_detections=self.max_segments,
         )
         return wanted[kept]
-
-
-@dataclass(frozen=True)
-class Reader:
-    """How the answers of one graph are read.
-
-    Attributes:
-        keep: from a request's outputs by name to what matters of them; called while they are still in the processor's
-            cache.
-        decode: from that and what the network was given to the result.
-    """
-
-    keep: Callable[[dict[str, AnyArray]], Kept]
-    decode: Callable[[Mapping[str, AnyArray], Letterbox], Segmentation]
 
 
 def picture_boxes(boxes: AnyArray, given: Letterbox) -> Float32:

@@ -18,10 +18,11 @@ from vision.images import ImageSource
 from vision.labels import label_set
 from vision.opening import ALLOW_URLS, CLASSES, answers, open_graph
 from vision.optimize import optimize
+from vision.reader import Kept
 from vision.segmentation.datasets import FORMATS
 from vision.segmentation.evaluate import evaluate_segmentation
 from vision.segmentation.graphs import FAMILIES
-from vision.segmentation.readers import Asked, Kept
+from vision.segmentation.readers import Asked
 from vision.segmentation.train import TRAIN_OPTIONS, train
 from vision.tensors import feeder, rows_and_columns
 from vision.types import Segmentation
