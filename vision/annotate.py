@@ -40,7 +40,9 @@ def draw_result(image: UInt8 | Image.Image, result: Result) -> Image.Image:
 
 
 def annotate(item: ImageSource, result: Result, folder: Path, *, allow_urls: bool = False, **_: Any) -> Path:
-    """Write the picture with its result drawn as a JPEG named as the picture; where that name is taken, with a number.
+    """Write the picture with its result drawn, named as the picture; where that name is taken, with a number.
+
+    A foreground's alpha map gives the cut-out, a PNG with the rest transparent; everything else is drawn on a JPEG.
 
     Args:
         item: the picture, a path or an address.
@@ -55,15 +57,21 @@ def annotate(item: ImageSource, result: Result, folder: Path, *, allow_urls: boo
         InputError: the picture cannot be read.
         UsageError: the result cannot be drawn.
     """
-    picture = draw_result(load(item, allow_urls=allow_urls), result)
+    image = load(item, allow_urls=allow_urls)
+    if isinstance(result, Segmentation) and result.alpha is not None:
+        from vision.segmentation.draw import cut_out  # noqa: PLC0415 - as above
+
+        picture, ending, settings = cut_out(image, result), "png", {}
+    else:
+        picture, ending, settings = draw_result(image, result), "jpg", {"quality": QUALITY}
     folder.mkdir(parents=True, exist_ok=True)
     stem = Path(str(item)).stem or "picture"
     number = 1
     while True:
-        file = folder / (f"{stem}.jpg" if number == 1 else f"{stem}-{number}.jpg")
+        file = folder / (f"{stem}.{ending}" if number == 1 else f"{stem}-{number}.{ending}")
         try:
             with file.open("xb") as out:
-                picture.save(out, "JPEG", quality=QUALITY)
+                picture.save(out, "PNG" if ending == "png" else "JPEG", **settings)
         except FileExistsError:
             number += 1
             continue

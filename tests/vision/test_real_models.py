@@ -94,6 +94,9 @@ def test_classes_of_known_photos() -> None:
     assert len(flower.scores) == 3
     everything = vision.classifier("mobilenetv2-224", top_k=1000).predict(photos()[:1])[0]
     assert isinstance(everything, vision.Classification)
+    small = vision.classifier("efficientnet-lite0", top_k=1).predict(photos()[1:2])[0]
+    assert isinstance(small, vision.Classification)
+    assert small.labels == ("daisy",)
     assert everything.scores.sum() == pytest.approx(1, abs=1e-4)
 
 
