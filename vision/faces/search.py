@@ -8,14 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from shared.types import Float32, Int64
+from shared.vectors import similarities
 
 _LOOK = 64
 """Photos that are looked at first for each person wanted."""
 _AT_ONCE = 32
 """Faces that are searched for in one product, which takes 4 bytes a face and slot."""
-_ROWS = 2048
-"""Enrolled vectors in one product with a single face: few enough for BLAS to keep it in one thread. Waiting for others
-costs more than they bring where memory is the bound, and far more on a busy machine."""
 
 
 @dataclass(frozen=True)
@@ -61,18 +59,8 @@ def best_matches(faces: Float32, known: Float32, state: State, *, k: int, thresh
         threshold: cosine from which somebody counts.
     """
     for begin in range(0, len(faces), _AT_ONCE):
-        for row in _products(faces[begin : begin + _AT_ONCE], known):
+        for row in similarities(faces[begin : begin + _AT_ONCE], known):
             yield _best(row, state, k, threshold)
-
-
-def _products(faces: Float32, known: Float32) -> Float32:
-    """Every face times every enrolled vector, shape (n, slots)."""
-    if len(faces) > 1:
-        return faces @ known.T
-    found = np.empty((len(faces), len(known)), np.float32)
-    for begin in range(0, len(known), _ROWS):
-        np.matmul(faces, known[begin : begin + _ROWS].T, out=found[:, begin : begin + _ROWS])
-    return found
 
 
 def _best(similarities: Float32, state: State, k: int, threshold: float) -> list[Match]:

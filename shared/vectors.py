@@ -1,4 +1,7 @@
-"""A file of equal vectors, read through memory and written in place, so that what is wiped leaves no copy behind."""
+"""A file of equal vectors, read through memory and written in place, so that what is wiped leaves no copy behind.
+
+Stores keep it beside an index that says what each slot holds. Search is exact: every vector is compared.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
-from shared.errors import DataError
+from shared.errors import DataError, UsageError
 from shared.types import AnyArray, Float32
 
 _BYTES = 4
+_NUMBERS = 1 << 18
+"""Of the vectors in one product with a single query: few enough for BLAS to keep it in one thread. Waiting for others
+costs more than they bring where memory is the bound, and far more on a busy machine."""
 
 
 class VectorFile:
@@ -26,7 +32,7 @@ class VectorFile:
     """
 
     def __init__(self, path: Path, dimension: int) -> None:
-        self.dimension = dimension
+        self.path, self.dimension = path, dimension
         self._size = dimension * _BYTES
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._view: Float32 = np.empty((0, dimension), np.float32)
@@ -40,7 +46,7 @@ class VectorFile:
         if len(self._view) < count:
             length = os.fstat(self._file).st_size // self._size * self._size
             if length < count * self._size:
-                raise DataError(f"a gallery's vectors must have {count} slots. Their file holds {length // self._size}")
+                raise DataError(f"{self.path} must hold {count} vectors. It holds {length // self._size}")
             mapped = mmap.mmap(self._file, length, prot=mmap.PROT_READ)
             self._view = np.frombuffer(mapped, np.float32).reshape(-1, self.dimension)
         return self._view[:count]
@@ -58,7 +64,7 @@ class VectorFile:
         os.fsync(self._file)
 
     def wipe_from(self, slot: int) -> None:
-        """Write zeros over whatever stands at and after a slot: vectors whose enrolment never came to its end."""
+        """Write zeros over whatever stands at and after a slot: vectors that no index ever named."""
         length = os.fstat(self._file).st_size
         begin = slot * self._size
         if length > begin and os.pread(self._file, length - begin, begin).strip(b"\0"):
@@ -79,3 +85,46 @@ class VectorFile:
         while content:
             done = os.pwrite(self._file, content, at)
             content, at = content[done:], at + done
+
+
+def check_unit(vectors: AnyArray, *, dimension: int, owner: str) -> Float32:
+    """The vectors as float32, if they can be compared with those of a store.
+
+    Args:
+        vectors: shape (n, dimension), each of length 1 to within 0.001.
+        dimension: of the store.
+        owner: what the store is, in the singular, for messages.
+
+    Raises:
+        UsageError: they have another shape or another length.
+    """
+    found = np.asarray(vectors, np.float32)
+    if found.ndim != 2 or found.shape[1] != dimension:
+        raise UsageError(f"embeddings of this {owner} must have shape (n, {dimension}). Got {found.shape} instead")
+    lengths = np.linalg.norm(found, axis=1)
+    if not np.allclose(lengths, 1, atol=1e-3):
+        raise UsageError(f"embeddings must be of unit length. Got lengths {lengths[:5].tolist()} instead")
+    return found
+
+
+def similarities(queries: Float32, known: Float32) -> Float32:
+    """Every query times every known vector.
+
+    Args:
+        queries: shape (n, dimension).
+        known: shape (slots, dimension).
+
+    Returns:
+        Shape (n, slots), float32.
+
+    Example:
+        >>> similarities(np.float32([[1, 0]]), np.float32([[0, 1], [1, 0]])).tolist()
+        [[0.0, 1.0]]
+    """
+    if len(queries) > 1:
+        return queries @ known.T
+    found = np.empty((len(queries), len(known)), np.float32)
+    rows = max(1, _NUMBERS // known.shape[1])
+    for begin in range(0, len(known), rows):
+        np.matmul(queries, known[begin : begin + rows].T, out=found[:, begin : begin + rows])
+    return found
