@@ -17,6 +17,8 @@ from PIL import Image
 
 from shared.cli.main import triptych
 from shared.errors import DataError, MissingDependencyError, PlanMismatchError, UsageError
+from shared.training.folder import open_train_folder
+from shared.training.loop import Schedule, derived
 from vision.classification.train import train as train_classifier
 from vision.detection.train import train as train_detector
 from vision.images import View
@@ -26,8 +28,6 @@ from vision.training.batches import orders
 from vision.training.boxed import read_data as read_boxed
 from vision.training.data import make_split, named_folders
 from vision.training.detector import rectangle
-from vision.training.folder import open_train_folder
-from vision.training.loop import Schedule, derived
 from vision.training.pictures import sift
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -204,7 +204,7 @@ class TestFolder:
 
     def test_a_disk_that_is_full_is_said_and_what_was_there_stays(self, tmp_path: Path) -> None:
         code = (
-            "import resource; from pathlib import Path; from vision.training.folder import open_train_folder\n"
+            "import resource; from pathlib import Path; from shared.training.folder import open_train_folder\n"
             f"with open_train_folder(Path({str(tmp_path / 'out')!r}), {PLAN!r}, room=1) as folder:\n"
             "    resource.setrlimit(resource.RLIMIT_FSIZE, (64, 64))\n"
             "    folder.finish({'text': 'x' * 100})\n"

@@ -278,7 +278,7 @@ def test_a_killed_training_goes_on_and_ends_as_if_nothing_had_been(
 
 
 def test_a_damaged_state_is_said(torch: Any, tmp_path: Path) -> None:
-    from vision.training.folder import Reached, open_train_folder
+    from shared.training.folder import Reached, open_train_folder
 
     tensors = {"network/a": torch.ones(3)}
     with open_train_folder(tmp_path, {"task": "x"}, room=1) as folder:
@@ -293,7 +293,7 @@ def test_a_damaged_state_is_said(torch: Any, tmp_path: Path) -> None:
 
 
 def test_only_the_newest_state_and_the_best_weights_are_kept(torch: Any, tmp_path: Path) -> None:
-    from vision.training.folder import Reached, open_train_folder
+    from shared.training.folder import Reached, open_train_folder
 
     with open_train_folder(tmp_path, {"task": "x"}, room=1) as folder:
         for epoch, best in ((1, 1), (2, 2), (3, 2)):

@@ -11,26 +11,17 @@ from typing import Any
 
 from shared.errors import UsageError
 from shared.tasks import Option
+from shared.training.finish import Stated
+from shared.training.folder import open_train_folder
+from shared.training.loop import Schedule, choose_device
+from shared.training.options import CARD, DATA, MACHINE, WEIGHTINGS, check_choice, check_seed, recipe_table
 from vision.families.onnx import to_onnx
 from vision.training.augment import FLIPS, check_flips
 from vision.training.backbone import DEFAULT_BACKBONE, IMAGENET, MEAN, NONE, STD
 from vision.training.classifier import TRAINABLE, Recipe, evaluate, learn
-from vision.training.finish import Model, Stated, finish
-from vision.training.folder import open_train_folder
+from vision.training.finish import Model, finish
 from vision.training.labelled import read_data
-from vision.training.loop import Schedule, choose_device
-from vision.training.options import (
-    BACKBONE,
-    CARD,
-    DATA,
-    MACHINE,
-    SCHEDULE,
-    WEIGHTINGS,
-    check_choice,
-    check_seed,
-    check_size,
-    recipe_table,
-)
+from vision.training.options import BACKBONE, SCHEDULE, check_size
 
 ROOM = 512_000_000
 LIMITS = (

@@ -7,6 +7,10 @@ from typing import Any
 
 from shared.errors import UsageError
 from shared.tasks import Option
+from shared.training.finish import Stated
+from shared.training.folder import TrainFolder, open_train_folder
+from shared.training.loop import Schedule, choose_device
+from shared.training.options import CARD, DATA, MACHINE, check_choice, check_seed, recipe_table
 from vision.families.agreement import same_boxes
 from vision.families.onnx import to_onnx
 from vision.training import ultralytics
@@ -14,22 +18,8 @@ from vision.training.augment import FLIPS, check_flips
 from vision.training.backbone import DEFAULT_BACKBONE, IMAGENET, MEAN, STD
 from vision.training.boxed import Boxed, read_data
 from vision.training.detector import IOU_THRESHOLD, PAD, Recipe, evaluate, learn
-from vision.training.finish import Learnt, Model, Stated, finish
-from vision.training.folder import TrainFolder, open_train_folder
-from vision.training.loop import Schedule, choose_device
-from vision.training.options import (
-    BACKBONE,
-    CARD,
-    DATA,
-    MACHINE,
-    SCHEDULE,
-    TRAINABLE,
-    check_choice,
-    check_seed,
-    check_size,
-    check_start,
-    recipe_table,
-)
+from vision.training.finish import Learnt, Model, finish
+from vision.training.options import BACKBONE, SCHEDULE, TRAINABLE, check_size, check_start
 
 TRAINERS = ("torchvision", "ultralytics")
 ROOM = 512_000_000

@@ -7,27 +7,16 @@ from typing import Any
 
 from shared.errors import UsageError
 from shared.tasks import Option
+from shared.training.finish import Stated
+from shared.training.folder import open_train_folder
+from shared.training.loop import Schedule, choose_device
+from shared.training.options import CARD, DATA, MACHINE, WEIGHTINGS, check_choice, check_seed, recipe_table
 from vision.families.onnx import to_onnx
 from vision.training.augment import FLIPS, check_flips
 from vision.training.backbone import DEFAULT_BACKBONE, IMAGENET, MEAN, STD
-from vision.training.finish import Model, Stated, finish
-from vision.training.folder import open_train_folder
-from vision.training.loop import Schedule, choose_device
+from vision.training.finish import Model, finish
 from vision.training.masked import read_data
-from vision.training.options import (
-    BACKBONE,
-    CARD,
-    DATA,
-    MACHINE,
-    SCHEDULE,
-    TRAINABLE,
-    WEIGHTINGS,
-    check_choice,
-    check_seed,
-    check_size,
-    check_start,
-    recipe_table,
-)
+from vision.training.options import BACKBONE, SCHEDULE, TRAINABLE, check_size, check_start
 from vision.training.segmenter import Recipe, evaluate, learn
 
 ROOM = 512_000_000

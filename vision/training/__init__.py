@@ -1,1 +1,1 @@
-"""Training on torch: one loop, one resumable folder and one way out to ONNX for every vision task."""
+"""Training on torch: data, networks and one way out to ONNX for every vision task; the loop is shared.training's."""

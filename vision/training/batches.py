@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from shared.lazy import require
-from vision.training.loop import derived
+from shared.training.loop import derived
 
 
 def orders(items: int, batch_size: int, *, seed: int, epoch: int) -> list[list[int]]:

@@ -16,6 +16,9 @@ from shared.evaluation.classification import accuracy_score, macro_f1_score
 from shared.evaluation.intervals import bootstrap
 from shared.evaluation.report import Metric
 from shared.lazy import require
+from shared.training.folder import TrainFolder
+from shared.training.loop import Learner, Schedule, derived, fit
+from shared.training.options import BALANCED
 from shared.types import Failure, Int64
 from vision.classification.prepare import ClassifierInput
 from vision.images import View
@@ -24,10 +27,7 @@ from vision.training.backbone import NONE, build_backbone, freeze_norms
 from vision.training.batches import batches, count_steps, orders, seeded
 from vision.training.features import compute_features, last_linear, replace_module
 from vision.training.finish import Learnt
-from vision.training.folder import TrainFolder
 from vision.training.labelled import Labelled
-from vision.training.loop import Learner, Schedule, derived, fit
-from vision.training.options import BALANCED
 from vision.training.pictures import Pictures, sift
 
 TRAINABLE = ("head", "all")

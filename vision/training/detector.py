@@ -17,6 +17,8 @@ import vision
 from shared.evaluation.detection import Found, Things, detection_figures, detection_scores, match_boxes
 from shared.evaluation.report import Metric
 from shared.lazy import require
+from shared.training.folder import TrainFolder
+from shared.training.loop import Learner, Schedule, derived, fit
 from shared.types import AnyArray, Failure
 from vision.boxes import nms
 from vision.evaluate import EVALUATED_FROM
@@ -27,8 +29,6 @@ from vision.training.backbone import NONE, body_and_stages, build_backbone, free
 from vision.training.batches import batches, count_steps
 from vision.training.boxed import Boxed
 from vision.training.finish import Learnt
-from vision.training.folder import TrainFolder
-from vision.training.loop import Learner, Schedule, derived, fit
 from vision.training.pictures import Pictures, sift
 
 PAD = 114

@@ -21,6 +21,9 @@ from shared.errors import DataError
 from shared.evaluation.report import Metric
 from shared.evaluation.segmentation import miou_score, pixel_confusion, segmentation_intervals
 from shared.lazy import require
+from shared.training.folder import TrainFolder
+from shared.training.loop import Learner, Schedule, derived, fit
+from shared.training.options import BALANCED
 from shared.types import Failure, Int64, UInt8
 from vision.images import View
 from vision.segmentation.datasets import IGNORED, MaskedImages
@@ -29,10 +32,7 @@ from vision.training.backbone import NONE, body_and_stages, build_backbone, free
 from vision.training.batches import batches, count_steps
 from vision.training.detector import rectangle
 from vision.training.finish import Learnt
-from vision.training.folder import TrainFolder
-from vision.training.loop import Learner, Schedule, derived, fit
 from vision.training.masked import Masked
-from vision.training.options import BALANCED
 from vision.training.pictures import Pictures, Skipped, sift, tell
 
 DROPOUT = 0.1

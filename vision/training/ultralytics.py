@@ -16,10 +16,11 @@ from typing import Any
 
 from shared.errors import DataError, UsageError
 from shared.lazy import require
+from shared.training.folder import Reached, TrainFolder
 from shared.weights.cache import sha256_of
+from shared.weights.exports import Checkpoint
 from shared.weights.words import say
 from vision.families.bare import AGPL
-from vision.families.exports import Checkpoint
 from vision.families.ultralytics import LIBRARY, export, from_name, from_path, load
 from vision.formats import BoxedImage
 from vision.formats.write import YoloWriter
@@ -27,7 +28,6 @@ from vision.training.backbone import IMAGENET, NONE, Weights
 from vision.training.boxed import Boxed
 from vision.training.detector import Recipe, corner_view
 from vision.training.finish import Learnt, Model
-from vision.training.folder import Reached, TrainFolder
 from vision.training.pictures import Skipped, sift
 
 TASK = "vision.detection"

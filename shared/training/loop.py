@@ -22,8 +22,8 @@ import numpy as np
 from shared.batch.progress import Progress
 from shared.errors import DataError, UsageError
 from shared.lazy import require
+from shared.training.folder import Reached, TrainFolder
 from shared.weights.words import say
-from vision.training.folder import Reached, TrainFolder
 
 WARMUP = 0.05
 """Share of all steps over which the learning rate rises to its full height."""
@@ -90,7 +90,7 @@ class Learner:
     Attributes:
         network: a torch module on its device; parameters that need no gradient stay as they are.
         items: training items of one epoch.
-        steps: batches of one epoch.
+        steps: batches of one epoch; where their number varies, that of the first, by which the rate falls.
         batches: from the number of an epoch, 1 and on, to its batches; the same number gives the same batches.
         loss: from a batch to a torch scalar.
         score: how good the network is on the validation data, higher is better.
@@ -174,8 +174,9 @@ def _epoch(
     learner.network.train()
     trainable = [parameter for group in optimiser.param_groups for parameter in group["params"]]
     own = moving(learner.network)
-    losses = []
-    for step, batch in enumerate(learner.batches(epoch), (epoch - 1) * learner.steps):
+    losses, counted = [], 0
+    for at, batch in enumerate(learner.batches(epoch)):
+        step = (epoch - 1) * learner.steps + min(at, learner.steps - 1)
         for group in optimiser.param_groups:
             group["lr"] = group["height"] * schedule.rate(step, steps)
         loss = learner.loss(batch)
@@ -190,8 +191,10 @@ def _epoch(
         torch.nn.utils.clip_grad_norm_(trainable, LARGEST_GRADIENT)
         optimiser.step()
         _follow(average, own, step, steps)
-        done = [learner.items * at // learner.steps for at in (step % learner.steps, step % learner.steps + 1)]
-        progress.add(done[1] - done[0], 0)
+        done = learner.items * min(at + 1, learner.steps) // learner.steps
+        progress.add(done - counted, 0)
+        counted = done
+    progress.add(learner.items - counted, 0)
     return float(np.mean(losses))
 
 

@@ -1,0 +1,1 @@
+"""Training on torch, whatever is trained: one loop, and one resumable folder."""
