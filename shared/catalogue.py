@@ -1,7 +1,8 @@
 """What is known of a model before a byte of it is fetched: frozen rows, read from TOML.
 
 Each domain package keeps its rows in ``models.toml``; a user's own rows of the same schema stand in
-``TRIPTYCH_HOME/models.toml`` and may hide a row of the same name. One row::
+``TRIPTYCH_HOME/models.toml`` and may hide a row of the same name. What ``triptych models optimize`` keeps in
+``TRIPTYCH_HOME/optimized``, a model folder each, is known by name too. One row::
 
     [models.NAME]
     task = "vision.detection"
@@ -241,9 +242,20 @@ def _shipped() -> tuple[ModelCard, ...]:
     return tuple(rows)
 
 
+def optimized_folder() -> Path:
+    """Where the model folders lie that optimising keeps."""
+    return home() / "optimized"
+
+
+def _optimized() -> list[ModelCard]:
+    """Cards of the folders that are called like their model; a copy under another name hides nothing."""
+    places = sorted(optimized_folder().glob("*/card.toml"))
+    return [card for place in places for card in read(place) if card.name == place.parent.name]
+
+
 def cards(task: str | None = None) -> list[ModelCard]:
     """All cards, the user's own first hiding shipped ones of the same name, sorted by task and name."""
-    rows = {card.name: card for card in (*_shipped(), *read(home() / "models.toml"))}
+    rows = {card.name: card for card in (*_shipped(), *_optimized(), *read(home() / "models.toml"))}
     found = (card for card in rows.values() if task is None or card.task == task)
     return sorted(found, key=lambda card: (card.task, not card.default, card.name))
 

@@ -11,11 +11,11 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from shared.errors import InputError
-from shared.evaluation.classification import confusion_matrix, reliability
 from shared.evaluation.detection import Found, Things
 from shared.evaluation.matching import judge
-from shared.evaluation.report import Gallery, Matrix, Section, Shown, Table
-from shared.types import AnyArray, Bool, Failure
+from shared.evaluation.report import Gallery, Section, Shown, Table
+from shared.evaluation.sections import confusion_of, failures_of, reliability_table
+from shared.types import AnyArray, Failure
 from vision.images import View, load_view
 from vision.types import Classification, Detections
 
@@ -23,8 +23,7 @@ LONGEST = 360
 """Pixels of the longer side of a picture in a report."""
 SHOWN_FROM = 0.3
 """Least score of boxes that are drawn and judged."""
-MOST_CLASSES = 30
-"""Classes of a confusion matrix: those that were confused most."""
+THINGS = "pictures"
 _RIGHT, _WRONG, _MISSED, _BESIDE = "#2b8a3e", "#c2255c", "#e8590c", "#868e96"
 
 
@@ -52,7 +51,12 @@ def classification_sections(
 
         note = f"{len(mistaken)} of {len(truth)} pictures; those that the model was surest of come first."
         gallery = Gallery("Pictures that went wrong", tuple(map(shown, mistaken[:worst])), note)
-        return [_reliability(truth, answers, scores), _confusion(truth, answers), gallery, *_failures(paths, results)]
+        return [
+            reliability_table(truth, answers, scores, things=THINGS),
+            confusion_of(truth, answers),
+            gallery,
+            *failures_of(paths, results, things=THINGS),
+        ]
 
     return sections
 
@@ -110,7 +114,7 @@ def detection_sections(
             "orange: missed; grey: crowds and difficult things, which do not count."
         )
         gallery = Gallery("Pictures that went wrong", tuple(map(shown, order[:worst])), note)
-        return [table, gallery, *_failures(paths, results)]
+        return [table, gallery, *failures_of(paths, results, things=THINGS)]
 
     return sections
 
@@ -118,42 +122,6 @@ def detection_sections(
 def _names(numbers: AnyArray, names: Mapping[int, str]) -> str:
     counts = Counter(names.get(number, str(number)) for number in numbers.tolist())
     return ", ".join(f"{name} x {count}" if count > 1 else name for name, count in counts.most_common(8))
-
-
-def _reliability(truth: Sequence[str], answers: Sequence[str | None], scores: Sequence[float]) -> Table:
-    answered: Bool = np.array([answer is not None for answer in answers], np.bool_)
-    right: Bool = np.array([a == t for a, t in zip(answers, truth)], np.bool_)
-    bins = reliability(right[answered], np.array(scores)[answered])
-    rows = [
-        (f"{low:.2f} to {high:.2f}", int(count), float(sure), float(hit), float(hit - sure))
-        for low, high, count, sure, hit in zip(bins.edges, bins.edges[1:], bins.counts, bins.confidence, bins.accuracy)
-        if count
-    ]
-    columns = ("score of the best answer", "pictures", "mean score", "share right", "difference")
-    return Table("How sure, and how often right", columns, tuple(rows))
-
-
-def _confusion(truth: Sequence[str], answers: Sequence[str | None]) -> Matrix:
-    pairs = Counter((t, a) for t, a in zip(truth, answers) if a != t)
-    busy = Counter[str]()
-    for (true, answer), count in pairs.items():
-        busy[true] += count
-        if answer is not None:
-            busy[answer] += count
-    everything = sorted({*truth, *(a for a in answers if a is not None)})
-    small = len(everything) <= MOST_CLASSES
-    chosen = sorted(everything if small else [name for name, _ in busy.most_common(MOST_CLASSES)])
-    inside = [at for at, name in enumerate(truth) if name in set(chosen)]
-    counts = confusion_matrix([truth[at] for at in inside], [answers[at] for at in inside], chosen)
-    note = "Rows are true, columns are answered."
-    note += "" if small else f" The {len(chosen)} classes that were confused most, of {len(everything)}."
-    rows = tuple(tuple(row) for row in counts.tolist())
-    return Matrix("Confusion", tuple(chosen), (*chosen, "other or failed"), rows, note)
-
-
-def _failures(paths: Sequence[str], results: Sequence[object]) -> list[Section]:
-    rows = tuple((path, r.kind, r.message) for path, r in zip(paths, results) if isinstance(r, Failure))
-    return [Table("Pictures that could not be predicted", ("picture", "kind", "why"), rows)] if rows else []
 
 
 def _small(path: str, boxes: Sequence[tuple[AnyArray, str]] = ()) -> bytes:

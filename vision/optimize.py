@@ -8,9 +8,7 @@ pictures with the same best class; for :class:`~vision.types.Detections` the ove
 from __future__ import annotations
 
 import dataclasses
-import statistics
 import tempfile
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,17 +18,16 @@ import numpy as np
 
 from shared.backends import open_backend
 from shared.backends.forms import PRECISIONS, Precision, convert, without_gain
+from shared.backends.trials import Tried, differs_too_much, form_name, not_worth_it, paired_speed
 from shared.batch.sources import expand
-from shared.catalogue import ModelCard
+from shared.catalogue import ModelCard, optimized_folder
 from shared.errors import BackendError, MissingDependencyError, UnknownNameError, UsageError
 from shared.predictor import Predictor
-from shared.settings import home
 from shared.types import AnyArray, Failure, Result
 from shared.weights import write_model_folder
 from vision.boxes import box_iou
 from vision.detection.prepare import Letterbox
 from vision.families import open_model
-from vision.families.exports import plain_name
 from vision.masks import rle_iou
 from vision.opening import GRAPHS
 from vision.tensors import feeder
@@ -38,27 +35,7 @@ from vision.types import Classification, Detections, Segmentation
 
 BOUNDS = {"vision.classification": 0.99, "vision.detection": 0.95, "vision.segmentation": 0.95}
 """Agreement that a form must reach unless the user says another, by task."""
-FASTER = 1.05
-"""How much faster a form must be to be worth keeping."""
 IMAGES = 64
-REPEATS = 5
-
-
-@dataclass(frozen=True)
-class Tried:
-    """What became of one form.
-
-    Attributes:
-        precision: of the form.
-        agreement: with the original, in [0, 1]; ``None`` where it was not measured.
-        speed: median of the paired ratios, the original's seconds by the form's; ``None`` where it was not measured.
-        refused: why it is not kept, or empty.
-    """
-
-    precision: Precision
-    agreement: float | None
-    speed: float | None
-    refused: str
 
 
 def optimize(
@@ -81,14 +58,15 @@ def optimize(
         task: which task it serves.
         open: that task's opener.
         images: folder of typical images; the first :data:`IMAGES` are used.
-        out: folder to write; ``None``: ``TRIPTYCH_HOME/optimized/NAME-PRECISION``.
+        out: folder to write; ``None``: ``TRIPTYCH_HOME/optimized/NAME-PRECISION``, whose model is from then on known
+            by the name ``NAME-PRECISION``.
         precision: one of :data:`shared.backends.forms.PRECISIONS`, or ``"auto"`` for all that this machine can run.
         bound: least agreement with the original, in [0, 1]; ``None`` takes :data:`BOUNDS`.
         threads: processor threads of both.
 
     Returns:
         JSON-ready: ``model``, ``task``, ``images``, ``bound``, ``tried`` (a row a form), ``written`` (a folder or
-        ``None``).
+        ``None``), ``name`` (by which it is opened from now on, or ``None``).
 
     Raises:
         UsageError: ``bound`` is outside [0, 1], there are no images, or none of them can be read.
@@ -111,7 +89,7 @@ def optimize(
     graph = next(path for name, path in source.files.items() if name.endswith(GRAPHS))
     feeds = _feeds(base, graph, source.card, typical)
     wanted = PRECISIONS if precision == "auto" else tuple(p for p in PRECISIONS if p == precision)
-    folders = {p: (out or home() / "optimized" / f"{plain_name(source.card.name)}-{p}") for p in wanted}
+    folders = {p: out or optimized_folder() / form_name(source.card, p) for p in wanted}
     trial = _Trial(base, source.card, graph, feeds, judged, least, lambda folder: open(folder, threads=threads))
     kept: tuple[Tried, ModelCard, dict[str, bytes]] | None = None
     rows = []
@@ -131,6 +109,7 @@ def optimize(
         "bound": least,
         "tried": [dataclasses.asdict(row) for row in rows],
         "written": str(written) if written else None,
+        "name": kept[1].name if kept and out is None else None,
     }
 
 
@@ -158,7 +137,8 @@ def _tried(trial: _Trial, form: Precision) -> tuple[Tried, ModelCard, dict[str, 
     except (MissingDependencyError, BackendError) as error:
         return Tried(form, None, None, str(error)), card, {}
     facts = {"optimised_from": card.name, "precision": form}
-    made = dataclasses.replace(card, backend="openvino", options={**card.options, **facts})
+    name = form_name(card, form)
+    made = dataclasses.replace(card, name=name, backend="openvino", options={**card.options, **facts})
     with tempfile.TemporaryDirectory() as folder:
         write_model_folder(Path(folder), made, content)
         try:
@@ -166,12 +146,12 @@ def _tried(trial: _Trial, form: Precision) -> tuple[Tried, ModelCard, dict[str, 
             found = agreement(trial.base.predict(judged), candidate.predict(judged))
         except BackendError as error:
             return Tried(form, None, None, str(error)), card, {}
-        if found < trial.least:
-            reason = f"it agrees with the original to {found:.4f}, less than {trial.least}"
+        reason = differs_too_much(found, trial.least)
+        if reason:
             return Tried(form, found, None, reason), card, {}
-        speed = _paired(trial.base, candidate, judged)
-    if speed < FASTER:
-        reason = f"it is {speed:.2f} times as fast as the original, and {FASTER} is the least that is worth a file"
+        speed = paired_speed(lambda: trial.base.predict(judged), lambda: candidate.predict(judged))
+    reason = not_worth_it(speed)
+    if reason:
         return Tried(form, found, speed, reason), card, {}
     measured = {"agreement": round(found, 4), "speed": round(speed, 3), "judged_on": len(judged)}
     return Tried(form, found, speed, ""), dataclasses.replace(made, options={**made.options, **measured}), content
@@ -216,20 +196,6 @@ def _matched(overlaps: AnyArray, first: AnyArray, second: AnyArray) -> float:
         summed += float(left[row, column])
         left = np.delete(np.delete(left, row, axis=0), column, axis=1)
     return 2 * summed / total
-
-
-def _paired(base: Predictor[Any, Any], other: Predictor[Any, Any], files: Sequence[str]) -> float:
-    """Median over the turns of the first's seconds by the second's; each goes first in every other turn."""
-    ratios = []
-    for turn in range(REPEATS + 1):  # the first warms both up and does not count
-        seconds = {}
-        for at in (0, 1) if turn % 2 else (1, 0):
-            began = time.perf_counter()
-            (base, other)[at].predict(list(files))
-            seconds[at] = time.perf_counter() - began
-        if turn:
-            ratios.append(seconds[0] / seconds[1])
-    return statistics.median(ratios)
 
 
 def _feeds(base: Any, graph: Path, card: ModelCard, files: Sequence[str]) -> list[AnyArray]:

@@ -12,7 +12,7 @@ from shared.backends import BACKENDS
 from shared.tasks import find_task, task_names
 
 PERMISSIVE = {"Apache-2.0", "MIT", "BSD-3-Clause", "BSD-2-Clause", "CC-BY-4.0", "CC0-1.0"}
-CARDS = catalogue.cards()
+CARDS = [card for card in catalogue.cards() if card.origin in {f"{name}/models.toml" for name in catalogue.DOMAINS}]
 
 
 @pytest.mark.parametrize("card", CARDS, ids=lambda card: card.name)
@@ -20,7 +20,7 @@ def test_a_row_is_complete(card: catalogue.ModelCard) -> None:
     assert card.summary
     assert card.files
     assert all(file.sources for file in card.files)
-    assert card.backend in {*BACKENDS, "numpy"}
+    assert card.backend in {*BACKENDS, "numpy", "ctranslate2", "fasttext", "spacy"}
 
 
 @pytest.mark.parametrize("card", [c for c in CARDS if c.default], ids=lambda card: card.name)

@@ -16,6 +16,8 @@ import vision
 from shared.errors import DataError, HashMismatchError, SourceError, UnknownNameError, UsageError
 from shared.types import AnyArray
 from shared.weights import cache
+from shared.weights.checkpoints import architecture
+from shared.weights.exports import Checkpoint, Exported, alias, exported, remember
 from vision.detection.decode_boxes import candidates as boxes_candidates
 from vision.detection.decode_detr import candidates as detr_candidates
 from vision.detection.decode_yolo import candidates as yolo_candidates
@@ -24,8 +26,6 @@ from vision.detection.prepare import letterbox
 from vision.families import find, open_model
 from vision.families.agreement import same_boxes
 from vision.families.bare import card_of_metadata
-from vision.families.exports import Checkpoint, Exported, alias, exported, remember
-from vision.families.hub import architecture
 from vision.families.labels import labels_option
 from vision.labels import LabelSet, label_set
 

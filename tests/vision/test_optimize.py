@@ -121,10 +121,17 @@ def test_wrong_arguments_say_so(options: dict[str, Any], error: type[Exception],
         optimize(tiny / "tiny.onnx", **(facts | {"images": tiny / "none"}))
 
 
-def test_the_command_takes_vision_models_only(empty_home: Path) -> None:
-    with pytest.raises(UsageError, match="takes models of the vision tasks"):
+@pytest.mark.parametrize(
+    ("task", "message"),
+    [
+        ("recsys.collaborative", "takes models of the vision and text tasks. x is one of recsys.collaborative"),
+        ("nlp.classification", "judges models of nlp.classification on typical texts: say where"),
+    ],
+)
+def test_the_command_says_what_it_takes(task: str, message: str, empty_home: Path) -> None:
+    with pytest.raises(UsageError, match=message):
         CliRunner().invoke(
-            triptych, ["models", "optimize", "sst2-minilm", "--task", "nlp.classification", "--images", "."],
+            triptych, ["models", "optimize", "x", "--task", task, "--images", "."],
             standalone_mode=False, catch_exceptions=False,
         )  # fmt: skip
 

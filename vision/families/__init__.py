@@ -23,9 +23,9 @@ from types import ModuleType
 from shared.errors import DataError, UsageError
 from shared.lazy import require
 from shared.weights import Opened, resolve
+from shared.weights.exports import alias, exported, remember
 from shared.weights.folder import is_model_folder
 from vision.families import bare
-from vision.families.exports import alias, exported, remember
 
 LIBRARIES = {
     "torchvision": "vision.families.torchvision",

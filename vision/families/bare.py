@@ -11,8 +11,8 @@ from typing import Any
 from shared.catalogue import ModelCard, read
 from shared.errors import DataError, UsageError
 from shared.lazy import require
+from shared.weights.exports import Checkpoint, Exported, exported, plain_name
 from shared.weights.folder import is_model_folder
-from vision.families.exports import Checkpoint, Exported, exported, plain_name
 from vision.families.labels import labels_option
 
 GRAPHS = (".onnx", ".tflite")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,15 +10,12 @@ from typing import Any
 import numpy as np
 
 from shared.backends import open_backend
+from shared.backends.tracing import differs, trace
 from shared.errors import BackendError, DataError
 from shared.lazy import require
 from shared.types import AnyArray
 
 INPUT = "pixels"
-TOLERANCE = 1e-3
-"""How far an output of the graph may lie from the module's own, as a share of the module's largest value in it."""
-_OPSET = 17
-_LIMIT = 2_000_000_000
 _NORMAL = ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 
 
@@ -52,7 +48,7 @@ def to_onnx(
         dynamic: whether the graph is to read any size.
         backend: what will run it.
         agree: what differs between the module's outputs and the graph's, or nothing; ``None`` compares them value by
-            value within :data:`TOLERANCE`.
+            value within :data:`shared.backends.tracing.TOLERANCE`.
 
     Raises:
         DataError: the module cannot be traced, is too large for one file, or the graph answers differently.
@@ -73,10 +69,14 @@ def to_onnx(
     whole = Pixels().eval().float().cpu()
     with torch.inference_mode(), tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
-        _trace(whole, path, outputs=outputs, size=size, dynamic=dynamic)
+        trace(
+            whole,
+            {INPUT: torch.zeros(1, *size, 3, dtype=torch.uint8)},
+            path,
+            outputs=outputs,
+            axes={INPUT: {1: "rows", 2: "columns"}} if dynamic else None,
+        )
         content = path.read_bytes()
-        if len(content) > _LIMIT:
-            raise DataError(f"a graph must fit into {_LIMIT:,} bytes. This one has {len(content):,}")
         rng = np.random.default_rng(0)
         rows, columns = size
         for shape in [size, (rows * 3 // 4 // 32 * 32, columns)] if dynamic else [size]:
@@ -89,46 +89,11 @@ def to_onnx(
     return content
 
 
-def _trace(whole: Any, path: Path, *, outputs: Sequence[str], size: tuple[int, int], dynamic: bool) -> None:
-    torch = require("torch", extra="torch")
-    given = torch.zeros(1, *size, 3, dtype=torch.uint8)
-    axes = {INPUT: {1: "rows", 2: "columns"}} if dynamic else None
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # tracing warns of every shape that it takes as fixed; the check below judges
-            torch.onnx.export(
-                whole,
-                (given,),
-                str(path),
-                input_names=[INPUT],
-                output_names=list(outputs),
-                opset_version=_OPSET,
-                dynamic_axes=axes,
-                dynamo=False,
-            )
-    except (RuntimeError, TypeError, ValueError, torch.onnx.errors.OnnxExporterError) as error:
-        raise DataError(f"this model cannot be exported to ONNX: {_first_line(error)}") from error
-
-
 def _run(path: Path, picture: AnyArray, backend: str) -> dict[str, AnyArray]:
     try:
         return open_backend(backend, path, threads=1).run([{INPUT: picture}])[0]
     except BackendError as error:
         raise DataError(f"the exported graph does not run for {picture.shape[1:3]} pixels: {error}") from error
-
-
-def differs(wanted: Mapping[str, AnyArray], got: Mapping[str, AnyArray]) -> str:
-    """What differs between outputs by more than :data:`TOLERANCE`, or nothing."""
-    for name, value in wanted.items():
-        if got[name].shape != value.shape:
-            return f"{name} has shape {got[name].shape} where {value.shape} is expected"
-        largest = float(np.abs(value).max()) if value.size else 0.0
-        apart = float(np.abs(got[name] - value).max()) if value.size else 0.0
-        if not apart <= TOLERANCE * max(largest, 1e-6):
-            return f"{name} differs by {apart:.3g} of {largest:.3g}, more than {TOLERANCE:g} of it"
-    return ""
 
 
 def _picture(rng: np.random.Generator, rows: int, columns: int) -> AnyArray:
@@ -139,7 +104,3 @@ def _picture(rng: np.random.Generator, rows: int, columns: int) -> AnyArray:
         values += coarse.repeat(cell, axis=0).repeat(cell, axis=1)[:rows, :columns]
     values += rng.random((rows, columns, 3), np.float32)
     return (values * (255 / 4)).astype(np.uint8)[None]
-
-
-def _first_line(error: BaseException) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

@@ -19,8 +19,8 @@ from shared.catalogue import ModelCard, ModelFile, cards
 from shared.errors import DataError, HashMismatchError, UnknownNameError, UsageError
 from shared.lazy import require
 from shared.weights import Opened, cache, ensure, http
+from shared.weights.exports import Checkpoint, Exported, plain_name
 from vision.families.agreement import same_boxes
-from vision.families.exports import Checkpoint, Exported, plain_name
 from vision.families.labels import labels_option
 from vision.families.onnx import to_onnx
 

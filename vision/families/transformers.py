@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,20 +9,22 @@ from typing import Any
 
 import numpy as np
 
+from shared.backends.tracing import differs
 from shared.catalogue import ModelCard
 from shared.errors import DataError, UsageError
 from shared.lazy import require
 from shared.types import AnyArray
 from shared.weights import Opened
+from shared.weights.checkpoints import CONFIG, architecture, from_folder, from_hub, gathered
+from shared.weights.exports import Checkpoint, Exported, plain_name
 from shared.weights.words import say
 from vision.boxes import from_centres
 from vision.families.agreement import same_boxes
-from vision.families.exports import Checkpoint, Exported, plain_name
-from vision.families.hub import CONFIG, architecture, from_folder, from_hub
 from vision.families.labels import labels_option
-from vision.families.onnx import differs, to_onnx
+from vision.families.onnx import to_onnx
 
 LIBRARY = "transformers"
+PROCESSOR = "preprocessor_config.json"
 _RESAMPLING = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}
 _QUERIES = ("class_queries_logits", "masks_queries_logits")
 
@@ -57,13 +58,13 @@ KINDS = (
 
 
 def from_name(name: str, *, task: str) -> Checkpoint:
-    """The checkpoint ``OWNER/NAME[@REVISION]`` of the hub; see :func:`vision.families.hub.from_hub`."""
-    return from_card(from_hub(name, task=task))
+    """The checkpoint ``OWNER/NAME[@REVISION]`` of the hub; see :func:`shared.weights.checkpoints.from_hub`."""
+    return from_card(from_hub(name, task=task, beside=[PROCESSOR]))
 
 
 def from_path(path: Path, *, task: str) -> Checkpoint:
-    """The checkpoint in a local folder; see :func:`vision.families.hub.from_folder`."""
-    return from_card(from_folder(path, task=task))
+    """The checkpoint in a local folder; see :func:`shared.weights.checkpoints.from_folder`."""
+    return from_card(from_folder(path, task=task, beside=[PROCESSOR]))
 
 
 def from_card(opened: Opened) -> Checkpoint:
@@ -101,9 +102,7 @@ def export(checkpoint: Checkpoint, task: str) -> Exported:
 def _loaded(checkpoint: Checkpoint, kind: Kind) -> tuple[Any, Mapping[str, Any]]:
     """The model, in evaluation, and what its image processor does to a picture."""
     transformers = require("transformers", extra="torch")
-    with tempfile.TemporaryDirectory() as folder:
-        for name, path in checkpoint.files.items():
-            (Path(folder) / name).symlink_to(path.resolve())
+    with gathered(checkpoint.files) as folder:
         safe = {"trust_remote_code": False, "local_files_only": True}
         try:
             auto = getattr(transformers, f"AutoModelFor{kind.auto}")

@@ -16,8 +16,8 @@ from shared.catalogue import cards
 from shared.errors import DataError, UnknownNameError, UsageError
 from shared.lazy import require
 from shared.weights import Opened, ensure
+from shared.weights.exports import Checkpoint, Exported
 from vision.families.bare import AGPL, ultralytics_card
-from vision.families.exports import Checkpoint, Exported
 from vision.families.onnx import to_onnx
 
 LIBRARY = "ultralytics"

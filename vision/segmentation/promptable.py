@@ -24,9 +24,9 @@ from shared.predictor import OnError, Pipeline
 from shared.settings import home
 from shared.types import AnyArray, Failure, Float32, UInt8
 from shared.weights import Opened, resolve
+from shared.weights.exports import exported
 from shared.weights.folder import is_model_folder
 from vision.detection.prepare import Letterbox, letterbox
-from vision.families.exports import exported
 from vision.images import ImageSource
 from vision.masks import Rle, encode_mask, rle_box
 from vision.segmentation import sam_export

@@ -23,7 +23,7 @@ from shared.catalogue import ModelCard
 from shared.errors import DataError
 from shared.lazy import require
 from shared.types import AnyArray
-from vision.families.exports import Checkpoint, Exported
+from shared.weights.exports import Checkpoint, Exported
 
 LIBRARY = "mobile-sam"
 SIZE = 1024

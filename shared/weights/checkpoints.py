@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable
+import tempfile
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from huggingface_hub import HfApi, get_token
@@ -14,10 +16,10 @@ from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 from shared.catalogue import ModelCard, ModelFile
 from shared.errors import DataError, SourceError, UsageError
 from shared.weights import Opened, ensure
+from shared.weights.exports import plain_name
 from shared.weights.http import answering, check_status
-from vision.families.exports import plain_name
 
-CONFIG, PROCESSOR = "config.json", "preprocessor_config.json"
+CONFIG = "config.json"
 _NAME = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w.-]+))?")
 _TENSORS = re.compile(r"model(-\d{5}-of-\d{5})?\.safetensors(\.index\.json)?")
 _SECONDS = 5.0
@@ -29,8 +31,13 @@ _FREE = {"apache-2.0": "Apache-2.0", "mit": "MIT", "bsd-3-clause": "BSD-3-Clause
 """SPDX identifiers of the hub's names for licences that ask for no more than to be named."""
 
 
-def from_hub(name: str, *, task: str) -> Opened:
+def from_hub(name: str, *, task: str, beside: Collection[str] = ()) -> Opened:
     """The files of ``OWNER/NAME[@REVISION]``, fetched and verified; the branch's newest commit where none is named.
+
+    Args:
+        name: without the prefix ``hf:``.
+        task: the task that the checkpoint is to serve.
+        beside: names of files to bring beside the configuration and the tensors, where they are there.
 
     Raises:
         UsageError: the name is none of the hub.
@@ -51,7 +58,7 @@ def from_hub(name: str, *, task: str) -> Opened:
         except HfHubHTTPError as error:
             check_status(error.response)
             raise SourceError(f"the hub told nothing of {name} ({type(error).__name__})") from error
-    names = _wanted((file.rfilename for file in found.siblings or ()), name)
+    names = _wanted((file.rfilename for file in found.siblings or ()), name, beside)
     files = tuple(ModelFile(f, None, None, (f"hf:{asked['repo']}@{found.sha}/{f}",)) for f in names)
     licence, opt_in = terms(str(getattr(found.card_data, "license", None) or ""))
     card = ModelCard(
@@ -60,8 +67,8 @@ def from_hub(name: str, *, task: str) -> Opened:
     return Opened(card, ensure(card))
 
 
-def from_folder(folder: Path, *, task: str) -> Opened:
-    """The files of a checkpoint in a local folder.
+def from_folder(folder: Path, *, task: str, beside: Collection[str] = ()) -> Opened:
+    """The files of a checkpoint in a local folder; the arguments are those of :func:`from_hub`.
 
     Raises:
         UsageError: there is no such folder.
@@ -69,7 +76,7 @@ def from_folder(folder: Path, *, task: str) -> Opened:
     """
     if not folder.is_dir():
         raise UsageError(f"a transformers checkpoint must be an existing folder. Nothing stands at {folder}")
-    names = _wanted((path.name for path in folder.iterdir() if path.is_file()), str(folder))
+    names = _wanted((path.name for path in folder.iterdir() if path.is_file()), str(folder), beside)
     licence, opt_in = terms("")
     card = ModelCard(
         plain_name(folder.resolve().name), task, "transformers", "torch", licence, f"{folder}", opt_in=opt_in
@@ -89,7 +96,16 @@ def terms(hub: str) -> tuple[str, str]:
     return (_FREE[hub], "") if hub in _FREE else (hub, hub)
 
 
-def _wanted(names: Iterable[str], where: str) -> list[str]:
+@contextmanager
+def gathered(files: Mapping[str, Path]) -> Iterator[Path]:
+    """A folder that holds these files by name, as the libraries want them; it is gone afterwards."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name, path in files.items():
+            (Path(folder) / name).symlink_to(path.resolve())
+        yield Path(folder)
+
+
+def _wanted(names: Iterable[str], where: str, beside: Collection[str]) -> list[str]:
     """The files to read: the configurations and the tensors, never a pickle."""
     there = set(names)
     tensors = sorted(name for name in there if _TENSORS.fullmatch(name))
@@ -98,7 +114,7 @@ def _wanted(names: Iterable[str], where: str) -> list[str]:
         pickles = sorted(name for name in there if name.endswith((".bin", ".pt", ".pth")))
         hint = f"; {', '.join(pickles[:2])} may run code when read, so save it as safetensors first" if pickles else ""
         raise DataError(f"{where} must hold {CONFIG} and tensors as {whole}. It holds neither or one of them{hint}")
-    return [CONFIG, *([PROCESSOR] if PROCESSOR in there else []), *([whole] if whole in there else tensors)]
+    return [CONFIG, *(name for name in beside if name in there), *([whole] if whole in there else tensors)]
 
 
 def architecture(config: Path) -> str:
