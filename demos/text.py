@@ -1,24 +1,34 @@
-"""The text page: sentiment, topic, kind of question, or labels of the visitor's own."""
+"""The text page: sentiment, topic, kind of question, spam, language, or labels of the visitor's own, and why."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import gradio as gr
+import numpy as np
 
-from demos.models import Models
-from demos.pages import NO_ANSWER, Page, ask, head, refusal, says
+import nlp
+from demos.models import Model, Models
+from demos.pages import NO_ANSWER, Page, ask, head, plain_errors, refusal, says
+from nlp.types import Attribution, TextLabels
+from shared.predictor import Predictor
 
-PAGE = Page("Text", "text", "What is this text? Its sentiment, its topic, its kind of question, or labels of your own.")
+PAGE = Page(
+    "Text", "text", "What is this text? Its sentiment, topic or language, whether it is spam, or labels of your own."
+)
 
 OWN = "My own labels"
 MOST_CHARACTERS = 20_000
 MOST_LABELS = 20
 MOST_LABEL_CHARACTERS = 100
+MOST_EXPLAINED = 1_500
+"""Characters of a text whose words are weighed; each word costs an answer."""
 _EXAMPLES = {
     "A warm film": ["A warm, funny film that earns every one of its tears.", "Sentiment", ""],
     "A loud film": ["Two hours of noise, and not one person in it to care about.", "Sentiment", ""],
     "A central bank": ["The central bank held its rate as inflation slowed for a third month.", "Topic", ""],
+    "A prize": ["WINNER! You have been selected for a £900 prize. Call 09061701461 now to claim.", "Spam", ""],
+    "A station": ["Où est la gare, s'il vous plaît ?", "Language", ""],
     "A dictionary": ["Who wrote the first dictionary of the English language?", "Question type", ""],
     "A late parcel": [
         "My parcel has not arrived and nobody answers the phone.",
@@ -53,17 +63,32 @@ def build(models: Models) -> None:
         with gr.Column(min_width=300):
             answer = says("Write a text, or click an example.")
             scores = gr.Label(label="Labels", show_heading=False)
+            words = gr.HighlightedText(
+                label="Which words spoke for it (red), and which against (violet)",
+                visible=False,
+                show_legend=False,
+            )
             with gr.Accordion("The result as JSON", open=False):
                 result = gr.JSON(label="TextLabels")
+
+    def chosen(kind: str, labels: str) -> Model[Predictor[str, TextLabels]]:
+        return models.own_labels.model(own_labels(labels)) if kind == OWN else models.heads[kind]
 
     def tell(text: str, kind: str, labels: str = "") -> tuple[Any, ...]:
         """Labels of a text with scores that add up to 1, best first."""
         if len(text) > MOST_CHARACTERS:
             raise refusal(f"a text must have at most {MOST_CHARACTERS:,} characters. Got {len(text):,}")
-        model = models.own_labels.model(own_labels(labels)) if kind == OWN else models.heads[kind]
-        found, milliseconds = ask(model, text)
+        found, milliseconds = ask(chosen(kind, labels), text)
         best = f"**{found.labels[0]}** · {found.scores[0]:.0%} sure · {milliseconds:.0f} ms"
         return found.to_json(), best, dict(zip(found.labels, found.scores.tolist()))
+
+    def why(text: str, kind: str, labels: str) -> gr.HighlightedText:
+        """The text with each word as strong as it weighs; nothing of texts that are long."""
+        if len(text) > MOST_EXPLAINED:
+            return gr.HighlightedText(visible=False)
+        with plain_errors():
+            found = nlp.explain(chosen(kind, labels).get(gr.Info), text)
+        return gr.HighlightedText(value=weighed(text, found), visible=True)
 
     kind.change(lambda chosen: gr.Textbox(visible=chosen == OWN), kind, labels, api_visibility="private", queue=False)
     given, shown = [text, kind, labels], [result, answer, scores]
@@ -71,6 +96,25 @@ def build(models: Models) -> None:
     clicked = examples.load_input_event.then(tell, given, shown, api_visibility="private")
     for event in (asked, clicked):
         event.failure(lambda: (None, NO_ANSWER, None), outputs=shown, api_visibility="private", queue=False)
+        event.failure(lambda: gr.HighlightedText(visible=False), outputs=words, api_visibility="private", queue=False)
+        event.success(why, given, words, api_visibility="private")
+
+
+def weighed(text: str, found: Attribution) -> list[tuple[str, str | float | None]]:
+    """The text in stretches, each with its weight as a share of the largest, or ``None`` between words.
+
+    Example:
+        >>> spans, weights = np.array([[0, 4], [5, 9]]), np.float32([1, -2])
+        >>> weighed("warm dull", Attribution("positive", 0.5, ("warm", "dull"), spans, weights))
+        [('warm', 0.5), (' ', None), ('dull', -1.0)]
+    """
+    largest = float(np.abs(found.weights).max(initial=0.0)) or 1.0
+    stretches: list[tuple[str, str | float | None]] = []
+    at = 0
+    for (start, end), weight in zip(found.spans.tolist(), found.weights.tolist()):
+        stretches += [(text[at:start], None), (text[start:end], round(weight / largest, 3))]
+        at = end
+    return [(part, weight) for part, weight in [*stretches, (text[at:], None)] if part]
 
 
 def own_labels(written: str) -> tuple[str, ...]:

@@ -5,7 +5,8 @@
 - ``lines``: ``label text`` a line, the label up to the first space (the layout of the SST and TREC releases).
 
 Columns are called ``text`` and ``label`` unless other names are given. A label may be any string; numbers in JSON are
-read as their digits.
+read as their digits. Where a text may have several labels, or none, they stand in one field with ``|`` between, in JSON
+also as a list.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ COLUMNS = (
     Option("encoding", str, "utf-8", "encoding of the file"),
 )
 """Options of the commands that read labelled texts."""
+SEVERAL = "|"
+"""What stands between the labels of a text that has several."""
 _SUFFIXES = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 _DELIMITERS = {"csv": ",", "tsv": "\t"}
 _FIELD = 1 << 28  # the csv module's own limit of 128 KiB is shorter than a long document
@@ -55,6 +58,7 @@ def read_labelled_texts(
     text_column: str = "text",
     label_column: str = "label",
     encoding: str = "utf-8",
+    several: bool = False,
 ) -> LabelledTexts:
     """Read a file of labelled texts.
 
@@ -65,6 +69,7 @@ def read_labelled_texts(
         text_column: where a row keeps its text.
         label_column: where a row keeps its label.
         encoding: of the file; a byte-order mark of UTF-8 is passed over.
+        several: whether a text may have several labels or none; they then come sorted, with ``|`` between.
 
     Raises:
         UsageError: there is no such encoding.
@@ -78,14 +83,18 @@ def read_labelled_texts(
     if kind == "lines":
         rows = _lines(text, path)
     elif kind == "jsonl":
-        rows = _jsonl(text, path, text_column, label_column)
+        rows = _jsonl(text, path, text_column, label_column, several=several)
     else:
-        rows = _table(text, path, _DELIMITERS[kind], text_column, label_column)
+        rows = _table(text, path, _DELIMITERS[kind], text_column, label_column, several=several)
     found = list(rows)
     if not found:
         raise DataError(f"{path} must hold labelled texts. It holds none")
     lines, labels, texts = zip(*found)
-    return LabelledTexts(texts, labels, lines)
+    return LabelledTexts(texts, tuple(map(_sorted_parts, labels)) if several else labels, lines)
+
+
+def _sorted_parts(label: str) -> str:
+    return SEVERAL.join(sorted({name for part in label.split(SEVERAL) if (name := part.strip())}))
 
 
 def _decoded(path: Path, encoding: str) -> str:
@@ -119,7 +128,9 @@ def _lines(text: str, path: Path) -> Iterator[tuple[int, str, str]]:
         yield number, label, rest
 
 
-def _jsonl(text: str, path: Path, text_column: str, label_column: str) -> Iterator[tuple[int, str, str]]:
+def _jsonl(
+    text: str, path: Path, text_column: str, label_column: str, *, several: bool
+) -> Iterator[tuple[int, str, str]]:
     for number, line in _numbered(text):
         try:
             row = json.loads(line)
@@ -128,11 +139,11 @@ def _jsonl(text: str, path: Path, text_column: str, label_column: str) -> Iterat
         if not isinstance(row, dict):
             raise DataError(f"{path}, line {number} must be a JSON object. Got {line[:60]!r} instead")
         _check_columns(row, path, number, text_column, label_column)
-        yield number, _label(row[label_column], path, number), _text(row[text_column], path, number)
+        yield number, _label(row[label_column], path, number, several=several), _text(row[text_column], path, number)
 
 
 def _table(
-    text: str, path: Path, delimiter: str, text_column: str, label_column: str
+    text: str, path: Path, delimiter: str, text_column: str, label_column: str, *, several: bool
 ) -> Iterator[tuple[int, str, str]]:
     csv.field_size_limit(_FIELD)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
@@ -148,7 +159,7 @@ def _table(
                     f"{path}, line {number} must have {len(header)} fields, as the header has. Got {len(row)} instead"
                 )
             if row:
-                yield number, _label(row[label_at], path, number), row[text_at]
+                yield number, _label(row[label_at], path, number, several=several), row[text_at]
             number = reader.line_num + 1
     except csv.Error as error:
         raise DataError(f"{path}, line {number}: {error}") from error
@@ -169,8 +180,10 @@ def _text(value: Any, path: Path, line: int) -> str:
     return value
 
 
-def _label(value: Any, path: Path, line: int) -> str:
-    if isinstance(value, str) and value.strip():
+def _label(value: Any, path: Path, line: int, *, several: bool = False) -> str:
+    if several and isinstance(value, list):
+        return SEVERAL.join(_label(part, path, line) for part in value)
+    if isinstance(value, str) and (value.strip() or several):
         return value.strip()
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)

@@ -88,6 +88,7 @@ class Encoder:
         overlap: tokens that neighbouring windows of a long text share at least.
         budget: tokens that are handed to the backend at once; bounds the memory of answers whatever comes.
         dim: length of a token's vector.
+        poolings: how a text's vector is made where the caller does not say; the card's, or the mean.
     """
 
     card: ModelCard
@@ -97,17 +98,19 @@ class Encoder:
     overlap: int
     budget: int
     dim: int
+    poolings: tuple[str, ...] = ("mean",)
 
     def ids(self, text: str) -> Int64:
         """Tokens of a text, shape (n,) int64; see :meth:`nlp.tokenize.TextTokenizer.ids` for what is refused."""
         return self.tokenizer.ids(text)
 
-    def vectors(self, texts: Sequence[Int64], *, poolings: Sequence[str] = ("mean",)) -> Float32:
+    def vectors(self, texts: Sequence[Int64], *, poolings: Sequence[str] | None = None) -> Float32:
         """Encode a batch of tokenised texts.
 
         Args:
             texts: what :meth:`ids` gave for each, none empty.
             poolings: names of :data:`POOLINGS`; their vectors are scaled to length 1 each and laid end to end.
+                ``None`` takes the encoder's own.
 
         Returns:
             Shape (texts, len(poolings) * dim), float32.
@@ -115,7 +118,7 @@ class Encoder:
         Raises:
             BackendError: the runtime refused the batch.
         """
-        kinds = [POOLINGS[name] for name in poolings]
+        kinds = [POOLINGS[name] for name in (self.poolings if poolings is None else poolings)]
         found = np.empty((len(texts), len(kinds), self.dim), dtype=np.float32)
         found[:] = np.array([_STARTS[kind.joined] for kind in kinds], dtype=np.float32)[:, None]
         places = [
@@ -191,8 +194,9 @@ def load_encoder(opened: Opened, *, device: str = "auto", threads: int | None = 
             f"of one length. It takes {sorted(inputs)} and answers {backend.outputs[0].shape}"
         )
     tokenizer = load_tokenizer(opened.files[TOKENIZER])
+    own = check_poolings(card.options.get("poolings", ("mean",)))
     size = card.options["max_tokens"] - len(tokenizer.before) - len(tokenizer.after)
-    return Encoder(card, tokenizer, backend, size, card.options["overlap"], card.options["token_budget"], dim)
+    return Encoder(card, tokenizer, backend, size, card.options["overlap"], card.options["token_budget"], dim, own)
 
 
 def embedder(

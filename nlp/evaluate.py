@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,20 @@ import numpy as np
 
 import nlp
 from nlp.classification.prepare import parse_labels
-from nlp.datasets import read_labelled_texts
+from nlp.datasets import SEVERAL, read_labelled_texts
 from nlp.labels import match_labels, parse_label_map
+from nlp.mistakes import answered, classification_sections
+from nlp.types import TextLabels
 from shared.batch.progress import Progress
 from shared.errors import UsageError
-from shared.evaluation.classification import accuracy_score, macro_f1_score
-from shared.evaluation.intervals import CONFIDENCE, RESAMPLES, bootstrap
-from shared.evaluation.report import Evaluation
-from shared.types import AnyArray, Failure, Int64
+from shared.evaluation.classification import calibration_error
+from shared.evaluation.intervals import CONFIDENCE, RESAMPLES, percentile_interval, wilson
+from shared.evaluation.ranked import Ranking, ranking
+from shared.evaluation.report import Evaluation, Metric
+from shared.types import AnyArray, Bool, Failure, Float64
+
+LENGTHS = (1, 9, 17, 33, 65, 129, 257, 513)
+"""The words from which on a text counts to the next slice of lengths."""
 
 
 def evaluate_classification(
@@ -36,7 +43,17 @@ def evaluate_classification(
     label_map: str | None = None,
     **options: Any,
 ) -> Evaluation:
-    """Share of texts whose best label is the true one (``accuracy``), and the labels' mean F1 (``f1``).
+    """Figures of a classifier, each with its interval.
+
+    - ``accuracy``: share of texts whose best label is the true one; of several labels, whose labels all are.
+    - ``f1``: mean F1 over the labels that stand in the truth or in the answers; of several labels also ``f1_micro``,
+      over all of them at once. Labels from a score of 0.5 on count as given there.
+    - ``roc_auc`` and ``pr_auc``: areas under the ROC and the precision-recall curve of each label against the rest, the
+      mean over the labels that some texts have and some have not. Texts that failed are left out.
+    - ``calibration_error``: of the best label's score, or of all labels' scores where several may hold; texts that
+      failed are left out. See :func:`shared.evaluation.classification.calibration_error`.
+
+    By class: ``precision``, ``recall`` and ``f1`` of each label, and the ``accuracy`` of texts by number of words.
 
     Args:
         dataset: a file; see :func:`nlp.datasets.read_labelled_texts`.
@@ -56,39 +73,161 @@ def evaluate_classification(
         UsageError: an argument is out of its range.
         DataError: the data set is malformed, or has labels that the model does not know.
     """
-    data = read_labelled_texts(
-        dataset, format=format, text_column=text_column, label_column=label_column, encoding=encoding
-    )
     if limit is not None and limit < 1:
         raise UsageError(f"limit must be at least 1. Got {limit} instead")
     given = parse_label_map(label_map)
     predictor = nlp.text_classifier(model, device=device, threads=threads, **options)
-    known = list(parse_labels(options["labels"])) if options.get("labels") else predictor.card.options["labels"]
-    words, how = match_labels(set(data.labels), known, given=given, trained=predictor.card.options.get("label_map"))
-    truth = np.array([words[label] for label in data.labels][:limit], dtype=object)
-    predicted = np.empty(len(truth), dtype=object)
-    with Progress(len(truth), done=0) as progress:
-        for at, result in enumerate(predictor.stream(data.texts[:limit])):
-            predicted[at] = None if isinstance(result, Failure) else result.labels[0]
+    several = bool(predictor.card.options.get("multi_label") or options.get("multi_label"))
+    data = read_labelled_texts(
+        dataset,
+        format=format,
+        text_column=text_column,
+        label_column=label_column,
+        encoding=encoding,
+        several=several,
+    )
+    texts, labels = data.texts[:limit], data.labels[:limit]
+    sets = [label.split(SEVERAL) if label else [] for label in labels] if several else [[label] for label in labels]
+    found = {name for names in sets for name in names}
+    own = list(parse_labels(options["labels"])) if options.get("labels") else predictor.card.options.get("labels")
+    known = list(own or sorted(found))
+    words, how = match_labels(found, known, given=given, trained=predictor.card.options.get("label_map"))
+    results: list[TextLabels | Failure] = []
+    with Progress(len(texts), done=0) as progress:
+        for result in predictor.stream(texts):
+            results.append(result)
             progress.add(1, isinstance(result, Failure))
-    figures = {
-        name: bootstrap(
-            partial(_drawn, score, truth, predicted),
-            len(truth),
-            rng=np.random.default_rng(seed),
-            resamples=RESAMPLES,
-            confidence=CONFIDENCE,
-        )
-        for name, score in (("accuracy", accuracy_score), ("f1", macro_f1_score))
-    }
-    failed = sum(label is None for label in predicted)
+    true_sets = [sorted({words[name] for name in names}) for names in sets]
+    table = _scored(true_sets, results, known)
+    figures, by_label = _figures(table, known, seed)
+    by_class = by_label | _by_length(texts, table.right)
     notes = {
         "interval": f"percentile bootstrap over texts, {RESAMPLES} resamples, {CONFIDENCE:.0%}",
         "seed": seed,
         "labels": how + ": " + ", ".join(f"{label}={words[label]}" for label in words),
     }
-    return Evaluation("nlp.classification", predictor.card.name, str(dataset), len(truth), failed, figures, notes)
+    truth = [SEVERAL.join(names) for names in true_sets]
+    sections = classification_sections(texts, truth, results, by_class)
+    failed = int(table.failed.sum())
+    name = predictor.card.name
+    return Evaluation("nlp.classification", name, str(dataset), len(texts), failed, figures, notes, by_class, sections)
 
 
-def _drawn(score: Callable[[AnyArray, AnyArray], float], truth: AnyArray, predicted: AnyArray, at: Int64) -> float:
-    return score(truth[at], predicted[at])
+@dataclass(frozen=True)
+class _Table:
+    """Truth and answers of n texts over L labels.
+
+    Attributes:
+        truth: shape (n, L).
+        given: shape (n, L).
+        scores: shape (n, L), in [0, 1]; 0 where a label was not among those that the model named.
+        sure: score of each text's best label, shape (n,), in [0, 1].
+        failed: shape (n,).
+        several: whether several labels may hold.
+    """
+
+    truth: Bool
+    given: Bool
+    scores: Float64
+    sure: Float64
+    failed: Bool
+    several: bool
+
+    @property
+    def right(self) -> Bool:
+        """Whether each text's answer is the truth, shape (n,)."""
+        same: Bool = (self.truth == self.given).all(axis=1) & ~self.failed
+        return same
+
+
+def _scored(truth: Sequence[Sequence[str]], results: Sequence[TextLabels | Failure], known: Sequence[str]) -> _Table:
+    place = {name: at for at, name in enumerate(known)}
+    shape = (len(truth), len(known))
+    true, given, scores = np.zeros(shape, np.bool_), np.zeros(shape, np.bool_), np.zeros(shape)
+    several = any(isinstance(result, TextLabels) and result.multi_label for result in results)
+    for row, (names, result) in enumerate(zip(truth, results)):
+        true[row, [place[name] for name in names]] = True
+        if isinstance(result, Failure):
+            continue
+        for name, score in zip(result.labels, result.scores.tolist()):
+            if name in place:
+                scores[row, place[name]] = min(score, 1.0)
+        given[row, [place[name] for name in answered(result).split(SEVERAL) if name in place]] = True
+    failed = np.array([isinstance(result, Failure) for result in results], np.bool_)
+    sure = np.array([0.0 if isinstance(result, Failure) else min(float(result.scores[0]), 1.0) for result in results])
+    return _Table(true, given, scores, sure, failed, several)
+
+
+def _figures(table: _Table, known: Sequence[str], seed: int) -> tuple[dict[str, Metric], dict[str, dict[str, Metric]]]:
+    """The figures over all texts, and those of each label; texts are drawn again once for all of them."""
+    answered_rows = np.flatnonzero(~table.failed)
+    rankings = [ranking(table.truth[answered_rows, at], table.scores[answered_rows, at]) for at in range(len(known))]
+    n = len(table.truth)
+    rng = np.random.default_rng(seed)
+    whole, per_label = _statistics(table, rankings, np.ones(n), answered_rows)
+    drawn = [
+        _statistics(table, rankings, np.bincount(rng.integers(0, n, n), minlength=n), answered_rows)
+        for _ in range(RESAMPLES)
+    ]
+    figures = {
+        name: percentile_interval(value, np.array([figures[name] for figures, _ in drawn]), confidence=CONFIDENCE)
+        for name, value in whole.items()
+        if not np.isnan(value)
+    }
+    labels = np.array([f1 for _, f1 in drawn])
+    return figures, _by_label(table, known, per_label, labels)
+
+
+def _statistics(
+    table: _Table, rankings: Sequence[Ranking], counts: AnyArray, answered_rows: AnyArray
+) -> tuple[dict[str, float], Float64]:
+    """The figures where each text counts so often, and F1 of each label, NaN where it does not stand."""
+    both, either = counts @ (table.truth & table.given), counts @ table.truth + counts @ table.given
+    f1 = np.divide(2.0 * both, either, out=np.full(len(both), np.nan), where=either > 0)
+    found = {"accuracy": float(counts @ table.right / counts.sum()), "f1": _mean(f1)}
+    if table.several:
+        found["f1_micro"] = float(2 * both.sum() / either.sum()) if either.sum() else float("nan")
+    left = counts[answered_rows]
+    found["roc_auc"] = _mean(np.array([each.roc_auc_score(left) for each in rankings]))
+    found["pr_auc"] = _mean(np.array([each.average_precision_score(left) for each in rankings]))
+    drawn = np.repeat(answered_rows, left.astype(np.int64))
+    if table.several:
+        found["calibration_error"] = calibration_error(table.truth[drawn].ravel(), table.scores[drawn].ravel())
+    else:
+        found["calibration_error"] = calibration_error(table.right[drawn], table.sure[drawn])
+    return found, f1
+
+
+def _mean(values: Float64) -> float:
+    there = values[~np.isnan(values)]
+    return float(there.mean()) if there.size else float("nan")
+
+
+def _by_label(table: _Table, known: Sequence[str], f1: Float64, drawn: Float64) -> dict[str, dict[str, Metric]]:
+    """Precision and recall with Wilson's interval, F1 with that of the draws, of every label that stands anywhere."""
+    found = {}
+    for at, name in enumerate(known):
+        true, given = table.truth[:, at], table.given[:, at]
+        both = int((true & given).sum())
+        if not (true.any() or given.any()):
+            continue
+        nothing = Metric(0.0, 0.0, 0.0)
+        found[name] = {
+            "precision": wilson(both, int(given.sum()), confidence=CONFIDENCE) if given.any() else nothing,
+            "recall": wilson(both, int(true.sum()), confidence=CONFIDENCE) if true.any() else nothing,
+            "f1": percentile_interval(float(f1[at]), drawn[:, at], confidence=CONFIDENCE),
+        }
+    return found
+
+
+def _by_length(texts: Sequence[str], right: Bool) -> dict[str, dict[str, Metric]]:
+    """Accuracy of the texts of each slice of :data:`LENGTHS`, with Wilson's interval."""
+    words = np.array([len(text.split()) for text in texts])
+    bounds = [*LENGTHS, None]
+    found: dict[str, dict[str, Metric]] = {}
+    for low, after in pairwise(bounds):
+        inside = (words >= (low or 0)) & (words < (after or np.inf))
+        if inside.any():
+            name = f"{low} to {after - 1} words" if after else f"{low} words and more"
+            found[name] = {"accuracy": wilson(int(right[inside].sum()), int(inside.sum()), confidence=CONFIDENCE)}
+    return found

@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,17 +93,79 @@ class TextTokenizer:
         Raises:
             InputError: see this module's docstring.
         """
-        found = [self.tokenizer.encode(piece, add_special_tokens=False).ids for piece in pieces(check_text(text))]
-        ids = np.concatenate([np.array(part, dtype=np.int64) for part in found])
-        if not ids.size:
-            raise InputError(
-                "empty", "a text must have at least one word. Got only characters that the tokeniser drops"
-            )
-        return ids
+        found = [self._encode(piece).ids for piece in pieces(check_text(text))]
+        return _some(np.concatenate([np.array(part, dtype=np.int64) for part in found]))
+
+    def offsets(self, text: object) -> tuple[Int64, Int64]:
+        """The tokens of a text, and which characters each was made of.
+
+        Returns:
+            What :meth:`ids` gives, shape (n,); and for each token its first character and one past its last in
+            ``text`` as it was given, shape (n, 2), int64. Starts never fall. White space at the ends of a token is
+            left out of its characters; marks that combine with its last one are its own where no other token has them.
+            Tokens that a tokeniser makes of parts of one character (bytes, say) all have that character. Other
+            characters that the normaliser drops, such as NUL, may be in no token.
+
+        Raises:
+            InputError: see this module's docstring.
+        """
+        checked = check_text(text)
+        ids: list[Int64] = []
+        spans: list[Int64] = []
+        at = 0
+        for piece in pieces(checked):
+            found = self._encode(piece)
+            ids.append(np.array(found.ids, dtype=np.int64))
+            spans.append(at + _mended(piece, np.array(found.offsets, dtype=np.int64).reshape(-1, 2)))
+            at += len(piece)
+        return _some(np.concatenate(ids)), np.concatenate(spans)
+
+    def _encode(self, piece: str) -> Any:
+        return self.tokenizer.encode(piece, add_special_tokens=False)
 
     def window(self, ids: Int64) -> Int64:
         """Ids of a window, opened and closed by the special tokens."""
         return np.concatenate([self.before, ids, self.after])
+
+
+def _some(ids: Int64) -> Int64:
+    if not ids.size:
+        raise InputError("empty", "a text must have at least one word. Got only characters that the tokeniser drops")
+    return ids
+
+
+def _mended(piece: str, spans: Int64) -> Int64:
+    """Spans of a piece with the marks that combine with their last character, and without white space at their ends.
+
+    The library gives a letter that a normaliser composes (e and an accent to é) the place of its first part alone.
+    """
+    if not len(spans) or piece.isascii():
+        return _trimmed(piece, spans)
+    joined = np.fromiter(map(_joins, piece), dtype=np.bool_, count=len(piece))
+    ends = np.append(np.flatnonzero(~joined), len(piece))
+    start, stop = spans.T
+    grown = ends[np.searchsorted(ends, stop)]
+    following = np.append(start[1:], len(piece))
+    stop = np.where(stop > start, np.maximum(stop, np.minimum(grown, following)), stop)
+    return _trimmed(piece, np.stack([start, stop], axis=1))
+
+
+def _joins(letter: str) -> bool:
+    """Whether a character is written onto the one before it: a mark, or a vowel or final of a Korean syllable."""
+    return unicodedata.category(letter)[0] == "M" or "\u1160" <= letter <= "\u11ff"
+
+
+def _trimmed(piece: str, spans: Int64) -> Int64:
+    """Spans without white space at their ends; a span of nothing else is left as it is."""
+    space = np.fromiter(map(str.isspace, piece), dtype=np.bool_, count=len(piece))
+    filled = np.concatenate([[0], np.cumsum(~space)])
+    start, stop = spans.T
+    kept = filled[stop] > filled[start]
+    # the first character that is no space at or after start, and the last before stop
+    places = np.append(np.flatnonzero(~space), len(piece))
+    first = places[np.minimum(filled[start], len(places) - 1)]
+    last = places[np.maximum(filled[stop] - 1, 0)] + 1
+    return np.stack([np.where(kept, first, start), np.where(kept, last, stop)], axis=1)
 
 
 def load_tokenizer(path: Path) -> TextTokenizer:

@@ -28,12 +28,14 @@ class Head:
         weights: shape (n, dim), float32.
         bias: shape (n,), float32.
         poolings: what of the encoder the vector is made of; see :data:`nlp.encoder.POOLINGS`.
+        temperature: what logits are divided by before they become probabilities, above 0.
     """
 
     labels: tuple[str, ...]
     weights: Float32
     bias: Float32
     poolings: tuple[str, ...]
+    temperature: float = 1.0
 
     def logits(self, vector: Float32) -> Float32:
         """From a vector, shape (dim,), to a number for each label, shape (n,)."""
@@ -77,15 +79,15 @@ def read_head(path: Path, card: ModelCard, *, dim: int) -> Head:
 
     Args:
         path: its ``head.npz``.
-        card: its card, whose options name ``labels`` and ``poolings``.
+        card: its card, whose options name ``labels`` and ``poolings``, and perhaps a ``temperature``.
         dim: length of the encoder's token vectors.
 
     Raises:
         DataError: the file is no head, or is not the one that the card tells of.
     """
-    labels = _names(card, "labels")
+    labels = names_of(card, "labels")
     try:
-        poolings = check_poolings(_names(card, "poolings"))
+        poolings = check_poolings(names_of(card, "poolings"))
         with np.load(path, allow_pickle=False) as arrays:
             weights, bias = arrays["weights"], arrays["bias"]
     except (OSError, ValueError, KeyError, EOFError) as error:
@@ -96,10 +98,27 @@ def read_head(path: Path, card: ModelCard, *, dim: int) -> Head:
             f"model {card.name!r} ({card.origin}): {path} must hold float32 weights of shape {shape} and a bias. "
             f"Got {weights.dtype} {weights.shape} and {bias.dtype} {bias.shape} instead"
         )
-    return Head(labels, weights, bias, poolings)
+    return Head(labels, weights, bias, poolings, temperature_of(card))
 
 
-def _names(card: ModelCard, option: str) -> tuple[str, ...]:
+def temperature_of(card: ModelCard) -> float:
+    """What a card says that logits are divided by; 1 where it says nothing.
+
+    Raises:
+        DataError: it is no number above 0.
+    """
+    value = card.options.get("temperature", 1.0)
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < float("inf"):
+        raise DataError(f"model {card.name!r} ({card.origin}): options.temperature must be above 0. Got {value!r}")
+    return float(value)
+
+
+def names_of(card: ModelCard, option: str) -> tuple[str, ...]:
+    """The names that one of a card's options lists.
+
+    Raises:
+        DataError: it is no list of names.
+    """
     value = card.options.get(option)
     if not isinstance(value, Sequence) or isinstance(value, str) or not all(isinstance(name, str) for name in value):
         raise DataError(f"model {card.name!r} ({card.origin}): options.{option} must be a list of names. Got {value!r}")

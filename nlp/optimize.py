@@ -1,0 +1,236 @@
+"""A text model in 8-bit integers, where it still answers the same: made, compared on texts, timed, refused or kept.
+
+What counts as the same is stated for each family. ``text-classifier`` and ``nli``: the share of windows with the same
+best label (of several labels, the share of labels on the same side of a half). ``token-classifier``: the share of
+tokens with the same best tag. ``extractive-reader``: the share of windows with the same best start and end.
+``pair-scorer``: the share of pairs of windows that come in the same order.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from nlp.families import open_model
+from nlp.opening import ADAPTER, GRAPH, TOKENIZER, TextGraph, load_text_graph
+from shared.backends.forms import Precision
+from shared.backends.integers import is_quantised, to_integers
+from shared.backends.trials import Tried, differs_too_much, form_name, not_worth_it, paired_speed
+from shared.catalogue import ModelCard, optimized_folder
+from shared.errors import BackendError, DataError, InputError, UnknownNameError, UsageError
+from shared.types import AnyArray, Int64
+from shared.weights import Opened, write_model_folder
+
+TEXTS = 256
+"""Texts that are used: a window of each."""
+PAIRED = ("nli", "extractive-reader", "pair-scorer")
+"""Families whose windows hold two texts."""
+PRECISIONS: tuple[Precision, ...] = ("int8",)
+Answer: TypeAlias = Mapping[str, AnyArray]
+
+
+def _same_best(wanted: Answer, got: Answer) -> Sequence[bool]:
+    return [bool(w.argmax() == g.argmax()) for w, g in zip(wanted.values(), got.values())]
+
+
+def _same_sides(wanted: Answer, got: Answer) -> Sequence[bool]:
+    sides: list[bool] = ((wanted["logits"] > 0) == (got["logits"] > 0)).ravel().tolist()
+    return sides
+
+
+def _same_tags(wanted: Answer, got: Answer) -> Sequence[bool]:
+    tags: list[bool] = (wanted["logits"][0].argmax(axis=1) == got["logits"][0].argmax(axis=1)).tolist()
+    return tags
+
+
+def _same_ends(wanted: Answer, got: Answer) -> Sequence[bool]:
+    return [all(bool((w.argmax(axis=1) == g.argmax(axis=1)).all()) for w, g in zip(wanted.values(), got.values()))]
+
+
+SAME: Mapping[str, Callable[[Answer, Answer], Sequence[bool]]] = MappingProxyType(
+    {"text-classifier": _same_best, "nli": _same_best, "token-classifier": _same_tags, "extractive-reader": _same_ends}
+)
+"""What of one window is the same between two graphs, by family."""
+BOUNDS = {
+    "text-classifier": 0.99,
+    "nli": 0.99,
+    "token-classifier": 0.99,
+    "extractive-reader": 0.95,
+    "pair-scorer": 0.97,
+}
+"""Agreement that a form must reach unless the user says another, by family."""
+
+
+def optimize(
+    model: str | Path,
+    *,
+    task: str,
+    texts: Path,
+    out: Path | None = None,
+    precision: str = "auto",
+    bound: float | None = None,
+    threads: int | None = None,
+) -> dict[str, Any]:
+    """Bring a model into 8-bit integers, and keep it in a model folder if it is faster and answers like the original.
+
+    Args:
+        model: any name that :mod:`nlp.families` opens, of a graph in float32.
+        task: which task it serves.
+        texts: a file with a typical text a line; the first :data:`TEXTS` that can be read are used. Where the model
+            reads two texts at once, they stand in a line with a tab between; a line without one goes with the next.
+        out: folder to write; ``None``: ``TRIPTYCH_HOME/optimized/NAME-int8``, whose model is from then on known by the
+            name ``NAME-int8``.
+        precision: ``"int8"``, or ``"auto"`` for what helps on this machine, which is the same here.
+        bound: least agreement with the original, in [0, 1]; ``None`` takes :data:`BOUNDS`.
+        threads: processor threads of both.
+
+    Returns:
+        JSON-ready: ``model``, ``task``, ``texts``, ``bound``, ``cosine`` (mean over windows, of the two graphs'
+        numbers), ``tried`` (a row a form), ``written`` (a folder or ``None``), ``name`` (by which it is opened, or
+        ``None``).
+
+    Raises:
+        UsageError: ``bound`` is outside [0, 1], no text can be used, or the model is in 8-bit integers already.
+        UnknownNameError: no precision is called that, or models of this family cannot be compared.
+        DataError: the file of texts cannot be read.
+    """
+    if precision not in ("auto", *PRECISIONS):
+        raise UnknownNameError("precision of text models", precision, ("auto", *PRECISIONS))
+    source = open_model(model, task=task)
+    card = source.card
+    if card.family not in BOUNDS:
+        raise UnknownNameError("family of text models that can be optimised", card.family, BOUNDS)
+    least = BOUNDS[card.family] if bound is None else bound
+    if not 0 <= least <= 1:
+        raise UsageError(f"bound must lie in [0, 1]. Got {least} instead")
+    if ADAPTER in source.files or is_quantised(source.files[GRAPH]):
+        raise UsageError(f"model {card.name!r} must be in float32. Its graph is in 8-bit integers already")
+    base = load_text_graph(source, threads=threads)
+    feeds = _feeds(base, _lines(texts))
+    row, cosine, content = _tried(base, source, feeds, least, threads)
+    written = None
+    if not row.refused:
+        made = _made(
+            card, {"agreement": _rounded(row.agreement), "speed": _rounded(row.speed), "judged_on": len(feeds)}
+        )
+        written = out or optimized_folder() / made.name
+        write_model_folder(written, made, content)
+    return {
+        "model": card.name,
+        "task": task,
+        "texts": len(feeds),
+        "bound": least,
+        "cosine": cosine,
+        "tried": [dataclasses.asdict(row)],
+        "written": str(written) if written else None,
+        "name": form_name(card, "int8") if written and out is None else None,
+    }
+
+
+def _tried(
+    base: TextGraph, source: Opened, feeds: Sequence[Mapping[str, AnyArray]], least: float, threads: int | None
+) -> tuple[Tried, float | None, dict[str, bytes]]:
+    """The form: made, opened from a folder of its own, compared and timed."""
+    card = source.card
+    try:
+        content = {GRAPH: to_integers(source.files[GRAPH]), TOKENIZER: source.files[TOKENIZER].read_bytes()}
+        with tempfile.TemporaryDirectory() as folder:
+            place = Path(folder)
+            made = write_model_folder(place, _made(card, {}), content)
+            form = load_text_graph(Opened(made, {name: place / name for name in content}), threads=threads)
+            wanted, got = base.answers(feeds), form.answers(feeds)
+    except BackendError as error:
+        return Tried("int8", None, None, str(error)), None, {}
+    several = bool(card.options.get("multi_label"))
+    found, cosine = agreement(card.family, wanted, got, several=several), _cosine(wanted, got)
+    reason = differs_too_much(found, least)
+    if reason:
+        return Tried("int8", found, None, reason), cosine, {}
+    speed = paired_speed(lambda: base.answers(feeds), lambda: form.answers(feeds))
+    return Tried("int8", found, speed, not_worth_it(speed)), cosine, content
+
+
+def agreement(family: str, wanted: Sequence[Answer], got: Sequence[Answer], *, several: bool = False) -> float:
+    """How far two graphs of a family say the same of the same windows, in [0, 1].
+
+    Args:
+        family: a key of :data:`BOUNDS`.
+        wanted: one graph's outputs for each window, at least one.
+        got: the other's.
+        several: whether several labels may hold.
+
+    Example:
+        >>> one, other = ({"logits": np.float32([[0, number]])} for number in (1, -1))
+        >>> agreement("text-classifier", [one, one], [one, other])
+        0.5
+    """
+    if family == "pair-scorer":
+        ours, theirs = (np.array([answer["logits"].ravel()[0] for answer in answers]) for answers in (wanted, got))
+        pairs = list(itertools.combinations(range(len(ours)), 2))
+        return float(np.mean([(ours[a] > ours[b]) == (theirs[a] > theirs[b]) for a, b in pairs])) if pairs else 1.0
+    same = _same_sides if several else SAME[family]
+    return float(np.mean([hit for w, g in zip(wanted, got, strict=True) for hit in same(w, g)]))
+
+
+def _cosine(wanted: Sequence[Answer], got: Sequence[Answer]) -> float:
+    """Mean over the windows of the cosine between all that the two graphs answered."""
+    found = []
+    for w, g in zip(wanted, got):
+        one, other = (np.concatenate([part.ravel() for part in side.values()]).astype(np.float64) for side in (w, g))
+        found.append(float(one @ other) / max(float(np.linalg.norm(one) * np.linalg.norm(other)), 1e-12))
+    return round(float(np.mean(found)), 6)
+
+
+def _made(card: ModelCard, facts: Mapping[str, Any]) -> ModelCard:
+    options = {**card.options, "optimised_from": card.name, "precision": "int8", **facts}
+    return dataclasses.replace(card, name=form_name(card, "int8"), backend="onnxruntime", options=options)
+
+
+def _rounded(value: float | None) -> float:
+    return round(value or 0.0, 4)
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} must be a file of UTF-8 text with a typical text a line. {error}") from error
+    return [line for line in text.split("\n") if line.strip()]
+
+
+def _feeds(graph: TextGraph, lines: Sequence[str]) -> list[dict[str, AnyArray]]:
+    """A window of each of the first lines that can be read."""
+    paired = graph.card.family in PAIRED
+    found = []
+    for line, after in zip(lines, [*lines[1:], *lines[:1]]):
+        try:
+            if paired:
+                first, tab, second = line.partition("\t")
+                found.append(_pair(graph, graph.tokenizer.ids(first), graph.tokenizer.ids(second if tab else after)))
+            else:
+                found.append(graph.feed(graph.tokenizer.window(graph.tokenizer.ids(line)[: graph.size])))
+        except InputError:
+            continue
+        if len(found) == TEXTS:
+            break
+    if not found:
+        raise UsageError(
+            f"the file of texts must hold a text that can be read. Got {len(lines)} lines, none of them usable"
+        )
+    return found
+
+
+def _pair(graph: TextGraph, first: Int64, second: Int64) -> dict[str, AnyArray]:
+    """A window of two texts, each cut to what it has room for."""
+    pairs = graph.pairs()
+    room = graph.room - pairs.special
+    first = first[: max(1, room - len(second))] if len(second) < room // 2 else first[: max(1, room // 2)]
+    tokens, types = pairs.join(first, second[: room - len(first)])
+    return graph.feed(tokens, types=types)
