@@ -1,0 +1,146 @@
+"""The entities page: what a text names, where exactly, and the same text without it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+import gradio as gr
+
+from demos.models import Models
+from demos.pages import NO_ANSWER, Page, ask, head, plain_errors, refusal, says
+from demos.tables import Cell, table
+from nlp.ner.identifiers import IDENTIFIERS, find_identifiers
+from nlp.redaction import KINDS, STYLES, redactor
+from nlp.spans import Span, without_overlaps
+from nlp.types import Entities
+
+if TYPE_CHECKING:
+    from nlp.ner.task import Recogniser
+
+PAGE = Page(
+    "Entities", "entities", "Who, where and which organisation does this text name? And the same text without it."
+)
+
+MOST_CHARACTERS = 20_000
+_TAKEN = ["person", *IDENTIFIERS]
+_EXAMPLES = {
+    "A life": [
+        "Marie Curie moved from Warsaw to Paris in 1891, taught at the Sorbonne, and was honoured twice by the Royal "
+        "Swedish Academy of Sciences.",
+        _TAKEN,
+        "label",
+    ],
+    "A match": [
+        "The World Cup final of 1966 ended 4-2: England beat West Germany at Wembley, and Geoff Hurst scored three.",
+        _TAKEN,
+        "mask",
+    ],
+    "A support ticket": [
+        "Dear team, Ada Lovelace here (ada@example.org, +44 20 7946 0958). My card 4539 5787 6362 1486 was charged "
+        "twice from 192.0.2.17; please pay back to GB82 WEST 1234 5698 7654 32. Order 4539578763621487.",
+        _TAKEN,
+        "hash",
+    ],
+}
+_CODE = """import nlp
+
+found = nlp.entity_recognizer().predict([{text!r}])[0]
+for entity in found.entities:
+    print(entity.text, entity.label, entity.start, entity.end)
+
+print(nlp.redact({text!r}, {kinds!r}, style={style!r}).text)
+"""
+
+
+def build(models: Models) -> None:
+    """Lay the page out in the Blocks that is open."""
+    head(PAGE, "Names come from the model; addresses and numbers from patterns and check digits.")
+    with gr.Row():
+        with gr.Column(min_width=300):
+            text = gr.Textbox(label="Text", lines=6, max_lines=16, max_length=MOST_CHARACTERS, placeholder="Any text.")
+            kinds = gr.CheckboxGroup(list(KINDS), value=_TAKEN, label="What to take out")
+            style = gr.Radio(list(STYLES), value="label", label="What stands for it")
+            button = gr.Button("Find", variant="primary")
+            examples = gr.Examples(
+                list(_EXAMPLES.values()),
+                [text, kinds, style],
+                example_labels=list(_EXAMPLES),
+                cache_examples=False,
+                api_visibility="private",
+            )
+        with gr.Column(min_width=300):
+            answer = says("Write a text, or click an example.")
+            marked = gr.HighlightedText(label="Found", show_legend=True, combine_adjacent=False)
+            plain = gr.Textbox(label="Without it", lines=3, interactive=False, buttons=["copy"])
+            listed = gr.HTML(label="Entities", js_on_load=None, apply_default_css=False)
+            with gr.Accordion("As Python", open=False):
+                code = gr.Code(label="Python", language="python", interactive=False)
+            with gr.Accordion("The result as JSON", open=False):
+                result = gr.JSON(label="Entities and Redacted")
+
+    def find(text: str, kinds: list[str] = _TAKEN, style: str = "label") -> tuple[Any, ...]:
+        """Entities of a text with exact offsets, and the text without what is to be taken out."""
+        if len(text) > MOST_CHARACTERS:
+            raise refusal(f"a text must have at most {MOST_CHARACTERS:,} characters. Got {len(text):,}")
+        found, milliseconds = ask(models.entities, text)
+        told: dict[str, Any] = {"entities": found.to_json(), "redacted": None}
+        clean = text
+        if kinds:
+            with plain_errors():
+                redacted = redactor(kinds, style=style, model=cast("Recogniser", models.entities.get(gr.Info))).predict(
+                    [text]
+                )[0]
+            told["redacted"], clean = redacted.to_json(), getattr(redacted, "text", "")
+        line = f"**{_counted(found)}** · {milliseconds:.0f} ms"
+        written = _CODE.format(text=text, kinds=kinds, style=style)
+        return told, line, highlighted(text, marks(text, found)), clean, _listed(found), written
+
+    given, shown = [text, kinds, style], [result, answer, marked, plain, listed, code]
+    asked = button.click(find, given, shown, api_name=PAGE.path)
+    clicked = examples.load_input_event.then(find, given, shown, api_visibility="private")
+    for event in (asked, clicked):
+        event.failure(lambda: (None, NO_ANSWER, None, "", "", ""), outputs=shown, api_visibility="private", queue=False)
+
+
+def marks(text: str, found: Entities) -> list[Span]:
+    """What is shown in colour: entities by label, and addresses and numbers where no entity stands.
+
+    Example:
+        >>> marks("ada@example.org", Entities(()))
+        [(0, 15, 'email')]
+    """
+    named = [(entity.start, entity.end, entity.label) for entity in found.entities]
+    return without_overlaps([*find_identifiers(text, IDENTIFIERS), *named])
+
+
+def highlighted(text: str, spans: list[Span]) -> list[tuple[str, str | None]]:
+    """The text in parts, each with its label or none; they join to the text.
+
+    Example:
+        >>> highlighted("in Bern.", [(3, 7, "LOC")])
+        [('in ', None), ('Bern', 'LOC'), ('.', None)]
+    """
+    parts: list[tuple[str, str | None]] = []
+    at = 0
+    for start, stop, label in spans:
+        parts += [(text[at:start], None), (text[start:stop], label)]
+        at = stop
+    return [part for part in [*parts, (text[at:], None)] if part[0]]
+
+
+def _counted(found: Entities) -> str:
+    count = len(found.entities)
+    return {0: "No entity found", 1: "1 entity"}.get(count, f"{count} entities")
+
+
+def _listed(found: Entities) -> str:
+    rows: list[list[Cell | str]] = [
+        [
+            entity.text,
+            entity.label,
+            Cell(f"{entity.start}–{entity.end}", tag="number"),
+            Cell(f"{entity.score:.0%}", tag="number"),
+        ]
+        for entity in found.entities
+    ]
+    return table("Entities", ["Text", "Label", "Characters", "Score"], rows) if rows else ""

@@ -1,0 +1,1 @@
+"""Named entities: which stretches of a text name what."""
