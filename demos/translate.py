@@ -1,0 +1,138 @@
+"""The translation page: a text beside its translation, sentence by sentence, with terms of the visitor's own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+import nlp
+from demos.models import Model, Models
+from demos.pages import NO_ANSWER, Page, ask, head, plain_errors, refusal, says
+from demos.tables import Cell, table
+from nlp.types import Translation
+from shared.predictor import Predictor
+
+PAGE = Page(
+    "Translate", "translate", "A text in another language: each sentence beside its own, and nothing between them lost."
+)
+
+MOST_CHARACTERS = 5_000
+MOST_TERMS = 20
+SURE = 0.5
+"""Score from which a sentence is not marked as doubtful."""
+_EXAMPLES = {
+    "zh to en": {
+        "A letter": [
+            "您好，\n\n感谢您的来信。会议改到下午3点，请在{date}之前回复。\n\n- 地点：图书馆\n- 网址：https://example.org/room",
+            "图书馆 = City Library",
+        ],
+        "A report": ["北京是中国的首都。它有两千多万人口，是世界上最大的城市之一。", ""],
+    },
+    "en to de": {"A street": ["Two men are standing on the street.\n\n- A dog is running through the grass.", ""]},
+    "en to fr": {"A street": ["Two men are standing on the street.\n\n- A dog is running through the grass.", ""]},
+}
+_CODE = """import nlp
+
+translate = nlp.translator(source={source!r}, target={target!r}, glossary={terms!r})
+found = translate.predict([{text!r}])[0]
+print(found.text, found.score, found.warnings)
+for one in found.sentences:
+    print(one.start, one.end, one.target_start, one.target_end)
+"""
+
+
+def build(models: Models) -> None:
+    """Lay the page out in the Blocks that is open."""
+    head(PAGE, "Line breaks, lists, mark-up, addresses, {placeholders} and numbers stay as they are.")
+    ways = list(models.translators)
+    examples = {f"{way}: {name}": [way, *row] for way in ways for name, row in _EXAMPLES.get(way, {}).items()}
+    with gr.Row():
+        with gr.Column(min_width=300):
+            way = gr.Radio(ways, value=ways[0], label="Direction")
+            text = gr.Textbox(label="Text", lines=8, max_lines=20, max_length=MOST_CHARACTERS, placeholder="Any text.")
+            terms = gr.Textbox(
+                label="Your terms",
+                info=f"A line each, at most {MOST_TERMS}: term = how it shall be called.",
+                lines=2,
+                max_length=2000,
+            )
+            button = gr.Button("Translate", variant="primary")
+            shown_examples = gr.Examples(
+                list(examples.values()),
+                [way, text, terms],
+                example_labels=list(examples),
+                cache_examples=False,
+                api_visibility="private",
+            )
+        with gr.Column(min_width=300):
+            answer = says("Write a text, or click an example.")
+            plain = gr.Textbox(label="Translation", lines=8, max_lines=20, interactive=False, buttons=["copy"])
+            listed = gr.HTML(label="Sentences", js_on_load=None, apply_default_css=False)
+            with gr.Accordion("As Python", open=False):
+                code = gr.Code(label="Python", language="python", interactive=False)
+            with gr.Accordion("The result as JSON", open=False):
+                result = gr.JSON(label="Translation")
+
+    def tell(way: str, text: str, terms: str = "") -> tuple[Any, ...]:
+        """The translation of a text with its sentences beside their own."""
+        if len(text) > MOST_CHARACTERS:
+            raise refusal(f"a text must have at most {MOST_CHARACTERS:,} characters. Got {len(text):,}")
+        source, _, target = way.partition(" to ")
+        glossary = own_terms(terms)
+        model = models.translators[way]
+        found, milliseconds = ask(_with_terms(model, source, target, glossary) if glossary else model, text)
+        line = f"**{found.source} to {found.target}** · {_counted(found)} · {milliseconds:.0f} ms"
+        if found.warnings:
+            line += "\n\n" + "\n".join(f"- {warning}" for warning in found.warnings)
+        written = _CODE.format(source=source, target=target, terms=glossary or None, text=text)
+        return found.to_json(), line, found.text, beside(text, found), written
+
+    given, shown = [way, text, terms], [result, answer, plain, listed, code]
+    asked = button.click(tell, given, shown, api_name=PAGE.path)
+    clicked = shown_examples.load_input_event.then(tell, given, shown, api_visibility="private")
+    for event in (asked, clicked):
+        event.failure(lambda: (None, NO_ANSWER, "", "", ""), outputs=shown, api_visibility="private", queue=False)
+
+
+def own_terms(written: str) -> dict[str, str]:
+    """Terms as a visitor writes them: a line each, an equals sign between a term and its translation.
+
+    Raises:
+        gradio.Error: a line has no equals sign or an empty side, or there are too many.
+
+    Example:
+        >>> own_terms("log file = Protokoll")
+        {'log file': 'Protokoll'}
+    """
+    lines = [line for line in written.splitlines() if line.strip()]
+    pairs = [[part.strip() for part in line.split("=", 1)] for line in lines]
+    if len(pairs) > MOST_TERMS or not all(len(pair) == 2 and all(pair) for pair in pairs):
+        raise refusal(f"write at most {MOST_TERMS} terms, a line each: term = how it shall be called. Got {len(pairs)}")
+    return {pair[0]: pair[1] for pair in pairs}
+
+
+def beside(text: str, found: Translation) -> str:
+    """A table of the sentences and their translations; those with a low score say so."""
+    rows: list[list[Cell | str]] = [
+        [
+            text[one.start : one.end],
+            found.text[one.target_start : one.target_end],
+            Cell(f"{one.score:.0%}{'' if one.score >= SURE else ' ?'}", tag="number"),
+        ]
+        for one in found.sentences
+    ]
+    return table("Sentences", ["Text", "Translation", "Score"], rows) if rows else ""
+
+
+def _with_terms(
+    model: Model[Predictor[str, Translation]], source: str, target: str, terms: dict[str, str]
+) -> Model[Predictor[str, Translation]]:
+    """A translator of the same model with terms of its own; the loaded weights are shared."""
+    with plain_errors():
+        return Model(model.job, model.card, lambda: nlp.translator(source=source, target=target, glossary=terms))
+
+
+def _counted(found: Translation) -> str:
+    count = len(found.sentences)
+    return {0: "nothing to translate", 1: "1 sentence"}.get(count, f"{count} sentences")

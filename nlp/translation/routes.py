@@ -1,0 +1,69 @@
+"""Which models lead from one language to another: one where there is one, else two over a language between."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from nlp.translation.engine import Engine
+from shared.errors import UnknownNameError, UsageError
+
+MOST_HOPS = 2
+Pair = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Routes:
+    """Models by pair of languages; each is loaded when a text first needs it.
+
+    Attributes:
+        openers: what loads the model of a pair; for pairs of one model it gives the same one.
+    """
+
+    openers: Mapping[Pair, Callable[[], Engine]]
+    _loaded: dict[Pair, Engine] = field(default_factory=dict, repr=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def engine(self, pair: Pair) -> Engine:
+        """The model of a pair that is known."""
+        with self._lock:
+            if pair not in self._loaded:
+                self._loaded[pair] = self.openers[pair]()
+            return self._loaded[pair]
+
+    def path(self, source: str, target: str) -> tuple[Pair, ...]:
+        """The fewest pairs that lead from one language to another; none where they are the same.
+
+        Raises:
+            UnknownNameError: no models lead there; the message lists the pairs that are known.
+        """
+        if source == target:
+            return ()
+        if (source, target) in self.openers:
+            return ((source, target),)
+        between = [code for code in self._languages() if {(source, code), (code, target)} <= set(self.openers)]
+        if not between:
+            raise UnknownNameError("pair of languages", f"{source}-{target}", self.names())
+        best = "en" if "en" in between else between[0]
+        return (source, best), (best, target)
+
+    def sources(self, target: str) -> list[str]:
+        """The languages that can be translated into one, sorted.
+
+        Raises:
+            UsageError: there are none.
+        """
+        direct = {source for source, to in self.openers if to == target}
+        found = sorted((direct | {source for source, to in self.openers if to in direct}) - {target})
+        if not found:
+            known = ", ".join(self._languages(1))
+            raise UsageError(f"target must be a language that a model writes: {known}. Got {target!r} instead")
+        return found
+
+    def names(self) -> list[str]:
+        """The pairs that a model translates, as ``"en-de"``."""
+        return sorted(f"{source}-{target}" for source, target in self.openers)
+
+    def _languages(self, side: int | None = None) -> Sequence[str]:
+        return sorted({pair[at] for pair in self.openers for at in ((0, 1) if side is None else (side,))})
