@@ -49,8 +49,8 @@ browser: ## a headless Chromium for the page tests, and OpenGL for tracking; sai
 	@$(PYTHON) -c 'import ctypes; ctypes.CDLL("libGL.so.1")' 2>/dev/null || { $(APT) libgl1 libglib2.0-0 >/dev/null; } \
 	  || echo "no OpenGL library here and none could be installed: the tracking tests will be skipped"
 
-test-torch: $(VENV)/.dev.stamp $(VENV)/.torch.stamp $(VENV)/.ultralytics.stamp $(VENV)/.optimize.stamp ## exports, training and optimising: what needs torch (some 7 GB)
-	$(BIN)/pytest -m 'torch and not slow' tests/vision
+test-torch: $(VENV)/.dev.stamp $(VENV)/.torch.stamp $(VENV)/.ultralytics.stamp $(VENV)/.optimize.stamp $(VENV)/.spacy.stamp ## exports, training, optimising, spaCy: what needs torch or spaCy (some 7 GB)
+	$(BIN)/pytest -m '(torch or spacy) and not slow' tests/vision tests/nlp
 
 test-slow: $(VENV)/.dev.stamp browser ## the long checks: kills, soaks, full data sets
 	$(BIN)/pytest -m slow --override-ini addopts='--import-mode=importlib --strict-markers --strict-config'
@@ -62,8 +62,14 @@ bench: $(VENV)/.bench.stamp ## every speed and quality figure beside its peer; D
 	$(BIN)/python bench/faces.py --images $(DATA)/vision/lfw_fold1/lfw
 	$(BIN)/python bench/faces.py --gallery
 	$(BIN)/python bench/text.py --data $(DATA)
+	$(BIN)/python bench/entities.py --data $(DATA)
+	$(BIN)/python bench/entities.py --data $(DATA) --quality
+	$(BIN)/python bench/answers.py --data $(DATA)
+	$(BIN)/python bench/answers.py --data $(DATA) --speed
+	$(BIN)/python bench/answers.py --data $(DATA) --pdf
 	$(BIN)/python bench/recommendation.py --data $(DATA)/recsys/ml-100k/ml-100k
 	$(BIN)/python bench/training.py --data $(DATA)
+	$(BIN)/python bench/learning.py --data $(DATA)
 
 docs: $(VENV)/.dev.stamp ## run every command block of README.md and docs/
 	$(BIN)/pytest tests/docs -m 'slow or not slow' --override-ini addopts='--import-mode=importlib --strict-markers --strict-config'

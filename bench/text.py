@@ -17,14 +17,14 @@ from __future__ import annotations
 import argparse
 import gzip
 import json
-import statistics
 import tempfile
-import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from turns import take_turns
 
 import nlp
 from nlp.classification.decode import decode
@@ -122,29 +122,6 @@ def sentence_model(folder: Path) -> Any:
     return model
 
 
-def speed(systems: dict[str, Callable[[list[str]], np.ndarray]], texts: list[str], repeats: int) -> dict[str, Any]:
-    """Seconds of each system in each turn, wall clock and processor; prints the medians and ratios to the first."""
-    wall: dict[str, list[float]] = {name: [] for name in systems}
-    busy: dict[str, list[float]] = {name: [] for name in systems}
-    answers = {}
-    for turn in range(repeats):
-        names = list(systems)
-        for name in names[turn % len(names) :] + names[: turn % len(names)]:
-            began, used = time.perf_counter(), time.process_time()
-            answers[name] = systems[name](texts)
-            wall[name].append(time.perf_counter() - began)
-            busy[name].append(time.process_time() - used)
-    ours = next(iter(systems))
-    for name in systems:
-        ratios = statistics.median(p / o for p, o in zip(wall[name], wall[ours]))
-        work = statistics.median(p / o for p, o in zip(busy[name], busy[ours]))
-        rate = len(texts) / statistics.median(wall[name])
-        print(
-            f"{name:24} {rate:8.1f} texts/s   takes {ratios:5.2f}x ours on the wall clock, {work:5.2f}x processor time"
-        )
-    return answers
-
-
 def agreement(model: Any, data: Path, count: int, threads: int) -> None:
     """Cosines and the three heads' labels, ours against float32, on the first texts of the official test sets."""
     from torch import Tensor
@@ -204,10 +181,9 @@ def main() -> None:
             "transformers.pipeline": pipeline_embedder(Path(folder), tensors=False),
             "the same, to tensors": pipeline_embedder(Path(folder), tensors=True),
         }
-        for system in systems.values():
-            system(texts[:BATCH])
         print(f"{len(texts)} texts, {given.threads} threads, {given.repeats} turns")
-        answers = speed(systems, texts, given.repeats)
+        runs = {name: partial(system, texts) for name, system in systems.items()}
+        answers = take_turns(runs, repeats=given.repeats, count=len(texts), unit="texts")
         ours = answers.pop("triptych")
         for name, other in answers.items():
             cosines = (ours * other).sum(axis=1)

@@ -56,7 +56,7 @@ def _models(models: Models) -> str:
     columns = ["Model", "Used for", "Licence", "Size", "Where", "Now"]
     rows = [model_row(model.card, model.job, model.opened, model.built) for model in models.all()]
     own_labels = model_row(models.own_labels.card, "Text", models.own_labels.opened)
-    rows.insert(len(rows) - len(models.recommenders), own_labels)
+    rows.insert(len(rows) - len(models.recommenders) - len(models.translators) - 1, own_labels)
     return table("What is loaded, and from where", columns, rows)
 
 

@@ -14,6 +14,8 @@ import nlp
 import recsys
 import vision
 from demos.library import readings
+from nlp.retrieval.rerank import DEFAULT_RERANKER, open_reranker
+from nlp.translation.task import directions
 from shared.catalogue import ModelCard, ModelFile, default, find
 from shared.predictor import Predictor
 from shared.settings import offline
@@ -22,14 +24,21 @@ from shared.weights.words import human
 from vision.segmentation.promptable import prompting_at_hand
 
 if TYPE_CHECKING:
-    from nlp.types import TextLabels
+    from nlp.retrieval.rerank import Reranker
+    from nlp.types import Entities, TextLabels, Translation
     from recsys import Interactions, Recommender
     from vision.segmentation.promptable import PromptableSegmenter
     from vision.types import Classification, Detections, Faces, Segmentation
 
 T = TypeVar("T")
 
-HEADS = {"Sentiment": "sst2-minilm", "Topic": "agnews-minilm", "Question type": "trec-minilm"}
+HEADS = {
+    "Sentiment": "sst2-minilm",
+    "Topic": "agnews-minilm",
+    "Question type": "trec-minilm",
+    "Spam": "sms-spam-minilm",
+    "Language": "language-id",
+}
 """Catalogue names of the trained text classifiers, by what they tell."""
 SEGMENTERS = {"Things of 20 kinds": "deeplabv3", "The foreground": "u2netp", "People, with soft edges": "modnet"}
 """Catalogue names of the segmenters, by what they find."""
@@ -142,6 +151,9 @@ class Models:
         faces: faces with their embeddings, and whether two are one person's.
         heads: trained text classifiers, by the name that a visitor chooses.
         own_labels: text classifiers for labels that visitors write.
+        entities: what a text names.
+        translators: texts into another language, by the direction that a visitor chooses.
+        reranker: which passages of a visitor's documents fit a question.
         recommenders: fitted here over simulated readers, by the name that a visitor chooses.
     """
 
@@ -152,13 +164,17 @@ class Models:
     faces: Model[Predictor[Any, Faces]]
     heads: Mapping[str, Model[Predictor[str, TextLabels]]]
     own_labels: OwnLabels
+    entities: Model[Predictor[Any, Entities]]
+    translators: Mapping[str, Model[Predictor[str, Translation]]]
+    reranker: Model[Reranker]
     recommenders: Mapping[str, Model[Recommender]]
 
     def all(self) -> list[Model[Any]]:
         """All of them, in the order of the pages."""
         clicked = [] if self.promptable is None else [self.promptable]
         pictures: list[Model[Any]] = [self.classifier, self.detector, *self.segmenters.values(), *clicked, self.faces]
-        return [*pictures, *self.heads.values(), *self.recommenders.values()]
+        texts: list[Model[Any]] = [*self.heads.values(), self.entities, *self.translators.values(), self.reranker]
+        return [*pictures, *texts, *self.recommenders.values()]
 
 
 def declare() -> Models:
@@ -171,6 +187,9 @@ def declare() -> Models:
         Model("Faces", default("vision.faces"), vision.face_recognizer),
         {kind: _head(name) for kind, name in HEADS.items()},
         OwnLabels(find(ZERO_SHOT)),
+        Model("Entities", default("nlp.ner"), nlp.entity_recognizer),
+        {f"{source} to {target}": _translator(source, target, card) for (source, target), card in directions().items()},
+        Model("Ask", find(DEFAULT_RERANKER), open_reranker),
         {
             "EASE": _recommender("ease", "EASE, a linear model of books by books", _fit_ease),
             "Nearest neighbours": _recommender("item-knn", "books with the same readers", _fit_item_knn),
@@ -184,6 +203,10 @@ def _segmenter(name: str) -> Model[Predictor[Any, Segmentation]]:
 
 def _head(name: str) -> Model[Predictor[str, TextLabels]]:
     return Model("Text", find(name), lambda: nlp.text_classifier(name))
+
+
+def _translator(source: str, target: str, card: ModelCard) -> Model[Predictor[str, Translation]]:
+    return Model("Translate", card, lambda: nlp.translator(source=source, target=target))
 
 
 def _recommender(name: str, summary: str, fit: Callable[[Interactions], Recommender]) -> Model[Recommender]:

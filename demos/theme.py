@@ -37,6 +37,12 @@ button.small { flex-grow: 0 !important; align-self: flex-start; width: auto !imp
 .facts .tag { display: inline-block; padding: 0 0.5em; border-radius: 1em;
   border: 1px solid var(--border-color-primary); color: var(--body-text-color-subdued);
   font-size: var(--text-xs); white-space: nowrap; }
+.cited { margin-bottom: 1rem; }
+.cited h3 { margin: 0; padding: 0.5rem 0.9rem; font-size: var(--text-md); font-weight: 600; overflow-wrap: anywhere;
+  color: var(--body-text-color); }
+.cited p { margin: 0; padding: 0 0.9rem 0.7rem; white-space: pre-line; overflow-wrap: anywhere;
+  color: var(--body-text-color); }
+.cited mark { padding: 0 0.15em; border-radius: 0.2em; background: #ffe58a; color: #1f2937; }
 .facts .tag.yes { color: var(--ready); border-color: currentColor; }
 :root { --ready: #0f766e; }
 .dark { --ready: #5eead4; }

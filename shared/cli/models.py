@@ -16,7 +16,7 @@ from shared.errors import UnknownNameError, UsageError, WeightsError
 from shared.tasks import find_task
 from shared.weights import ensure, locate, pinned, read_model_folder, verify
 from shared.weights.cache import entries, forget, owned, sha256_of
-from shared.weights.folder import is_model_folder
+from shared.weights.folder import is_model_folder, to_toml
 from shared.weights.words import human, masked, say
 
 
@@ -45,10 +45,14 @@ def list_models(task: str | None, as_json: bool) -> None:
 
 @command.command("show", short_help="one model: its files, hashes, sources, and where it lies")
 @click.argument("name")
+@click.option("--card", "as_card", is_flag=True, help="its card as TOML, to copy from for a graph of your own")
 @click.option("--json", "as_json", is_flag=True, help="one JSON object")
-def show(name: str, as_json: bool) -> None:
+def show(name: str, as_card: bool, as_json: bool) -> None:
     """One model, by catalogue name or folder: its files with hash, where each lies, and its sources in order."""
     card = _find(name, None)
+    if as_card:
+        click.echo(to_toml(card), nl=False)
+        return
     places = locate(card)
     if as_json:
         files = [_file_facts(pinned(file), places[file.name]) for file in card.files]
@@ -122,24 +126,34 @@ def verify_models(names: tuple[str, ...], delete: bool) -> int:
 
 @command.command("optimize", short_help="the fastest form of a model here that still answers the same")
 @click.argument("name")
-@click.option("--images", type=click.Path(path_type=Path), required=True, help="folder of typical images; 64 are used")
+@click.option("--images", type=click.Path(path_type=Path), help="vision: a folder of typical images; 64 are used")
+@click.option("--texts", type=click.Path(path_type=Path), help="nlp: a file with a typical text a line; 256 are used")
 @click.option("--task", help="the task, where NAME is neither in the catalogue nor a model folder")
 @click.option("--precision", default="auto", show_default=True, help="fp32, bf16, int8, or auto for all that help here")
 @click.option("--bound", type=float, help="least agreement with the original, in [0, 1]; the task's own if not given")
 @click.option("--out", type=click.Path(path_type=Path), help="folder to write; in TRIPTYCH_HOME/optimized if not given")
 @click.option("--threads", type=int, help="processor threads; all when not given")
 @click.option("--json", "as_json", is_flag=True, help="one JSON object")
-def optimize(name: str, task: str | None, as_json: bool, **options: Any) -> int:
+def optimize(
+    name: str, images: Path | None, texts: Path | None, task: str | None, as_json: bool, **options: Any
+) -> int:
     """Try other forms of a model on this machine, and keep the fastest that answers like the original.
 
-    Forms are OpenVINO's own format (fp32), bfloat16 where the processor has it, and 8-bit integers calibrated on half
-    of the images (int8, which needs the extra optimize). The other half judges: a form that agrees less than the bound,
-    or is not at least 1.05 times as fast in paired turns, is refused, with the reason. Ends with 1 when none was kept.
+    Of a vision model the forms are OpenVINO's own format (fp32), bfloat16 where the processor has it, and 8-bit
+    integers calibrated on half of the images (int8, which needs the extra optimize); the other half judges. Of a text
+    model it is 8-bit integers for ONNX Runtime, judged on the texts; where it reads two at once they stand in a line
+    with a tab between.
+
+    A form that agrees less than the bound, or is not at least 1.05 times as fast in paired turns, is refused, with the
+    reason. What is kept without --out is known by name from then on, NAME-int8 say. Ends with 1 when none was kept.
     """
     served = find_task(task or _find(name, None).task)
     if "optimize" not in served.tools:
-        raise UsageError(f"models optimize takes models of the vision tasks. {name} is one of {served.name}")
-    report = served.tools["optimize"](name, **options)
+        raise UsageError(f"models optimize takes models of the vision and text tasks. {name} is one of {served.name}")
+    kind, given = ("images", images) if served.inputs == "image" else ("texts", texts)
+    if given is None:
+        raise UsageError(f"models optimize judges models of {served.name} on typical {kind}: say where (--{kind})")
+    report = served.tools["optimize"](name, **{kind: given}, **options)
     if as_json:
         click.echo(json.dumps(report, indent=1))
         return 0 if report["written"] else 1
@@ -147,12 +161,10 @@ def optimize(name: str, task: str | None, as_json: bool, **options: Any) -> int:
         [row["precision"], *(_figure(row[key]) for key in ("agreement", "speed")), row["refused"] or "kept if fastest"]
         for row in report["tried"]
     ]
-    click.echo(
-        f"{report['model']}: judged on {report['images']} images, agreement of at least {report['bound']} wanted"
-    )
+    click.echo(f"{report['model']}: judged on {report[kind]} {kind}, agreement of at least {report['bound']} wanted")
     click.echo(table(["FORM", "AGREEMENT", "SPEED", ""], rows))
     if report["written"]:
-        click.echo(f"written: {report['written']} (open it with --model {report['written']})")
+        click.echo(f"written: {report['written']} (open it with --model {report['name'] or report['written']})")
     else:
         click.echo("nothing was written: the original is the fastest form here that gives its answers")
     return 0 if report["written"] else 1

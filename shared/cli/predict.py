@@ -34,11 +34,19 @@ def parameters(task: Task) -> list[click.Parameter]:
         own.append(
             Option("annotated", str, None, "a folder for the pictures and videos with the results drawn on them")
         )
+    if "explain" in task.tools:
+        own.append(Option("explain", bool, False, 'what each word adds to the best label, under "explanation"'))
     return [inputs, *model_options(task), *map(click_option, own)]
 
 
 def run(
-    task: Task, *, inputs: tuple[str, ...], batch_size: int | None, annotated: str | None = None, **options: Any
+    task: Task,
+    *,
+    inputs: tuple[str, ...],
+    batch_size: int | None,
+    annotated: str | None = None,
+    explain: bool = False,
+    **options: Any,
 ) -> int:
     """Predict and print; returns the exit code."""
     video_options = {option.name: options.pop(option.name) for option in task.video_options}
@@ -53,7 +61,10 @@ def run(
         for head, result in rows:
             total += 1
             failed += isinstance(result, Failure)
-            click.echo(json_line(_row(head, result)))
+            row = _row(head, result)
+            if explain and row["ok"]:
+                row["explanation"] = _explained(task, predictor, head["input"])
+            click.echo(json_line(row))
     if failed:
         click.echo(f"triptych: {failed} of {total} inputs failed", err=True)
     return 1 if failed else 0
@@ -85,6 +96,14 @@ def _of_videos(
                 yield {"input": path, "frame": item.frame, "time": round(item.time, 6)}, item.result
         except InputError as error:
             yield {"input": path}, Failure(0, error.kind, str(error))
+
+
+def _explained(task: Task, predictor: Predictor[Any, Any], item: str) -> dict[str, Any]:
+    try:
+        explanation: dict[str, Any] = task.tools["explain"](predictor, item).to_json()
+    except InputError as error:
+        return {"error": {"kind": error.kind, "message": str(error)}}
+    return explanation
 
 
 def _row(head: dict[str, Any], result: Result) -> dict[str, Any]:

@@ -14,7 +14,7 @@ pytest.importorskip("gradio", reason="the pages need the extra 'demos'")
 
 pytestmark = pytest.mark.browser
 SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
-PAGES = ("", "classify", "detect", "segment", "faces", "text", "recommend")
+PAGES = ("", "classify", "detect", "segment", "faces", "text", "entities", "translate", "ask", "recommend")
 
 
 def example(page: Any, number: int = 0) -> Any:
@@ -80,7 +80,7 @@ def test_everything_that_is_operated_has_a_name(visit: Callable[..., Any]) -> No
 def test_home_leads_to_every_page_and_tells_of_every_model(visit: Callable[..., Any]) -> None:
     found = visit()
     page = found.open("")
-    for name in ("Classify", "Detect", "Segment", "Faces", "Text", "Recommend"):
+    for name in ("Classify", "Detect", "Segment", "Faces", "Text", "Entities", "Translate", "Ask", "Recommend"):
         assert page.locator(".facts").get_by_role("link", name=name).count() == 1
     table = page.locator(".facts", has_text="What is loaded")
     assert table.get_by_role("row").count() >= 7
@@ -178,6 +178,8 @@ def test_text_is_told_by_heads_and_by_labels_of_ones_own(visit: Callable[..., An
     assert not page.get_by_label("Your labels").is_visible()
     page.get_by_role("button", name="A loud film").click()
     says(page, r"negative.*\d+% sure")
+    page.get_by_text("Which words spoke for it").wait_for()
+    page.get_by_text("noise", exact=True).wait_for()
     page.get_by_label("Text", exact=True).fill("The striker scored twice in the second half.")
     page.get_by_label("Topic").check()
     page.get_by_role("button", name="Tell").click()

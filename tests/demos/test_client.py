@@ -36,7 +36,8 @@ def posted(address: str, endpoint: str, *data: Any) -> str:
 
 def test_the_endpoints_are_named(client: Any) -> None:
     named = client.view_api(return_format="dict")["named_endpoints"]
-    assert sorted(named) == ["/classify", "/detect", "/faces", "/recommend", "/segment", "/text"]
+    jobs = ("ask", "classify", "detect", "entities", "faces", "recommend", "segment", "text", "translate")
+    assert sorted(named) == [f"/{job}" for job in jobs]
 
 
 def test_recommend(client: Any) -> None:

@@ -46,6 +46,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = [("a delight from start to end", "positive"), ("dull and far too long", "negative")] * 8
     with (folder / "reviews.csv").open("w", newline="") as file:
         csv.writer(file).writerows([("text", "label"), *rows])
+    (folder / "letter.txt").write_text("Ada Lovelace asks you to write to ada@example.org.\n", "utf-8")
+    (folder / "handbook").mkdir()
+    for page in ("faces.md", "training.md"):
+        (folder / "handbook" / page).write_text((ROOT / "docs" / page).read_text("utf-8"), "utf-8")
     rng = np.random.default_rng(0)
     ratings = {
         (int(u), int(i)): int(rng.integers(1, 6)) for u, i in zip(rng.integers(1, 40, 900), rng.integers(1, 60, 900))

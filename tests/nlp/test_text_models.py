@@ -21,7 +21,7 @@ from shared.weights import read_model_folder
 
 HERE = Path(__file__).parent
 WEIGHTS = Path(nlp.__file__).parent / "weights"
-HEADS = ("agnews-minilm", "sst2-minilm", "trec-minilm")
+HEADS = ("agnews-minilm", "sms-spam-minilm", "sst2-minilm", "trec-minilm")
 GOLDEN = [(row["text"], row["vector"]) for row in json.loads((HERE / "golden_minilm.json").read_text())["vectors"]]
 
 
@@ -117,6 +117,8 @@ def test_a_known_text_gets_its_known_labels() -> None:
         (None, "it 's a charmless , tedious mess .", "negative"),
         ("agnews-minilm", "Shares of the chip maker fell after it cut its forecast.", "Business"),
         ("agnews-minilm", "The midfielder scored in the last minute of the cup final.", "Sports"),
+        ("sms-spam-minilm", "WINNER!! Claim your £900 prize now, call 09061701461 from land line.", "spam"),
+        ("sms-spam-minilm", "Running late, save me a seat? See you at seven x", "ham"),
         ("trec-minilm", "How many moons does Jupiter have ?", "number"),
         ("trec-minilm", "Who wrote the opera Carmen ?", "human"),
     ):
