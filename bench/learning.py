@@ -60,7 +60,7 @@ MODELS = {
     ),
     "news": Judged(
         "nlp.classification",
-        "agnews-minilm",
+        "agnews-minilm-lora",
         "ag_news_jointmatch/data/ag_news/test.csv",
         "accuracy",
         0.90,
