@@ -71,7 +71,7 @@ def build(models: Models) -> None:
         with gr.Column(min_width=300):
             answer = says("Write a text, or click an example.")
             marked = gr.HighlightedText(label="Found", show_legend=True, combine_adjacent=False)
-            plain = gr.Textbox(label="Without it", lines=3, interactive=False, buttons=["copy"])
+            plain = gr.Textbox(label="Without it", lines=3, interactive=False)
             listed = gr.HTML(label="Entities", js_on_load=None, apply_default_css=False)
             with gr.Accordion("As Python", open=False):
                 code = gr.Code(label="Python", language="python", interactive=False)

@@ -67,7 +67,7 @@ def build(models: Models) -> None:
             )
         with gr.Column(min_width=300):
             answer = says("Write a text, or click an example.")
-            plain = gr.Textbox(label="Translation", lines=8, max_lines=20, interactive=False, buttons=["copy"])
+            plain = gr.Textbox(label="Translation", lines=8, max_lines=20, interactive=False)
             listed = gr.HTML(label="Sentences", js_on_load=None, apply_default_css=False)
             with gr.Accordion("As Python", open=False):
                 code = gr.Code(label="Python", language="python", interactive=False)

@@ -87,12 +87,7 @@ class Answer(Result):
     score: float
 
     def check(self, axes: Mapping[str, int]) -> None:
-        if not 0 <= self.start < self.end or len(self.text) != self.end - self.start:
-            raise UsageError(
-                f"Answer.start and end must bound its text. Got {self.start}, {self.end} and {self.text!r}"
-            )
-        if not 0 <= self.score <= 1:
-            raise UsageError(f"Answer.score must lie in [0, 1]. Got {self.score} instead")
+        _check_stretch(self)
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,12 +136,7 @@ class Entity(Result):
     score: float
 
     def check(self, axes: Mapping[str, int]) -> None:
-        if not 0 <= self.start < self.end or len(self.text) != self.end - self.start:
-            raise UsageError(
-                f"Entity.start and end must bound its text. Got {self.start}, {self.end} and {self.text[:60]!r} instead"
-            )
-        if not 0 <= self.score <= 1:
-            raise UsageError(f"Entity.score must lie in [0, 1]. Got {self.score} instead")
+        _check_stretch(self)
 
 
 @dataclass(frozen=True, eq=False)
@@ -288,3 +278,13 @@ class Redacted(Result):
                 return span.new_start if at >= span.start else at + moved
             moved = span.new_end - span.end
         return at + moved
+
+
+def _check_stretch(found: Answer | Entity) -> None:
+    name = type(found).__name__
+    if not 0 <= found.start < found.end or len(found.text) != found.end - found.start:
+        raise UsageError(
+            f"{name}.start and end must bound its text. Got {found.start}, {found.end} and {found.text[:60]!r} instead"
+        )
+    if not 0 <= found.score <= 1:
+        raise UsageError(f"{name}.score must lie in [0, 1]. Got {found.score} instead")

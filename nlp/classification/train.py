@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from nlp.classification.joined import Joined, read_joined, split
 from nlp.classification.linear import train_linear
@@ -12,10 +12,8 @@ from nlp.classification.tfidf import ESTIMATORS
 from nlp.classification.train_tfidf import train_tfidf
 from nlp.datasets import COLUMNS
 from nlp.encoder import DEFAULT_ENCODER, POOLINGS, check_poolings
-from nlp.graphs.parts import DEFAULT_BASE
 from nlp.labels import LABEL_MAP
-from nlp.training.learner import BUDGET
-from nlp.training.options import DEEP, ENCODER, LORA, USUAL, make_recipe
+from nlp.training.options import DEEP, ENCODER, LORA, EncoderOptions, make_recipe
 from shared.errors import UsageError
 from shared.tasks import Option
 from shared.training.finish import Stated, finish
@@ -65,22 +63,12 @@ def train(
     pooling: Sequence[str] = (),
     c: float | None = None,
     estimator: str = ESTIMATORS[0],
-    base: str | Path = DEFAULT_BASE,
-    rank: int = 16,
-    layers: int | None = None,
-    dropout: float = 0.1,
-    epochs: int = 4,
-    batch_size: int = 32,
-    token_budget: int = BUDGET,
-    learning_rate: float | None = None,
-    weight_decay: float = 0.01,
-    patience: int = 0,
-    max_tokens: int = 128,
     data_licence: str = "not stated",
     licence: str = "Apache-2.0",
     summary: str | None = None,
     device: str = "auto",
     threads: int | None = None,
+    **deep: Unpack[EncoderOptions],
 ) -> dict[str, Any]:
     """Train a classifier and save it as a model folder, named like the folder.
 
@@ -105,22 +93,12 @@ def train(
         pooling: keys of :data:`nlp.encoder.POOLINGS`; all of them when empty.
         c: inverse strength of the L2 penalty; ``None`` takes the best by cross-validation.
         estimator: see :func:`nlp.classification.train_tfidf.train_tfidf`.
-        base: see :func:`nlp.training.base.find_base`.
-        rank: of the low-rank additions.
-        layers: of the encoder that are trained, from the top; ``None`` for all.
-        dropout: share of values dropped in training.
-        epochs: passes over the texts at most.
-        batch_size: texts of one step at most.
-        token_budget: tokens of one step at most.
-        learning_rate: highest rate; ``None`` for the method's own.
-        weight_decay: shrinkage of the weights.
-        patience: epochs without a better score after which training stops; 0 never.
-        max_tokens: of a training window.
         data_licence: for the card.
         licence: SPDX identifier for the card.
         summary: one line for the card.
         device: ``"auto"``, ``"cpu"`` or ``"gpu"``.
         threads: processor threads; ``None`` uses every processor of this process.
+        deep: for ``few-shot``, ``lora`` and ``full``: see :class:`nlp.training.options.EncoderOptions`.
 
     Returns:
         A JSON-ready report.
@@ -155,21 +133,7 @@ def train(
         if method == TFIDF:
             return train_tfidf(data, out, estimator=estimator, threads=threads, **weighed)
         return train_linear(data, out, encoder=encoder, pooling=pooling, device=device, threads=threads, **weighed)
-    recipe = make_recipe(
-        method=LORA if method == FEW else method,
-        base=base,
-        rank=rank,
-        layers=layers,
-        dropout=dropout,
-        epochs=epochs,
-        batch_size=batch_size,
-        token_budget=token_budget,
-        learning_rate=USUAL[LORA] if learning_rate is None and method == FEW else learning_rate,
-        weight_decay=weight_decay,
-        patience=patience,
-        max_tokens=max_tokens,
-        seed=seed,
-    )
+    recipe = make_recipe(method=LORA if method == FEW else method, seed=seed, **deep)
     machine = choose_device(device, threads)
     data = read_joined(paths, **layout)
     learnt, unseen, parts = _sides(data, validation, layout, val_share=val_share, seed=seed, few=method == FEW)

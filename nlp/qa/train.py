@@ -5,14 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
-from nlp.graphs.parts import DEFAULT_BASE
 from nlp.qa.data import Question, read_questions
-from nlp.training.learner import BUDGET
-from nlp.training.options import DEEP, ENCODER, LORA, make_recipe
+from nlp.training.options import DEEP, ENCODER, LORA, EncoderOptions, make_recipe
 from nlp.training.save import ROOM
 from shared.errors import DataError, UsageError
 from shared.tasks import Option, check_dataset
@@ -45,22 +43,12 @@ def train(
     val_share: float = 0.1,
     val_limit: int = 400,
     parts: int = 1,
-    base: str | Path = DEFAULT_BASE,
-    rank: int = 16,
-    layers: int | None = None,
-    dropout: float = 0.1,
-    epochs: int = 4,
-    batch_size: int = 32,
-    token_budget: int = BUDGET,
-    learning_rate: float | None = None,
-    weight_decay: float = 0.01,
-    patience: int = 0,
-    max_tokens: int = 128,
     data_licence: str = "not stated",
     licence: str = "Apache-2.0",
     summary: str | None = None,
     device: str = "auto",
     threads: int | None = None,
+    **encoder: Unpack[EncoderOptions],
 ) -> dict[str, Any]:
     """Train a reader and save it as a model folder, named like the folder; goes on where a kill stopped it.
 
@@ -74,22 +62,13 @@ def train(
         val_share: share of the articles kept for that where ``validation`` is ``None``.
         val_limit: questions that judge an epoch; the figures are of all of them.
         parts: epochs that one pass over the questions takes.
-        base: see :func:`nlp.training.base.find_base`.
-        rank: of the low-rank additions.
-        layers: of the encoder that are trained, from the top; ``None`` for all.
-        dropout: share of values dropped in training.
-        epochs: of which ``parts`` are a pass over the questions.
-        batch_size: windows of one step at most.
-        token_budget: tokens of one step at most.
-        learning_rate: highest rate; ``None`` for the method's own.
-        weight_decay: shrinkage of the weights.
-        patience: epochs without a better score after which training stops; 0 never.
-        max_tokens: of a window, in training and in use; at least 128.
         data_licence: for the card.
         licence: SPDX identifier for the card.
         summary: one line for the card.
         device: ``"auto"``, ``"cpu"`` or ``"gpu"``.
         threads: processor threads; ``None`` uses every processor of this process.
+        encoder: see :class:`nlp.training.options.EncoderOptions`; ``epochs`` of which ``parts`` are a pass over the
+            questions, and ``max_tokens`` of at least 128.
 
     Returns:
         A JSON-ready report.
@@ -106,21 +85,7 @@ def train(
     for name, value in (("val_limit", val_limit), ("parts", parts)):
         if value < 1:
             raise UsageError(f"{name} must be at least 1. Got {value} instead")
-    recipe = make_recipe(
-        method=method,
-        base=base,
-        rank=rank,
-        layers=layers,
-        dropout=dropout,
-        epochs=epochs,
-        batch_size=batch_size,
-        token_budget=token_budget,
-        learning_rate=learning_rate,
-        weight_decay=weight_decay,
-        patience=patience,
-        max_tokens=max_tokens,
-        seed=seed,
-    )
+    recipe = make_recipe(method=method, seed=seed, **encoder)
     machine = choose_device(device, threads)
     questions = read_questions(dataset, format=format)
     if validation is not None:

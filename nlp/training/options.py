@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypedDict
 
 from nlp.graphs.parts import DEFAULT_BASE
 from nlp.training.learner import BUDGET
@@ -30,6 +31,22 @@ ENCODER = (
     Option("patience", int, 0, "epochs without a better score after which training stops; 0 never"),
     Option("max_tokens", int, 128, "tokens of a training window, the special ones counted"),
 )
+
+
+class EncoderOptions(TypedDict, total=False):
+    """The keywords of every training of a text encoder: the names, defaults and meanings of :data:`ENCODER`."""
+
+    base: str | Path
+    rank: int
+    layers: int | None
+    dropout: float
+    epochs: int
+    batch_size: int
+    token_budget: int
+    learning_rate: float | None
+    weight_decay: float
+    patience: int
+    max_tokens: int
 
 
 @dataclass(frozen=True)
@@ -88,18 +105,18 @@ class Recipe:
 def make_recipe(
     *,
     method: str,
-    base: str | Path,
-    rank: int,
-    layers: int | None,
-    dropout: float,
-    epochs: int,
-    batch_size: int,
-    token_budget: int,
-    learning_rate: float | None,
-    weight_decay: float,
-    patience: int,
-    max_tokens: int,
     seed: int,
+    base: str | Path = DEFAULT_BASE,
+    rank: int = 16,
+    layers: int | None = None,
+    dropout: float = 0.1,
+    epochs: int = 4,
+    batch_size: int = 32,
+    token_budget: int = BUDGET,
+    learning_rate: float | None = None,
+    weight_decay: float = 0.01,
+    patience: int = 0,
+    max_tokens: int = 128,
 ) -> Recipe:
     """A recipe from the options of a command.
 

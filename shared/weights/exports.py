@@ -6,14 +6,15 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from shared.catalogue import ModelCard
+from shared.catalogue import ModelCard, read
+from shared.errors import DataError, UsageError
 from shared.settings import home
 from shared.weights import locate, read_model_folder, write_model_folder
-from shared.weights.cache import locked, sha256_of, write_bytes
+from shared.weights.cache import CARD_NAME, locked, sha256_of, write_bytes
 from shared.weights.folder import is_model_folder
 from shared.weights.words import say
 
@@ -118,3 +119,54 @@ def _key(checkpoint: Checkpoint, task: str) -> str:
 
 def _is_whole(folder: Path) -> bool:
     return is_model_folder(folder) and all(locate(read_model_folder(folder)).values())
+
+
+def folder_around(graph: Path) -> Path | None:
+    """The folder of a graph file where that is the model folder that lists it.
+
+    Raises:
+        UsageError: there is no such file.
+    """
+    if not graph.is_file():
+        raise UsageError(f"a graph must be an existing file. Nothing stands at {graph}")
+    if is_model_folder(graph.parent):
+        listed = read(graph.parent / CARD_NAME)
+        if any(graph.name == file.name for card in listed for file in card.files):
+            return graph.parent
+    return None
+
+
+def small_card(graph: Path) -> ModelCard | None:
+    """The card beside a bare graph file, ``NAME.card.toml`` or ``card.toml``; ``None`` without one.
+
+    Raises:
+        DataError: it is malformed, or describes several models.
+    """
+    for place in (graph.with_name(f"{graph.stem}.{CARD_NAME}"), graph.with_name(CARD_NAME)):
+        if place.is_file():
+            cards = read(place)
+            if len(cards) != 1:
+                raise DataError(f"{place} must describe one model. Got {[card.name for card in cards]} instead")
+            return replace(cards[0], files=())
+    return None
+
+
+def bare(graph: Path, card: ModelCard | None, files: Mapping[str, Path], *, task: str) -> Path:
+    """The model folder, in the cache, of a bare graph file and its small card.
+
+    Raises:
+        UsageError: there is no card, or it is of another task.
+    """
+    if card is None:
+        raise UsageError(
+            f"{graph} must have a small card beside it that says its task, family and options: "
+            f"{graph.stem}.{CARD_NAME}, as 'triptych models show --card NAME' prints one"
+        )
+    if card.task != task:
+        raise UsageError(f"{graph} must be a model of {task}. Its card says {card.task}")
+    settings = {"family": card.family, "options": repr(sorted(card.options.items())), "backend": card.backend}
+
+    def export(*_: object) -> Exported:
+        return Exported(card, {name: path.read_bytes() for name, path in files.items()})
+
+    return exported(Checkpoint("", card.name, files, settings), task=task, export=export)

@@ -11,7 +11,7 @@ from typing import Any
 
 from shared.errors import UsageError
 from shared.tasks import Option
-from shared.training.finish import Stated
+from shared.training.finish import Made, Stated, finish
 from shared.training.folder import open_train_folder
 from shared.training.loop import Schedule, choose_device
 from shared.training.options import CARD, DATA, MACHINE, WEIGHTINGS, check_choice, check_seed, recipe_table
@@ -19,8 +19,8 @@ from vision.families.onnx import to_onnx
 from vision.training.augment import FLIPS, check_flips
 from vision.training.backbone import DEFAULT_BACKBONE, IMAGENET, MEAN, NONE, STD
 from vision.training.classifier import TRAINABLE, Recipe, evaluate, learn
-from vision.training.finish import Model, finish
 from vision.training.labelled import read_data
+from vision.training.learnt import BACKEND, GRAPH
 from vision.training.options import BACKBONE, SCHEDULE, check_size
 
 ROOM = 512_000_000
@@ -142,25 +142,20 @@ def train(
         if done is not None:
             return done
         learnt = learn(data, recipe, folder, machine)
-        model = Model(
-            "vision.classification",
-            "image-classifier",
-            data.labels,
-            {"size": size, "resize": resize},
-            to_onnx(
-                lambda pixels: [learnt.network(pixels)],
-                learnt.network,
-                outputs=["logits"],
-                size=(size, size),
-                mean=MEAN,
-                std=STD,
-            ),
-            LIMITS,
+        graph = to_onnx(
+            lambda pixels: [learnt.network(pixels)],
+            learnt.network,
+            outputs=["logits"],
+            size=(size, size),
+            mean=MEAN,
+            std=STD,
         )
+        options = {"size": size, "resize": resize}
+        model = Made("vision.classification", "image-classifier", BACKEND, data.labels, options, {GRAPH: graph}, LIMITS)
         return finish(
             folder,
             model,
-            learnt,
+            learnt.course,
             stated,
             dataset=dataset,
             digest=data.digest,

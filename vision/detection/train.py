@@ -7,7 +7,7 @@ from typing import Any
 
 from shared.errors import UsageError
 from shared.tasks import Option
-from shared.training.finish import Stated
+from shared.training.finish import Made, Stated, finish
 from shared.training.folder import TrainFolder, open_train_folder
 from shared.training.loop import Schedule, choose_device
 from shared.training.options import CARD, DATA, MACHINE, check_choice, check_seed, recipe_table
@@ -18,7 +18,7 @@ from vision.training.augment import FLIPS, check_flips
 from vision.training.backbone import DEFAULT_BACKBONE, IMAGENET, MEAN, STD
 from vision.training.boxed import Boxed, read_data
 from vision.training.detector import IOU_THRESHOLD, PAD, Recipe, evaluate, learn
-from vision.training.finish import Learnt, Model, finish
+from vision.training.learnt import BACKEND, GRAPH, Learnt
 from vision.training.options import BACKBONE, SCHEDULE, TRAINABLE, check_size, check_start
 
 TRAINERS = ("torchvision", "ultralytics")
@@ -163,7 +163,7 @@ def train(
         report = finish(
             folder,
             model,
-            learnt,
+            learnt.course,
             stated,
             dataset=dataset,
             digest=data.digest,
@@ -176,11 +176,11 @@ def train(
         return report
 
 
-def _slim(data: Boxed, recipe: Recipe, folder: TrainFolder, device: Any) -> tuple[Learnt, Model]:
+def _slim(data: Boxed, recipe: Recipe, folder: TrainFolder, device: Any) -> tuple[Learnt, Made]:
     """Train our own, and export it."""
     learnt, shape, answer = learn(data, recipe, folder, device)
     graph = to_onnx(
         answer, answer, outputs=["boxes", "scores", "labels"], size=shape, mean=MEAN, std=STD, agree=same_boxes
     )
     options = {"size": list(shape), "fit": "corner", "pad": PAD, "iou_threshold": IOU_THRESHOLD}
-    return learnt, Model("vision.detection", "boxes", data.labels, options, graph, LIMITS)
+    return learnt, Made("vision.detection", "boxes", BACKEND, data.labels, options, {GRAPH: graph}, LIMITS)

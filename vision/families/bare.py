@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import ast
-import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from shared.catalogue import ModelCard, read
-from shared.errors import DataError, UsageError
+from shared.catalogue import ModelCard
+from shared.errors import DataError
 from shared.lazy import require
-from shared.weights.exports import Checkpoint, Exported, exported, plain_name
-from shared.weights.folder import is_model_folder
+from shared.weights.exports import bare, folder_around, plain_name, small_card
 from vision.families.labels import labels_option
 
 GRAPHS = (".onnx", ".tflite")
@@ -30,32 +28,11 @@ def folder(path: Path, *, task: str) -> Path:
         UsageError: there is no such file, nothing tells what it is, or it serves another task.
         DataError: its card is malformed, or names another graph.
     """
-    if not path.is_file():
-        raise UsageError(f"a graph must be an existing file. Nothing stands at {path}")
-    if is_model_folder(path.parent):
-        listed = read(path.parent / "card.toml")
-        if any(path.name == file.name for card in listed for file in card.files):
-            return path.parent
-    card = _card(path)
-    if card is None:
-        raise UsageError(
-            f"{path} must have a small card beside it that says its task, family and options: {path.stem}.card.toml, "
-            "as 'triptych models show --card NAME' prints one"
-        )
-    if card.task != task:
-        raise UsageError(f"{path} must be a model of {task}. Its card says {card.task}")
-    settings = {"family": card.family, "options": repr(sorted(card.options.items())), "backend": card.backend}
-    checkpoint = Checkpoint("", card.name, {path.name: path}, settings)
-    return exported(checkpoint, task=task, export=lambda *_: Exported(card, {path.name: path.read_bytes()}))
+    around = folder_around(path)
+    return around or bare(path, small_card(path) or _told_by_itself(path), {path.name: path}, task=task)
 
 
-def _card(path: Path) -> ModelCard | None:
-    for place in (path.with_name(f"{path.stem}.card.toml"), path.with_name("card.toml")):
-        if place.is_file():
-            cards = read(place)
-            if len(cards) != 1:
-                raise DataError(f"{place} must describe one model. Got {[card.name for card in cards]} instead")
-            return dataclasses.replace(cards[0], files=())
+def _told_by_itself(path: Path) -> ModelCard | None:
     facts = onnx_metadata(path) if path.suffix == ".onnx" else {}
     return card_of_metadata(facts, path.stem) if facts.get("author") == "Ultralytics" else None
 

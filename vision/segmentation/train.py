@@ -7,14 +7,14 @@ from typing import Any
 
 from shared.errors import UsageError
 from shared.tasks import Option
-from shared.training.finish import Stated
+from shared.training.finish import Made, Stated, finish
 from shared.training.folder import open_train_folder
 from shared.training.loop import Schedule, choose_device
 from shared.training.options import CARD, DATA, MACHINE, WEIGHTINGS, check_choice, check_seed, recipe_table
 from vision.families.onnx import to_onnx
 from vision.training.augment import FLIPS, check_flips
 from vision.training.backbone import DEFAULT_BACKBONE, IMAGENET, MEAN, STD
-from vision.training.finish import Model, finish
+from vision.training.learnt import BACKEND, GRAPH
 from vision.training.masked import read_data
 from vision.training.options import BACKBONE, SCHEDULE, TRAINABLE, check_size, check_start
 from vision.training.segmenter import Recipe, evaluate, learn
@@ -156,11 +156,11 @@ def train(
             mean=MEAN,
             std=STD,
         )
-        model = Model("vision.segmentation", "semantic", data.labels, options, graph, LIMITS)
+        model = Made("vision.segmentation", "semantic", BACKEND, data.labels, options, {GRAPH: graph}, LIMITS)
         return finish(
             folder,
             model,
-            learnt,
+            learnt.course,
             stated,
             dataset=dataset,
             digest=data.digest,

@@ -26,8 +26,8 @@ from vision.training.augment import crop_transform, normalise
 from vision.training.backbone import NONE, build_backbone, freeze_norms
 from vision.training.batches import batches, count_steps, orders, seeded
 from vision.training.features import compute_features, last_linear, replace_module
-from vision.training.finish import Learnt
 from vision.training.labelled import Labelled
+from vision.training.learnt import Learnt
 from vision.training.pictures import Pictures, sift
 
 TRAINABLE = ("head", "all")

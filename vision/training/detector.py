@@ -28,7 +28,7 @@ from vision.training.augment import box_transform, normalise
 from vision.training.backbone import NONE, body_and_stages, build_backbone, freeze, freeze_norms
 from vision.training.batches import batches, count_steps
 from vision.training.boxed import Boxed
-from vision.training.finish import Learnt
+from vision.training.learnt import Learnt
 from vision.training.pictures import Pictures, sift
 
 PAD = 114

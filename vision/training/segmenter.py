@@ -31,7 +31,7 @@ from vision.training.augment import mask_transform, normalise
 from vision.training.backbone import NONE, body_and_stages, build_backbone, freeze, freeze_norms
 from vision.training.batches import batches, count_steps
 from vision.training.detector import rectangle
-from vision.training.finish import Learnt
+from vision.training.learnt import Learnt
 from vision.training.masked import Masked
 from vision.training.pictures import Pictures, Skipped, sift, tell
 

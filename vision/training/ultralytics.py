@@ -16,6 +16,7 @@ from typing import Any
 
 from shared.errors import DataError, UsageError
 from shared.lazy import require
+from shared.training.finish import Made
 from shared.training.folder import Reached, TrainFolder
 from shared.weights.cache import sha256_of
 from shared.weights.exports import Checkpoint
@@ -27,7 +28,7 @@ from vision.formats.write import YoloWriter
 from vision.training.backbone import IMAGENET, NONE, Weights
 from vision.training.boxed import Boxed
 from vision.training.detector import Recipe, corner_view
-from vision.training.finish import Learnt, Model
+from vision.training.learnt import BACKEND, GRAPH, Learnt
 from vision.training.pictures import Skipped, sift
 
 TASK = "vision.detection"
@@ -40,7 +41,7 @@ LIMITS = (
 _METRIC = "metrics/mAP50-95(B)"
 
 
-def learn(data: Boxed, recipe: Recipe, folder: TrainFolder, device: Any) -> tuple[Learnt, Model]:
+def learn(data: Boxed, recipe: Recipe, folder: TrainFolder, device: Any) -> tuple[Learnt, Made]:
     """Train, or go on training, one of ultralytics' detectors.
 
     Args:
@@ -95,7 +96,7 @@ def learn(data: Boxed, recipe: Recipe, folder: TrainFolder, device: Any) -> tupl
     left_out = (*data.faults, *skipped, *skipped_val)
     reached, weights = _reached(home / "run/results.csv"), Weights(start.name, sha256_of(start))
     learnt = Learnt(None, reached, "map", len(train), len(val), left_out, weights)
-    return learnt, Model(TASK, made.card.family, data.labels, options, graph, LIMITS, AGPL)
+    return learnt, Made(TASK, made.card.family, BACKEND, data.labels, options, {GRAPH: graph}, LIMITS, AGPL)
 
 
 def clean(folder: TrainFolder) -> None:
