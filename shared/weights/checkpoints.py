@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from huggingface_hub import HfApi, get_token
+from huggingface_hub import HfApi, constants, get_token
 from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
 from shared.catalogue import ModelCard, ModelFile
@@ -48,7 +48,7 @@ def from_hub(name: str, *, task: str, beside: Collection[str] = ()) -> Opened:
     asked = _NAME.fullmatch(name)
     if asked is None:
         raise UsageError(f"a name of the hub must be hf:OWNER/NAME or hf:OWNER/NAME@COMMIT. Got {name!r} instead")
-    endpoint = os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
+    endpoint = os.environ.get("HF_ENDPOINT") or constants.ENDPOINT
     with answering(endpoint):
         try:
             api = HfApi(endpoint=endpoint, token=get_token() or False)
