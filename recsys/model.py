@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Literal, TypeAlias
+from typing import Any, ClassVar
 
 import numpy as np
 
-from recsys.data import Csr, Interactions, csr
+from recsys.data import Csr, csr
+from recsys.histories import Parts, fold
 from recsys.ids import Vocabulary, as_id
 from recsys.ranking import check_k, exclude, top_k
 from recsys.types import Recommendations, SimilarItems
 from shared.catalogue import ModelCard
-from shared.errors import DataError, UsageError
-from shared.types import AnyArray, Float32, Id, Int32, Int64
+from shared.errors import UsageError
+from shared.types import AnyArray, Bool, Float32, Id, Int32, Int64
 
-Weighting: TypeAlias = Literal["binary", "value", "log"]
-WEIGHTINGS: tuple[Weighting, ...] = ("binary", "value", "log")
-Parts: TypeAlias = tuple[Vocabulary, Vocabulary, Csr]
-"""Users, items and histories, as :class:`Recommender` holds them."""
-WEIGHTING_HELP = "what an interaction weighs: binary (1), value, or log (of 1 + value)"
+NOTHING_LEFT = "no item is left that was not seen"
 _BLOCK = 16_000_000
 """Scores held at once (64 MB), so that ranking many users never materialises users x items."""
 
@@ -96,11 +93,34 @@ class Recommender(ABC):
             scores[codes >= 0] = self.score_histories(self.histories[codes[codes >= 0]])
         return scores
 
-    def rank(self, users: Sequence[Id], k: int = 10, *, exclude_seen: bool = True) -> Ranking:
-        """Rankings as codes, for bulk work; an unknown user gets the popular items. See :meth:`recommend`."""
-        return self._rank(self.user_ids.encode(_listed(users)), k, exclude_seen)
+    def score_users(self, codes: Int32) -> Float32:
+        """Scores of all items for users of training: shape (len(codes), items), finite, the caller's own.
 
-    def recommend(self, users: Sequence[Id], k: int = 10, *, exclude_seen: bool = True) -> list[Recommendations]:
+        Families that learn something of each user beside the history say more here than by :meth:`score_histories`.
+        """
+        return self.score_histories(self.histories[codes])
+
+    def rank(
+        self,
+        users: Sequence[Id],
+        k: int = 10,
+        *,
+        exclude_seen: bool = True,
+        among: Iterable[Id] | None = None,
+        without: Iterable[Id] = (),
+    ) -> Ranking:
+        """Rankings as codes, for bulk work; an unknown user gets the popular items. See :meth:`recommend`."""
+        return self._rank(self.user_ids.encode(_listed(users)), k, exclude_seen, self._allowed(among, without))
+
+    def recommend(
+        self,
+        users: Sequence[Id],
+        k: int = 10,
+        *,
+        exclude_seen: bool = True,
+        among: Iterable[Id] | None = None,
+        without: Iterable[Id] = (),
+    ) -> list[Recommendations]:
         """The best items for each user, same length, same order.
 
         Args:
@@ -108,12 +128,15 @@ class Recommender(ABC):
                 it never costs the others.
             k: how many, at least 1. Fewer come back when the catalogue has no more to offer.
             exclude_seen: leave out what the user interacted with in training.
+            among: the only items that may be named (what is in stock, say); ``None`` for all. Ids that the model does
+                not know are passed over.
+            without: items that may not be named.
 
         Raises:
             UsageError: ``users`` is not a list, or ``k`` is below 1.
         """
         codes = self.user_ids.encode(_listed(users))
-        ranking = self._rank(codes, k, exclude_seen)
+        ranking = self._rank(codes, k, exclude_seen, self._allowed(among, without))
         return [
             self._answer(
                 as_id(user),
@@ -125,7 +148,13 @@ class Recommender(ABC):
         ]
 
     def fold_in(
-        self, history: Sequence[Id] | Mapping[Id, float], k: int = 10, *, exclude_seen: bool = True
+        self,
+        history: Sequence[Id] | Mapping[Id, float],
+        k: int = 10,
+        *,
+        exclude_seen: bool = True,
+        among: Iterable[Id] | None = None,
+        without: Iterable[Id] = (),
     ) -> Recommendations:
         """The best items for somebody who was not in training, from what they interacted with. Nothing is refitted.
 
@@ -134,28 +163,37 @@ class Recommender(ABC):
                 reason; when none is known the answer is the popular items.
             k: how many, at least 1.
             exclude_seen: leave out the items of the history.
+            among: as in :meth:`recommend`.
+            without: as in :meth:`recommend`.
 
         Raises:
             UsageError: an argument is wrong, or a value is not finite.
         """
-        return self.fold_in_many([history], k, exclude_seen=exclude_seen)[0]
+        return self.fold_in_many([history], k, exclude_seen=exclude_seen, among=among, without=without)[0]
 
     def fold_in_many(
-        self, histories: Sequence[Sequence[Id] | Mapping[Id, float]], k: int = 10, *, exclude_seen: bool = True
+        self,
+        histories: Sequence[Sequence[Id] | Mapping[Id, float]],
+        k: int = 10,
+        *,
+        exclude_seen: bool = True,
+        among: Iterable[Id] | None = None,
+        without: Iterable[Id] = (),
     ) -> list[Recommendations]:
         """:meth:`fold_in` for many at once."""
-        folded = [_fold(self.item_ids, history, self.config.weighting) for history in _listed(histories)]
+        folded = [fold(self.item_ids, history, self.config.weighting) for history in _listed(histories)]
         rows = np.repeat(np.arange(len(folded), dtype=np.int32), [len(f.items) for f in folded])
         items = np.concatenate([f.items for f in folded]) if folded else np.zeros(0, dtype=np.int32)
         weights = np.concatenate([f.weights for f in folded]) if folded else np.zeros(0, dtype=np.float32)
         matrix = csr(rows, items, weights, (len(folded), len(self.item_ids)))
-        ranking = self._rank_histories(matrix, k, exclude_seen)
+        allowed = self._allowed(among, without)
+        ranking = self._top(matrix, lambda block: self.score_histories(matrix[block]), k, exclude_seen, allowed)
         answers = []
         for at, one in enumerate(folded):
             if len(one.items):
                 answers.append(self._answer(None, ranking.items[at], ranking.scores[at], one.reason("fold-in")))
             else:
-                answers.append(self._answer(None, *self._popular(k), one.reason("popular")))
+                answers.append(self._answer(None, *self._popular(k, allowed), one.reason("popular")))
         return answers
 
     def similar_items(self, items: Sequence[Id], k: int = 10) -> list[SimilarItems]:
@@ -182,124 +220,66 @@ class Recommender(ABC):
 
         return save(self, Path(folder), name=name, licence=licence)
 
-    def _rank(self, codes: Int32, k: int, exclude_seen: bool) -> Ranking:
+    def _rank(self, codes: Int32, k: int, exclude_seen: bool, allowed: Bool | None) -> Ranking:
         known = np.flatnonzero(codes >= 0)
+        seen = self.histories[codes[known]]
+        ranking = self._top(seen, lambda block: self.score_users(codes[known][block]), k, exclude_seen, allowed)
         if len(known) == len(codes):
-            return self._rank_histories(self.histories[codes], k, exclude_seen)
-        popular, counts = self._popular(k)
+            return ranking
+        popular, counts = self._popular(k, allowed)
         items, scores = np.tile(popular, (len(codes), 1)), np.tile(counts, (len(codes), 1))
-        ranking = self._rank_histories(self.histories[codes[known]], k, exclude_seen)
         items[known], scores[known] = ranking.items, ranking.scores
         return Ranking(items, scores)
 
-    def _rank_histories(self, histories: Csr, k: int, exclude_seen: bool) -> Ranking:
+    def _top(
+        self, seen: Csr, score: Callable[[slice], Float32], k: int, exclude_seen: bool, allowed: Bool | None
+    ) -> Ranking:
         check_k(k)
-        n, width = histories.shape
+        n, width = seen.shape
         items = np.empty((n, min(k, width)), dtype=np.int32)
         best = np.empty((n, min(k, width)), dtype=np.float32)
         for block in _blocks(n, width):
-            scores = self.score_histories(histories[block])
+            scores = score(block)
             if exclude_seen:
-                exclude(scores, histories[block])
+                exclude(scores, seen[block])
+            if allowed is not None:
+                scores[:, ~allowed] = -np.inf
             items[block], best[block] = top_k(scores, k)
         return Ranking(items, best)
 
-    def _popular(self, k: int) -> tuple[Int32, Float32]:
+    def _allowed(self, among: Iterable[Id] | None, without: Iterable[Id]) -> Bool | None:
+        """Which items may be named, shape (items,); ``None`` for all."""
+        banned = self.item_ids.encode(_listed(without))
+        if among is None and not len(banned):
+            return None
+        allowed = np.full(len(self.item_ids), among is None, dtype=np.bool_)
+        if among is not None:
+            wanted = self.item_ids.encode(_listed(among))
+            allowed[wanted[wanted >= 0]] = True
+        allowed[banned[banned >= 0]] = False
+        return allowed
+
+    def _popular(self, k: int, allowed: Bool | None) -> tuple[Int32, Float32]:
+        """The first ``min(k, items)`` items that may be named; the end is filled with -1 and ``-inf``."""
         check_k(k)
         count = min(k, len(self.item_ids))
-        return np.arange(count, dtype=np.int32), self.popularity[:count].astype(np.float32)
+        found = np.arange(len(self.item_ids)) if allowed is None else np.flatnonzero(allowed)
+        items, scores = np.full(count, -1, dtype=np.int32), np.full(count, -np.inf, dtype=np.float32)
+        found = found[:count]
+        items[: len(found)], scores[: len(found)] = found, self.popularity[found]
+        return items, scores
 
     def _answer(self, user: Id | None, items: Int32, scores: Float32, reason: str) -> Recommendations:
         kept = items >= 0
         if not kept.any():
-            reason += ("; " if ":" in reason else ": ") + "no item is left that was not seen"
+            reason += ("; " if ":" in reason else ": ") + NOTHING_LEFT
         return Recommendations(user, self.item_ids.decode(items[kept]), reason, scores[kept])
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.config} of {len(self.user_ids)} users and {len(self.item_ids)} items>"
 
 
-def training_parts(interactions: Interactions, weighting: Weighting) -> Parts:
-    """What each family is fitted on: the users and items that interact at all, and the weighted histories.
-
-    Items come most popular first and then by id, so that ties rank by popularity whatever the order of rows.
-
-    Raises:
-        DataError: there are no interactions, or the weighting cannot take their values.
-    """
-    if not len(interactions):
-        raise DataError("a model needs at least one interaction. Got none: was the data filtered or split too far?")
-    counts = np.bincount(interactions.items, minlength=len(interactions.item_ids))
-    popular = np.argsort(-counts, kind="stable")[: int((counts > 0).sum())]
-    active = np.unique(interactions.users)
-    users = np.searchsorted(active, interactions.users).astype(np.int32)
-    place = np.full(len(counts), -1, dtype=np.int32)
-    place[popular] = np.arange(len(popular))
-    weights = weigh(interactions.values, weighting)
-    if not weights.any():
-        raise DataError(f"weighting {weighting!r} gives every interaction the weight 0. Use weighting 'binary'")
-    histories = csr(users, place[interactions.items], weights, (len(active), len(popular)))
-    known_users = Vocabulary("user", interactions.user_ids.decode(active))
-    return known_users, Vocabulary("item", interactions.item_ids.decode(popular)), histories
-
-
-def weigh(values: Float32, weighting: Weighting) -> Float32:
-    """Weights of interactions: 1 each, the values themselves, or log(1 + value).
-
-    Raises:
-        DataError: ``"binary"`` or ``"log"`` and a value is negative, which neither can tell from liking.
-    """
-    if weighting == "value":
-        return values
-    if values.size and float(values.min()) < 0:
-        raise DataError(
-            f"weighting {weighting!r} counts every interaction in favour, so values must not be negative. "
-            f"Got {float(values.min())}: keep the positive ones with at_least(...), or use weighting 'value'"
-        )
-    return np.ones_like(values) if weighting == "binary" else np.log1p(values)
-
-
-def check_weighting(weighting: str) -> None:
-    """Raise a :class:`~shared.errors.UsageError` unless it is one of :data:`WEIGHTINGS`."""
-    if weighting not in WEIGHTINGS:
-        raise UsageError(f"weighting must be one of {', '.join(WEIGHTINGS)}. Got {weighting!r} instead")
-
-
-@dataclass(frozen=True)
-class _Folded:
-    items: Int32
-    weights: Float32
-    unknown: tuple[str, ...]
-
-    def reason(self, kind: str) -> str:
-        if kind == "popular" and not self.unknown:
-            return "popular: the history is empty"
-        if not self.unknown:
-            return kind
-        shown = ", ".join(self.unknown[:5]) + (f" and {len(self.unknown) - 5} more" if len(self.unknown) > 5 else "")
-        fact = "no item of the history is known" if kind == "popular" else "unknown items passed over"
-        return f"{kind}: {fact}: {shown}"
-
-
-def _fold(known: Vocabulary, history: Sequence[Id] | Mapping[Id, float], weighting: Weighting) -> _Folded:
-    if isinstance(history, str | bytes):
-        raise UsageError(f"a history must be a list of item ids, or a value for each. Got {history!r} instead")
-    pairs = history.items() if isinstance(history, Mapping) else ((item, 1.0) for item in history)
-    found: dict[int, float] = {}
-    unknown: dict[str, None] = {}
-    for item, value in pairs:
-        code = known.find(item)
-        if code is None:
-            unknown[repr(item)] = None
-        else:
-            found[code] = value
-    values = np.array(list(found.values()), dtype=np.float32)
-    if not np.isfinite(values).all():
-        raise UsageError(f"values of a history must be finite numbers. Got {history!r} instead")
-    return _Folded(np.array(list(found), dtype=np.int32), weigh(values, weighting), tuple(unknown))
-
-
-def _listed(values: Sequence[Any]) -> Sequence[Any]:
+def _listed(values: Any) -> Any:
     if isinstance(values, str | bytes | int):
         raise UsageError(f"expected a list of ids. Got one {type(values).__name__}: wrap it, [{values!r}]")
     return values

@@ -135,6 +135,7 @@ def train(
         return train_linear(data, out, encoder=encoder, pooling=pooling, device=device, threads=threads, **weighed)
     recipe = make_recipe(method=LORA if method == FEW else method, seed=seed, **deep)
     machine = choose_device(device, threads)
+    recipe = recipe.on(machine)
     data = read_joined(paths, **layout)
     learnt, unseen, parts = _sides(data, validation, layout, val_share=val_share, seed=seed, few=method == FEW)
     table = {**recipe_table(recipe), "method": method, "class_weight": class_weight}

@@ -29,8 +29,14 @@ def open_base(opened: Opened) -> Base:
     if card.family != FAMILY:
         raise UnknownNameError(f"family of {BASE_TASK}", card.family, [FAMILY])
     shape = shape_of(card.options, f"{card.origin}: options of model {card.name!r}")
-    tensors = read_tensors(opened.files[WEIGHTS], shape)
-    return Base(shape, tensors, str(card.file(WEIGHTS).sha256), card.name, opened.files[TOKENIZER])
+    weights = _weights(card)
+    tensors = read_tensors(opened.files[weights], shape)
+    return Base(shape, tensors, str(card.file(weights).sha256), card.name, opened.files[TOKENIZER])
+
+
+def _weights(card: ModelCard) -> str:
+    """The name of a base's file of weights: a checkpoint, or a graph with 8-bit weights."""
+    return GRAPH if GRAPH in {file.name for file in card.files} else WEIGHTS
 
 
 def merged_folder(opened: Opened) -> Opened:
@@ -55,7 +61,8 @@ def merged_folder(opened: Opened) -> Opened:
             f"{', '.join(HEADS)}. Got base={name!r}, head={head!r}"
         )
     base = resolve(name, task=BASE_TASK)
-    given = base.card.file(WEIGHTS).sha256
+    weights = _weights(base.card)
+    given = base.card.file(weights).sha256
     if given != wanted:
         raise DataError(
             f"model {card.name!r} ({card.origin}) was trained over a base with sha256 {wanted}. {name!r} has {given}: "
@@ -63,7 +70,7 @@ def merged_folder(opened: Opened) -> Opened:
         )
     files = {
         ADAPTER: opened.files[ADAPTER],
-        WEIGHTS: base.files[WEIGHTS],
+        weights: base.files[weights],
         TOKENIZER: opened.files.get(TOKENIZER, base.files[TOKENIZER]),
     }
     settings = {"builder": VERSION, "options": _plain(card.options), "shape": _plain(base.card.options)}

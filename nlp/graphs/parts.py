@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from nlp.graphs.quantised import read_quantised
 from shared.errors import DataError
 from shared.lazy import require
-from shared.types import Float32
+from shared.types import AnyArray, Float32
 
 BASE_TASK = "nlp.base"
 DEFAULT_BASE = "minilm-l6-base"
@@ -130,27 +131,36 @@ def shape_of_config(path: Path) -> EncoderShape:
 def read_tensors(path: Path, shape: EncoderShape) -> dict[str, Float32]:
     """The encoder's weights, whatever prefix (``bert.``, say) their names have; other tensors are passed over.
 
+    Args:
+        path: a safetensors file, or an ONNX graph with 8-bit weights (see :mod:`nlp.graphs.quantised`).
+        shape: the encoder's numbers.
+
     Raises:
         DataError: the file is none, or a tensor is missing or of another shape.
     """
-    library = require("safetensors", extra="all")
+    given = read_quantised(path) if path.suffix == ".onnx" else _read_safetensors(path)
     wanted = shapes(shape)
+    anchor = next((name for name in given if name.endswith(WORDS)), WORDS)
+    prefix = anchor.removesuffix(WORDS)
     found: dict[str, Float32] = {}
-    try:
-        with library.safe_open(path, framework="numpy") as file:
-            names = list(file.keys())
-            anchor = next((name for name in names if name.endswith(WORDS)), WORDS)
-            prefix = anchor.removesuffix(WORDS)
-            for name in wanted:
-                if prefix + name in names:
-                    found[name] = file.get_tensor(prefix + name).astype(np.float32)
-    except (OSError, library.SafetensorError) as error:
-        raise DataError(f"{path} must be a safetensors file. {error}") from error
+    for name in wanted:
+        values = given.get(prefix + name, given.get(name))
+        if values is not None:
+            found[name] = values.astype(np.float32)
     for name, size in wanted.items():
         got = found[name].shape if name in found else "nothing"
         if got != size and not (name in (WORDS, TYPES) and name in found and got[1:] == size[1:]):
             raise DataError(f"{path} must hold {name} of shape {size}. Got {got} instead")
     return found
+
+
+def _read_safetensors(path: Path) -> dict[str, AnyArray]:
+    library = require("safetensors", extra="all")
+    try:
+        with library.safe_open(path, framework="numpy") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - the file is no mapping
+    except (OSError, library.SafetensorError) as error:
+        raise DataError(f"{path} must be a safetensors file. {error}") from error
 
 
 def shapes(shape: EncoderShape) -> dict[str, tuple[int, ...]]:

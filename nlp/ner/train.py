@@ -91,6 +91,7 @@ def train(
         raise UsageError(f"val_limit must be at least 1. Got {val_limit} instead")
     recipe = make_recipe(method=method, seed=seed, **encoder)
     machine = choose_device(device, threads)
+    recipe = recipe.on(machine)
     kind = check_choice("format", format or ("iob2" if dataset.suffix == ".iob2" else "conll"), TRAIN_FORMATS)
     layout: dict[str, Any] = {"format": kind, "word_column": word_column, "tag_column": tag_column}
     documents = read_documents(dataset, **layout)

@@ -87,6 +87,7 @@ def train(
             raise UsageError(f"{name} must be at least 1. Got {value} instead")
     recipe = make_recipe(method=method, seed=seed, **encoder)
     machine = choose_device(device, threads)
+    recipe = recipe.on(machine)
     questions = read_questions(dataset, format=format)
     if validation is not None:
         judged = check_dataset(Path(validation))

@@ -8,12 +8,10 @@ from typing import Any
 import numpy as np
 
 from nlp.training.examples import IGNORED, Batch, Example, batches, collate, orders
+from nlp.training.options import BUDGET, Recipe
 from shared.lazy import require
-from shared.training.loop import Learner, Schedule
+from shared.training.loop import Learner
 from shared.types import Float32
-
-BUDGET = 2048
-"""Tokens of a training step at most, padding counted."""
 
 
 def run_batch(network: Any, batch: Batch) -> Any:
@@ -60,10 +58,8 @@ def learner(
     score: Callable[[], float],
     metric: str,
     *,
-    schedule: Schedule,
+    recipe: Recipe,
     device: Any,
-    seed: int,
-    budget: int = BUDGET,
     weights: Any = None,
 ) -> Learner:
     """What the loop asks for.
@@ -73,28 +69,28 @@ def learner(
         examples: of an epoch, by its number from 1; always about as many.
         score: how good the network is, higher is better.
         metric: what that is called.
-        schedule: of which ``batch_size`` is used.
+        recipe: how.
         device: torch's.
-        seed: of the order.
-        budget: tokens of a step at most.
         weights: a factor for each label.
     """
     first = examples(1)
     lengths = [len(example.ids) for example in first]
+    budget, most = recipe.token_budget, recipe.schedule.batch_size
 
     def feed(epoch: int) -> Iterator[Batch]:
         chosen: Iterable[Batch] = batches(
-            examples(epoch), device, budget=budget, most=schedule.batch_size, seed=seed, epoch=epoch
+            examples(epoch), device, budget=budget, most=most, seed=recipe.seed, epoch=epoch
         )
         yield from chosen
 
     return Learner(
         network,
         len(first),
-        len(orders(lengths, budget=budget, most=schedule.batch_size, seed=seed, epoch=1)),
+        len(orders(lengths, budget=budget, most=most, seed=recipe.seed, epoch=1)),
         feed,
         lambda batch: loss(network, batch, weights=weights),
         score,
         metric,
         lambda _: False,
+        recipe.bfloat16,
     )

@@ -29,6 +29,7 @@ from nlp.graphs.parts import (
     layer,
 )
 from shared.lazy import require
+from shared.training.attention import attend
 
 HEADS = ("text", "tokens", "spans")
 """What the head answers: logits of labels for a text, of tags for each token, of start and end for each token."""
@@ -136,7 +137,7 @@ def _class() -> type[Any]:
                 query, key, value = (
                     self.linear(layer(number, part), states).view(heads).transpose(1, 2) for part in (QUERY, KEY, VALUE)
                 )
-                met = functional.scaled_dot_product_attention(query, key, value, attn_mask=seen)
+                met = attend(query, key, value, seen)
                 met = self.linear(layer(number, ATTENDED), met.transpose(1, 2).reshape(n, tokens, hidden))
                 states = self.norm(layer(number, NORMS[0]), states + self.drop(met))
                 inner = functional.gelu(self.linear(layer(number, UP), states))

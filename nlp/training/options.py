@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, Self, TypedDict
 
 from nlp.graphs.parts import DEFAULT_BASE
-from nlp.training.learner import BUDGET
 from nlp.training.network import Adapting
 from shared.errors import UsageError
 from shared.tasks import Option
-from shared.training.loop import Schedule
+from shared.training.loop import AUTO, BFLOAT16, PRECISIONS, Schedule, choose_precision
+from shared.training.options import check_choice
 
+BUDGET = 2048
+"""Tokens of a training step at most, padding counted."""
 LORA, FULL = "lora", "full"
 DEEP = (LORA, FULL)
 """How layers are trained: low-rank additions, saved as an adapter; or whole, saved as a graph."""
@@ -30,6 +32,7 @@ ENCODER = (
     Option("weight_decay", float, 0.01, "shrinkage of the weights, at least 0"),
     Option("patience", int, 0, "epochs without a better score after which training stops; 0 never"),
     Option("max_tokens", int, 128, "tokens of a training window, the special ones counted"),
+    Option("precision", str, AUTO, "auto (bfloat16 where the device has instructions for it), float32 or bfloat16"),
 )
 
 
@@ -47,6 +50,7 @@ class EncoderOptions(TypedDict, total=False):
     weight_decay: float
     patience: int
     max_tokens: int
+    precision: str
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,7 @@ class Recipe:
         token_budget: tokens of a step.
         max_tokens: of a window.
         seed: of everything random.
+        precision: one of :data:`shared.training.loop.PRECISIONS`; of the losses, while weights stay float32.
 
     Raises:
         UsageError: a value is out of its range.
@@ -77,8 +82,10 @@ class Recipe:
     token_budget: int
     max_tokens: int
     seed: int
+    precision: str = AUTO
 
     def __post_init__(self) -> None:
+        check_choice("precision", self.precision, PRECISIONS)
         bounds: tuple[tuple[str, float, bool, str], ...] = (
             ("rank", self.rank, self.rank >= 1 or self.method == FULL, "at least 1"),
             ("layers", self.layers or 0, self.layers is None or self.layers >= 1, "at least 1"),
@@ -90,6 +97,15 @@ class Recipe:
         for name, value, right, wanted in bounds:
             if not right:
                 raise UsageError(f"{name} must be {wanted}. Got {value} instead")
+
+    def on(self, device: Any) -> Self:
+        """The recipe as it runs on a torch device: with a precision that is not :data:`AUTO`."""
+        return replace(self, precision=choose_precision(self.precision, device))
+
+    @property
+    def bfloat16(self) -> bool:
+        """Whether losses are computed in bfloat16."""
+        return self.precision == BFLOAT16
 
     def adapting(self, layers: int) -> Adapting:
         """What of an encoder of so many layers is trained.
@@ -117,6 +133,7 @@ def make_recipe(
     weight_decay: float = 0.01,
     patience: int = 0,
     max_tokens: int = 128,
+    precision: str = AUTO,
 ) -> Recipe:
     """A recipe from the options of a command.
 
@@ -135,4 +152,5 @@ def make_recipe(
         token_budget,
         max_tokens,
         seed,
+        precision,
     )

@@ -118,10 +118,8 @@ def learn(
             lambda epoch: examples(seen, tokenizer, room, np.random.default_rng([recipe.seed, epoch, 2])),
             score,
             "macro_f1" if balanced else "accuracy",
-            schedule=recipe.schedule,
+            recipe=recipe,
             device=device,
-            seed=recipe.seed,
-            budget=recipe.token_budget,
             weights=weights,
         ),
         recipe.schedule,
@@ -202,7 +200,7 @@ def _pairs(
         likeness = units @ units.T
         return float(likeness[same].mean() - likeness[~same].mean())
 
-    return Learner(network, steps * size, steps, feed, loss, separation, "separation", lambda _: False)
+    return Learner(network, steps * size, steps, feed, loss, separation, "separation", lambda _: False, recipe.bfloat16)
 
 
 def _check(seen: Read, data: Joined, unseen: Read) -> None:

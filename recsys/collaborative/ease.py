@@ -15,7 +15,8 @@ import numpy as np
 from scipy.linalg.lapack import dpotrf, dpotri
 
 from recsys.data import Csr, Interactions
-from recsys.model import WEIGHTING_HELP, Parts, Recommender, Weighting, check_weighting, training_parts
+from recsys.histories import WEIGHTING_HELP, Parts, Weighting, check_weighting, training_parts
+from recsys.model import Recommender
 from recsys.threads import limit_threads
 from shared.errors import DataError, UsageError
 from shared.types import AnyArray, Float32, Float64, Int32

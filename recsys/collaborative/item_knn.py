@@ -14,7 +14,8 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from recsys.data import Csr, Interactions, read_csr
-from recsys.model import WEIGHTING_HELP, Parts, Recommender, Weighting, check_weighting, training_parts
+from recsys.histories import WEIGHTING_HELP, Parts, Weighting, check_weighting, training_parts
+from recsys.model import Recommender
 from recsys.ranking import top_k
 from shared.errors import DataError, UsageError
 from shared.types import AnyArray, Float32, Int32

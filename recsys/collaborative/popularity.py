@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from recsys.data import Csr, Interactions
-from recsys.model import WEIGHTING_HELP, Parts, Recommender, Weighting, check_weighting, training_parts
+from recsys.histories import WEIGHTING_HELP, Parts, Weighting, check_weighting, training_parts
+from recsys.model import Recommender
 from shared.errors import UsageError
 from shared.types import AnyArray, Float32, Int32
 

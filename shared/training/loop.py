@@ -96,6 +96,7 @@ class Learner:
         score: how good the network is on the validation data, higher is better.
         metric: what ``score`` is called.
         trained_before: whether a parameter, by its name, was trained before.
+        bfloat16: whether losses are computed in bfloat16 where torch's autocast allows it; scores never are.
     """
 
     network: Any
@@ -106,6 +107,7 @@ class Learner:
     score: Callable[[], float]
     metric: str
     trained_before: Callable[[str], bool]
+    bfloat16: bool = False
 
 
 def fit(learner: Learner, schedule: Schedule, folder: TrainFolder, *, seed: int) -> Reached:
@@ -179,7 +181,8 @@ def _epoch(
         step = (epoch - 1) * learner.steps + min(at, learner.steps - 1)
         for group in optimiser.param_groups:
             group["lr"] = group["height"] * schedule.rate(step, steps)
-        loss = learner.loss(batch)
+        with torch.autocast(trainable[0].device.type, dtype=torch.bfloat16, enabled=learner.bfloat16):
+            loss = learner.loss(batch)
         losses.append(float(loss.detach()))
         if not math.isfinite(losses[-1]):
             raise DataError(
@@ -295,3 +298,18 @@ def choose_device(device: str, threads: int | None) -> Any:
     if device == "gpu" and not there:
         raise UsageError("device must be one that torch can use here. Got 'gpu', and torch sees none: use auto or cpu")
     return torch.device("cuda" if there and device != "cpu" else "cpu")
+
+
+AUTO, FLOAT32, BFLOAT16 = "auto", "float32", "bfloat16"
+PRECISIONS = (AUTO, FLOAT32, BFLOAT16)
+
+
+def choose_precision(precision: str, device: Any) -> str:
+    """What :data:`AUTO` means on a torch device: bfloat16 where it has instructions for it, else float32."""
+    torch = require("torch", extra="torch")
+    if precision != AUTO:
+        return precision
+    if device.type == "cuda":
+        return BFLOAT16 if torch.cuda.is_bf16_supported(including_emulation=False) else FLOAT32
+    asked = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
+    return BFLOAT16 if any(ask() for ask in asked if ask is not None) else FLOAT32

@@ -15,6 +15,7 @@ import numpy as np
 
 from shared.errors import UsageError
 from shared.lazy import require
+from shared.training.attention import attend
 from shared.types import Float32
 
 LONGEST = 256
@@ -87,9 +88,7 @@ def build_network(shape: Shape) -> Any:
                 return y.view(*y.shape[:2], shape.heads, -1).transpose(1, 2)
 
             keys, values = self.keys_values(memory).chunk(2, dim=-1)
-            mixed = functional.scaled_dot_product_attention(
-                heads(self.query(x)), heads(keys), heads(values), attn_mask=mask, is_causal=causal
-            )
+            mixed = attend(heads(self.query(x)), heads(keys), heads(values), mask, causal=causal)
             return self.out(mixed.transpose(1, 2).reshape(x.shape))
 
     class Layer(module):  # type: ignore[misc]

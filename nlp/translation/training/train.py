@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 
 from nlp.translation.training.data import Batch, Encoded, collate, encode_examples, pad_id, plan_pass, read_examples
+from nlp.translation.training.loss import smoothed_cross_entropy
 from nlp.translation.training.network import Shape, build_network
 from shared.errors import DataError, UsageError
 from shared.lazy import require
 from shared.training.folder import open_train_folder
-from shared.training.loop import Learner, Schedule, derived, fit
+from shared.training.loop import AUTO, BFLOAT16, Learner, Schedule, choose_precision, derived, fit
 from shared.types import Int64
 
 SMOOTHING = 0.1
@@ -38,6 +39,7 @@ class Recipe:
         learning_rate: highest.
         seed: of everything random.
         start: a file of weights to start from; ``None`` starts from nothing.
+        precision: one of :data:`shared.training.loop.PRECISIONS`; of the losses, while weights stay float32.
     """
 
     directions: tuple[tuple[str, str], ...]
@@ -50,6 +52,7 @@ class Recipe:
     weight_decay: float = 0.01
     seed: int = 0
     start: Path | None = None
+    precision: str = AUTO
 
 
 def train_translator(text: Path, vocabulary: Path, out: Path, recipe: Recipe, *, valid: Path) -> dict[str, Any]:
@@ -107,20 +110,19 @@ def train_translator(text: Path, vocabulary: Path, out: Path, recipe: Recipe, *,
             rest += 1
 
     def score() -> float:
-        sums = [
-            _cross_entropy(network, collate(rows, pad), pad, None, smoothing=0.0, reduction="sum") for rows in tests
-        ]
-        return -float(sum(float(total) for total, _ in sums) / sum(count for _, count in sums))
+        sums = [_cross_entropy(network, collate(rows, pad), pad, None, smoothing=0.0) for rows in tests]
+        return -sum(float(mean) * count for mean, count in sums) / sum(count for _, count in sums)
 
     learner = Learner(
         network=network,
         items=recipe.epoch_steps,
         steps=recipe.epoch_steps,
         batches=batches,
-        loss=lambda batch: _cross_entropy(network, batch, pad, written, smoothing=SMOOTHING, reduction="mean")[0],
+        loss=lambda batch: _cross_entropy(network, batch, pad, written, smoothing=SMOOTHING)[0],
         score=score,
         metric="minus_loss",
         trained_before=lambda _: False,
+        bfloat16=choose_precision(recipe.precision, torch.device("cpu")) == BFLOAT16,
     )
     schedule = Schedule(
         epochs=max(1, round(recipe.passes * a_pass / recipe.epoch_steps)),
@@ -152,12 +154,10 @@ def _written(domains: Mapping[str, Sequence[Encoded]]) -> Int64:
     return np.unique(np.concatenate(found))
 
 
-def _cross_entropy(
-    network: Any, batch: Batch, pad: int, written: Int64 | None, *, smoothing: float, reduction: str
-) -> tuple[Any, int]:
-    """Over the real tokens after the language's own; padding is taken out before the projection onto the vocabulary.
+def _cross_entropy(network: Any, batch: Batch, pad: int, written: Int64 | None, *, smoothing: float) -> tuple[Any, int]:
+    """The mean over the real tokens after the language's own, and how many they are.
 
-    With ``written`` the projection is onto those pieces alone.
+    Padding is taken out before the projection onto the vocabulary; with ``written`` that is onto those pieces alone.
     """
     torch = require("torch", extra="torch")
     source, target, rows = (torch.from_numpy(part) for part in (batch.source, batch.target, batch.rows))
@@ -167,15 +167,13 @@ def _cross_entropy(
     labels = target[:, 1:].clone()
     labels[:, 0] = pad
     there = labels != pad
-    functional = torch.nn.functional
     if written is None:
         logits, wanted = network.logits(states[there]), labels[there]
     else:
         pieces = torch.from_numpy(written)
-        logits = functional.linear(states[there], network.embedding.weight[pieces], network.bias[pieces])
+        logits = torch.nn.functional.linear(states[there], network.embedding.weight[pieces], network.bias[pieces])
         wanted = torch.searchsorted(pieces, labels[there])
-    loss = functional.cross_entropy(logits, wanted, label_smoothing=smoothing, reduction=reduction)
-    return loss, int(there.sum())
+    return smoothed_cross_entropy(logits, wanted, smoothing=smoothing), int(there.sum())
 
 
 def _own(network: Any) -> dict[str, Any]:
