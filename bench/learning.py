@@ -69,7 +69,7 @@ MODELS = {
     ),
     "moods": Judged(
         "nlp.classification",
-        "sst2-bge-small",
+        "sst2-bge-lora",
         "sent_conv/data/stsa.binary.test",
         "accuracy",
         0.90,

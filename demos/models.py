@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 HEADS = {
-    "Sentiment": "sst2-bge-small",
+    "Sentiment": "sst2-bge-lora",
     "Topic": "agnews-minilm",
     "Question type": "trec-minilm",
     "Spam": "sms-spam-minilm",
