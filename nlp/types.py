@@ -21,6 +21,8 @@ class TextLabels(Result):
         scores: shape (n,), float32, probabilities in [0, 1] that never rise.
         multi_label: whether each label is judged by itself, so that several or none may hold; else one label holds, and
             the scores of all labels add up to 1.
+        thresholds: shape (n,), float32, in [0, 1]: the least score from which each label holds where several may;
+            ``None`` for 0.5 each.
 
     Example:
         >>> mood = TextLabels(("positive", "negative"), np.float32([0.75, 0.25]))
@@ -31,6 +33,20 @@ class TextLabels(Result):
     labels: tuple[str, ...]
     scores: Float32 = array_field("float32", ("n",), 0.0, 1.0)
     multi_label: bool = False
+    thresholds: Float32 | None = array_field("float32", ("n",), 0.0, 1.0, optional=True)
+
+    @property
+    def held(self) -> tuple[str, ...]:
+        """The label that holds; where several may, those whose score reaches their threshold, best first.
+
+        Example:
+            >>> TextLabels(("a", "b"), np.float32([0.4, 0.3]), True, np.float32([0.35, 0.5])).held
+            ('a',)
+        """
+        if not self.multi_label:
+            return self.labels[:1]
+        least = np.full(len(self.labels), 0.5) if self.thresholds is None else self.thresholds
+        return tuple(label for label, reached in zip(self.labels, (self.scores >= least).tolist()) if reached)
 
     def check(self, axes: Mapping[str, int]) -> None:
         if len(set(self.labels)) != axes["n"]:
