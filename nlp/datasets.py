@@ -34,7 +34,7 @@ LABEL, LABELS = "label", "labels"
 SEVERAL = "|"
 """What stands between the labels of a text that has several."""
 _SUFFIXES = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
-_DELIMITERS = {"csv": ",", "tsv": "\t"}
+DELIMITERS = {"csv": ",", "tsv": "\t"}
 _FIELD = 1 << 28  # the csv module's own limit of 128 KiB is shorter than a long document
 
 
@@ -94,7 +94,7 @@ def read_labelled_texts(
     elif kind == "jsonl":
         rows = _jsonl(text, path, text_column, label_column)
     else:
-        rows = _table(text, path, _DELIMITERS[kind], text_column, label_column)
+        rows = _table(text, path, DELIMITERS[kind], text_column, label_column)
     found = list(rows)
     if not found:
         raise DataError(f"{path} must hold labelled texts. It holds none")
@@ -154,13 +154,31 @@ def _jsonl(text: str, path: Path, text_column: str, label_column: str) -> Iterat
 def _table(
     text: str, path: Path, delimiter: str, text_column: str, label_column: str
 ) -> Iterator[tuple[int, Any, str]]:
+    rows = table_rows(text, path, delimiter)
+    header = next(rows)[1]
+    _check_columns(header, path, 1, text_column, label_column)
+    text_at, label_at = header.index(text_column), header.index(label_column)
+    for number, row in rows:
+        yield number, row[label_at], row[text_at]
+
+
+def table_rows(text: str, path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """The rows of a table that are not blank, the header first, and the line where each begins.
+
+    Args:
+        text: of the file, its line ends as they stand there.
+        path: for messages.
+        delimiter: between fields, which are quoted as CSV's are.
+
+    Raises:
+        DataError: a row is malformed, or has not as many fields as the header; the message names the line.
+    """
     csv.field_size_limit(_FIELD)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     number = 1
     try:
         header = next(reader, [])
-        _check_columns(header, path, 1, text_column, label_column)
-        text_at, label_at = header.index(text_column), header.index(label_column)
+        yield number, header
         number = reader.line_num + 1
         for row in reader:
             if row and len(row) != len(header):
@@ -168,7 +186,7 @@ def _table(
                     f"{path}, line {number} must have {len(header)} fields, as the header has. Got {len(row)} instead"
                 )
             if row:
-                yield number, row[label_at], row[text_at]
+                yield number, row
             number = reader.line_num + 1
     except csv.Error as error:
         raise DataError(f"{path}, line {number}: {error}") from error

@@ -181,3 +181,43 @@ def test_a_whole_evaluation_through_a_reader(tmp_path: Path) -> None:
     assert evaluate_qa(path, model=tiny_qa.reader_folder(), limit=1).metrics["f1"].value == 1
     with pytest.raises(UsageError, match="limit must be at least 1"):
         evaluate_qa(path, model=tiny_qa.reader_folder(), limit=0)
+
+
+class TestTables:
+    @pytest.mark.parametrize(
+        ("name", "content"),
+        [
+            ("q.csv", 'question,context,answers\nwho?,"Ada, and\nBob",Ada|Bob| Ada\n\nwhy?,no reason,\n'),
+            ("q.tsv", 'context\tquestion\tnote\tanswers\n"Ada, and\nBob"\twho?\t-\tAda|Bob\nno reason\twhy?\t-\t\n'),
+        ],
+    )
+    def test_questions_of_a_table(self, name: str, content: str, tmp_path: Path) -> None:
+        (tmp_path / name).write_bytes(content.encode())
+        first, second = read_questions(tmp_path / name)
+        assert (first.question, first.context, first.answers) == ("who?", "Ada, and\nBob", ("Ada", "Bob"))
+        assert (first.article, first.id) == (first.context, "2")
+        assert second.answers == ()
+
+    def test_one_answer_keeps_its_bars_and_names_are_taken(self, tmp_path: Path) -> None:
+        (tmp_path / "q.csv").write_text("id,article,question,context,answer\n7,a,which?,x|y z,x|y\n")
+        assert read_questions(tmp_path / "q.csv") == [Question("7", "which?", "x|y z", ("x|y",), "a")]
+
+    @pytest.mark.parametrize(
+        ("content", "message"),
+        [
+            (
+                "question,context\nq,c\n",
+                "line 1 must name the columns question, context and answer or answers. It lacks an",
+            ),
+            ("answer\nq\n", "It lacks question, context: got .'answer'."),
+            ('question,context,answer\nq,"a\nb",b\n ,c,\n', "line 4 must have a question. Got ' '"),
+            ('question,context,answer\nq,"a\nb",b\nq,,\n', "line 4 must have a context. Got ''"),
+            ("question,context,answer\nq,c\n", "line 2 must have 3 fields, as the header has. Got 2"),
+            ('question,context,answer\nq,c,a\n"q" x,c,a\n', "line 3: "),
+            ("question,context,answer\n", "must hold questions. It holds none"),
+        ],
+    )
+    def test_malformed_tables_name_the_line(self, content: str, message: str, tmp_path: Path) -> None:
+        (tmp_path / "q.csv").write_text(content)
+        with pytest.raises(DataError, match=message):
+            read_questions(tmp_path / "q.csv")
