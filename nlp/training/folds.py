@@ -19,7 +19,7 @@ def folds_of(strata: Int64, most: int, *, seed: int) -> list[tuple[Int64, Int64]
 
     Example:
         >>> [unseen.tolist() for _, unseen in folds_of(np.array([0, 1, 0, 1]), 2, seed=0)]
-        [[1, 2], [0, 3]]
+        [[0, 1], [2, 3]]
     """
     rng = np.random.default_rng([seed, 4])
     count = max(2, min(most, len(strata)))

@@ -7,7 +7,7 @@ import numpy as np
 from nlp.classification.decode import probabilities
 from nlp.training.calibrate import fit_temperature
 from shared.evaluation.ranked import labels_f1_score, micro_f1_score
-from shared.types import Float32, Float64, Int64
+from shared.types import Bool, Float32, Float64, Int64
 
 MIDDLE = 0.5
 
@@ -30,7 +30,7 @@ def best_thresholds(scores: Float32 | Float64, truth: Int64) -> list[float]:
     return [_best(np.asarray(column, np.float64), true == 1) for column, true in zip(scores.T, truth.T)]
 
 
-def _best(scores: Float64, true: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> float:
+def _best(scores: Float64, true: Bool) -> float:
     if not true.any():
         return MIDDLE
     values = np.unique(scores)

@@ -148,6 +148,20 @@ def test_an_evaluation_of_version_2() -> None:
     assert len(page.rows) == 3  # type: ignore[union-attr]
 
 
+def test_answers_are_sliced_by_their_words() -> None:
+    questions = [asked(1, "x"), asked(2, "y z"), asked(3, "a b c d e f")]
+    found = judged(
+        questions,
+        [told("x", 0.9), told("y z", 0.9), told("a", 0.9)],
+        model="m",
+        dataset="d",
+        rng=np.random.default_rng(0),
+        seed=0,
+    )
+    slices = {name: row["em"].value for name, row in found.by_class.items() if name.startswith("answer")}
+    assert slices == {"answer of 1 word": 1.0, "answer of 2 to 4 words": 1.0, "answer of 5 words and more": 0.0}
+
+
 def test_version_1_never_refuses() -> None:
     found = judged(
         [asked(1, "x"), asked(2, "y", question="When?")],
