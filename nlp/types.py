@@ -188,7 +188,8 @@ class TranslatedSentence(Result):
         end: one past its last character.
         target_start: its translation's first character in the translation.
         target_end: one past the last.
-        score: the model's own probability of a token of it (the geometric mean), in [0, 1]; not calibrated.
+        score: the model's own probability of a token of it (the geometric mean), or what the translation's ``estimate``
+            says, in [0, 1]; not calibrated.
     """
 
     start: int
@@ -219,6 +220,8 @@ class Translation(Result):
         sentences: in the order of the text.
         via: languages that the text went through on its way, where no model leads there directly.
         warnings: what is doubtful about it, for people; none is said twice.
+        estimate: where the scores come from: ``"model"``, its own probabilities, or ``"round-trip"``, how like the text
+            is to what comes back of it (chrF / 100).
 
     Example:
         >>> bread = Translation("Brot", "en", "de", 0.9, (TranslatedSentence(0, 5, 0, 4, 0.9),))
@@ -233,6 +236,7 @@ class Translation(Result):
     sentences: tuple[TranslatedSentence, ...] = ()
     via: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    estimate: str = "model"
 
     def check(self, axes: Mapping[str, int]) -> None:
         if not 0 <= self.score <= 1:
