@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -14,7 +14,7 @@ import nlp
 from nlp.classification.prepare import parse_labels
 from nlp.datasets import SEVERAL, read_labelled_texts
 from nlp.labels import match_labels, parse_label_map
-from nlp.mistakes import answered, classification_sections
+from nlp.mistakes import classification_sections
 from nlp.types import TextLabels
 from shared.batch.progress import Progress
 from shared.errors import UsageError
@@ -41,19 +41,21 @@ def evaluate_classification(
     label_column: str = "label",
     encoding: str = "utf-8",
     label_map: str | None = None,
+    label_separator: str | None = None,
     **options: Any,
 ) -> Evaluation:
     """Figures of a classifier, each with its interval.
 
     - ``accuracy``: share of texts whose best label is the true one; of several labels, whose labels all are.
     - ``f1``: mean F1 over the labels that stand in the truth or in the answers; of several labels also ``f1_micro``,
-      over all of them at once. Labels from a score of 0.5 on count as given there.
+      over all of them at once. Labels that reach the model's threshold, 0.5 where it has none, count as given there.
     - ``roc_auc`` and ``pr_auc``: areas under the ROC and the precision-recall curve of each label against the rest, the
       mean over the labels that some texts have and some have not. Texts that failed are left out.
     - ``calibration_error``: of the best label's score, or of all labels' scores where several may hold; texts that
       failed are left out. See :func:`shared.evaluation.classification.calibration_error`.
 
-    By class: ``precision``, ``recall`` and ``f1`` of each label, and the ``accuracy`` of texts by number of words.
+    By class: ``precision``, ``recall`` and ``f1`` of each label, ``roc_auc`` and ``pr_auc`` of each that some texts
+    have and some have not, and the ``accuracy`` of texts by number of words.
 
     Args:
         dataset: a file; see :func:`nlp.datasets.read_labelled_texts`.
@@ -67,6 +69,7 @@ def evaluate_classification(
         label_column: see :func:`nlp.datasets.read_labelled_texts`.
         encoding: see :func:`nlp.datasets.read_labelled_texts`.
         label_map: ``"DATA=MODEL,..."``; without it labels are matched as :func:`nlp.labels.match_labels` says.
+        label_separator: for models of several labels: what stands between those of one text; ``None`` for ``|``.
         options: further options of :func:`nlp.text_classifier`.
 
     Raises:
@@ -78,6 +81,10 @@ def evaluate_classification(
     given = parse_label_map(label_map)
     predictor = nlp.text_classifier(model, device=device, threads=threads, **options)
     several = bool(predictor.card.options.get("multi_label") or options.get("multi_label"))
+    if label_separator is not None and not several:
+        raise UsageError(
+            f"label_separator is for models of which several labels may hold. {predictor.card.name!r} answers with one"
+        )
     data = read_labelled_texts(
         dataset,
         format=format,
@@ -85,9 +92,10 @@ def evaluate_classification(
         label_column=label_column,
         encoding=encoding,
         several=several,
+        label_separator=label_separator,
     )
-    texts, labels = data.texts[:limit], data.labels[:limit]
-    sets = [label.split(SEVERAL) if label else [] for label in labels] if several else [[label] for label in labels]
+    texts = data.texts[:limit]
+    sets = (data.sets or [(label,) for label in data.labels])[:limit]
     found = {name for names in sets for name in names}
     own = list(parse_labels(options["labels"])) if options.get("labels") else predictor.card.options.get("labels")
     known = list(own or sorted(found))
@@ -152,7 +160,7 @@ def _scored(truth: Sequence[Sequence[str]], results: Sequence[TextLabels | Failu
         for name, score in zip(result.labels, result.scores.tolist()):
             if name in place:
                 scores[row, place[name]] = min(score, 1.0)
-        given[row, [place[name] for name in answered(result).split(SEVERAL) if name in place]] = True
+        given[row, [place[name] for name in result.held if name in place]] = True
     failed = np.array([isinstance(result, Failure) for result in results], np.bool_)
     sure = np.array([0.0 if isinstance(result, Failure) else min(float(result.scores[0]), 1.0) for result in results])
     return _Table(true, given, scores, sure, failed, several)
@@ -174,28 +182,28 @@ def _figures(table: _Table, known: Sequence[str], seed: int) -> tuple[dict[str, 
         for name, value in whole.items()
         if not np.isnan(value)
     }
-    labels = np.array([f1 for _, f1 in drawn])
-    return figures, _by_label(table, known, per_label, labels)
+    return figures, _by_label(table, known, per_label, [labels for _, labels in drawn])
 
 
 def _statistics(
     table: _Table, rankings: Sequence[Ranking], counts: AnyArray, answered_rows: AnyArray
-) -> tuple[dict[str, float], Float64]:
-    """The figures where each text counts so often, and F1 of each label, NaN where it does not stand."""
+) -> tuple[dict[str, float], dict[str, Float64]]:
+    """The figures where each text counts so often, and those of each label, NaN where it does not stand."""
     both, either = counts @ (table.truth & table.given), counts @ table.truth + counts @ table.given
     f1 = np.divide(2.0 * both, either, out=np.full(len(both), np.nan), where=either > 0)
     found = {"accuracy": float(counts @ table.right / counts.sum()), "f1": _mean(f1)}
     if table.several:
         found["f1_micro"] = float(2 * both.sum() / either.sum()) if either.sum() else float("nan")
     left = counts[answered_rows]
-    found["roc_auc"] = _mean(np.array([each.roc_auc_score(left) for each in rankings]))
-    found["pr_auc"] = _mean(np.array([each.average_precision_score(left) for each in rankings]))
+    roc = np.array([each.roc_auc_score(left) for each in rankings])
+    precision = np.array([each.average_precision_score(left) for each in rankings])
+    found |= {"roc_auc": _mean(roc), "pr_auc": _mean(precision)}
     drawn = np.repeat(answered_rows, left.astype(np.int64))
     if table.several:
         found["calibration_error"] = calibration_error(table.truth[drawn].ravel(), table.scores[drawn].ravel())
     else:
         found["calibration_error"] = calibration_error(table.right[drawn], table.sure[drawn])
-    return found, f1
+    return found, {"f1": f1, "roc_auc": roc, "pr_auc": precision}
 
 
 def _mean(values: Float64) -> float:
@@ -203,19 +211,27 @@ def _mean(values: Float64) -> float:
     return float(there.mean()) if there.size else float("nan")
 
 
-def _by_label(table: _Table, known: Sequence[str], f1: Float64, drawn: Float64) -> dict[str, dict[str, Metric]]:
-    """Precision and recall with Wilson's interval, F1 with that of the draws, of every label that stands anywhere."""
+def _by_label(
+    table: _Table, known: Sequence[str], whole: Mapping[str, Float64], drawn: Sequence[Mapping[str, Float64]]
+) -> dict[str, dict[str, Metric]]:
+    """Precision and recall with Wilson's interval, the rest with that of the draws, of every label that stands."""
     found = {}
+    draws = {name: np.array([figures[name] for figures in drawn]) for name in whole}
     for at, name in enumerate(known):
         true, given = table.truth[:, at], table.given[:, at]
         both = int((true & given).sum())
+        there = true[~table.failed]
+        named = whole if 0 < there.sum() < len(there) else ["f1"]
         if not (true.any() or given.any()):
             continue
         nothing = Metric(0.0, 0.0, 0.0)
         found[name] = {
             "precision": wilson(both, int(given.sum()), confidence=CONFIDENCE) if given.any() else nothing,
             "recall": wilson(both, int(true.sum()), confidence=CONFIDENCE) if true.any() else nothing,
-            "f1": percentile_interval(float(f1[at]), drawn[:, at], confidence=CONFIDENCE),
+            **{
+                figure: percentile_interval(float(whole[figure][at]), draws[figure][:, at], confidence=CONFIDENCE)
+                for figure in named
+            },
         }
     return found
 

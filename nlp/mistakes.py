@@ -47,7 +47,7 @@ def classification_sections(
             [] if several else [reliability_table(truth, answers, scores, things=THINGS), confusion_of(truth, answers)]
         )
         gallery = Gallery("Texts that went wrong", tuple(map(shown, mistaken[:worst])), note)
-        return [*_tables(slices), *whole, gallery, *failures_of([*map(shortened, texts)], results, things=THINGS)]
+        return [*slice_tables(slices), *whole, gallery, *failures_of([*map(shortened, texts)], results, things=THINGS)]
 
     return sections
 
@@ -60,9 +60,7 @@ def answered(result: TextLabels) -> str:
         >>> answered(TextLabels(("b", "a", "c"), np.float32([0.9, 0.6, 0.1]), True))
         'a|b'
     """
-    if not result.multi_label:
-        return result.labels[0]
-    return "|".join(sorted(label for label, score in zip(result.labels, result.scores.tolist()) if score >= 0.5))
+    return "|".join(sorted(result.held))
 
 
 def shortened(text: str) -> str:
@@ -76,19 +74,22 @@ def shortened(text: str) -> str:
     return line if len(line) <= LONGEST and len(text) <= 4 * LONGEST else f"{line[:LONGEST]} …"
 
 
-def _tables(slices: Mapping[str, Mapping[str, Metric]]) -> list[Section]:
-    """One table for every set of figures that slices share."""
-    kinds = dict.fromkeys(tuple(figures) for figures in slices.values())
-    return [
-        Table(
-            "By label" if len(names) > 1 else "By length",
-            ("slice", *(column for name in names for column in (name, "low", "high"))),
-            tuple(
-                (key, *(number for name in names for number in (found[name].value, found[name].low, found[name].high)))
-                for key, found in slices.items()
-                if tuple(found) == names
-            ),
-            "Each figure with the ends of its interval.",
-        )
-        for names in kinds
-    ]
+def slice_tables(slices: Mapping[str, Mapping[str, Metric]]) -> list[Section]:
+    """A table of labels and one of lengths, which have one figure each; one that a label lacks leaves a blank."""
+    found: list[Section] = []
+    lengths = {name for name, row in slices.items() if len(row) == 1}
+    for title, chosen in (("By label", slices.keys() - lengths), ("By length", lengths)):
+        names = list(dict.fromkeys(figure for key, row in slices.items() if key in chosen for figure in row))
+        columns = ("slice", *(column for name in names for column in (name, "low", "high")))
+        rows = tuple((key, *_cells(row, names)) for key, row in slices.items() if key in chosen)
+        if rows:
+            found.append(Table(title, columns, rows, "Each figure with the ends of its interval."))
+    return found
+
+
+def _cells(row: Mapping[str, Metric], names: Sequence[str]) -> list[str | float]:
+    cells: list[str | float] = []
+    for name in names:
+        metric = row.get(name)
+        cells += ["", "", ""] if metric is None else [metric.value, metric.low, metric.high]
+    return cells

@@ -21,6 +21,8 @@ class TextLabels(Result):
         scores: shape (n,), float32, probabilities in [0, 1] that never rise.
         multi_label: whether each label is judged by itself, so that several or none may hold; else one label holds, and
             the scores of all labels add up to 1.
+        thresholds: shape (n,), float32, in [0, 1]: the least score from which each label holds where several may;
+            ``None`` for 0.5 each.
 
     Example:
         >>> mood = TextLabels(("positive", "negative"), np.float32([0.75, 0.25]))
@@ -31,6 +33,20 @@ class TextLabels(Result):
     labels: tuple[str, ...]
     scores: Float32 = array_field("float32", ("n",), 0.0, 1.0)
     multi_label: bool = False
+    thresholds: Float32 | None = array_field("float32", ("n",), 0.0, 1.0, optional=True)
+
+    @property
+    def held(self) -> tuple[str, ...]:
+        """The label that holds; where several may, those whose score reaches their threshold, best first.
+
+        Example:
+            >>> TextLabels(("a", "b"), np.float32([0.4, 0.3]), True, np.float32([0.35, 0.5])).held
+            ('a',)
+        """
+        if not self.multi_label:
+            return self.labels[:1]
+        least = np.full(len(self.labels), 0.5) if self.thresholds is None else self.thresholds
+        return tuple(label for label, reached in zip(self.labels, (self.scores >= least).tolist()) if reached)
 
     def check(self, axes: Mapping[str, int]) -> None:
         if len(set(self.labels)) != axes["n"]:
@@ -172,7 +188,8 @@ class TranslatedSentence(Result):
         end: one past its last character.
         target_start: its translation's first character in the translation.
         target_end: one past the last.
-        score: the model's own probability of a token of it (the geometric mean), in [0, 1]; not calibrated.
+        score: the model's own probability of a token of it (the geometric mean), or what the translation's ``estimate``
+            says, in [0, 1]; not calibrated.
     """
 
     start: int
@@ -203,6 +220,8 @@ class Translation(Result):
         sentences: in the order of the text.
         via: languages that the text went through on its way, where no model leads there directly.
         warnings: what is doubtful about it, for people; none is said twice.
+        estimate: where the scores come from: ``"model"``, its own probabilities, or ``"round-trip"``, how like the text
+            is to what comes back of it (chrF / 100).
 
     Example:
         >>> bread = Translation("Brot", "en", "de", 0.9, (TranslatedSentence(0, 5, 0, 4, 0.9),))
@@ -217,6 +236,7 @@ class Translation(Result):
     sentences: tuple[TranslatedSentence, ...] = ()
     via: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    estimate: str = "model"
 
     def check(self, axes: Mapping[str, int]) -> None:
         if not 0 <= self.score <= 1:

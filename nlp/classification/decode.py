@@ -11,7 +11,7 @@ from nlp.types import TextLabels
 from shared.types import Float32, Float64
 
 
-def probabilities(logits: Float32, *, multi_label: bool = False, temperature: float = 1.0) -> Float64:
+def probabilities(logits: Float32 | Float64, *, multi_label: bool = False, temperature: float = 1.0) -> Float64:
     """Softmax of the logits; with ``multi_label`` the sigmoid of each.
 
     Args:
@@ -37,7 +37,12 @@ def probabilities(logits: Float32, *, multi_label: bool = False, temperature: fl
 
 
 def labelled(
-    logits: Float32, labels: Sequence[str], *, multi_label: bool = False, temperature: float = 1.0
+    logits: Float32 | Float64,
+    labels: Sequence[str],
+    *,
+    multi_label: bool = False,
+    temperature: float = 1.0,
+    thresholds: Float32 | None = None,
 ) -> TextLabels:
     """Every label with its probability, best first; equal ones in the order of ``labels``.
 
@@ -46,6 +51,7 @@ def labelled(
         labels: a name for each.
         multi_label: see :func:`probabilities`.
         temperature: see :func:`probabilities`.
+        thresholds: with ``multi_label`` the least score from which each label holds, shape (n,); ``None`` for 0.5 each.
 
     Example:
         >>> labelled(np.float32([1, 3]), ["a", "b"]).labels
@@ -53,7 +59,8 @@ def labelled(
     """
     scores = probabilities(logits, multi_label=multi_label, temperature=temperature).astype(np.float32)
     order = np.argsort(-scores, kind="stable")
-    return TextLabels(tuple(labels[at] for at in order), scores[order], multi_label)
+    least = None if thresholds is None else thresholds[order]
+    return TextLabels(tuple(labels[at] for at in order), scores[order], multi_label, least)
 
 
 def decode(vector: Float32, head: Head) -> TextLabels:
@@ -61,11 +68,17 @@ def decode(vector: Float32, head: Head) -> TextLabels:
 
     Args:
         vector: shape (dim,), float32.
-        head: what turns it into logits; their softmax are the probabilities.
+        head: what turns it into logits; their softmax, or the sigmoid of each, are the probabilities.
 
     Example:
         >>> head = Head(("a", "b"), np.float32([[1, 0], [0, 3]]), np.float32([0, 0]), ("mean",))
         >>> decode(np.float32([1, 1]), head).labels
         ('b', 'a')
     """
-    return labelled(head.logits(vector), head.labels, temperature=head.temperature)
+    return labelled(
+        head.logits(vector),
+        head.labels,
+        multi_label=head.multi_label,
+        temperature=head.temperature,
+        thresholds=head.thresholds,
+    )

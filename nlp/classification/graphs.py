@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 
 from nlp.classification.decode import labelled
-from nlp.classification.heads import names_of, temperature_of
+from nlp.classification.heads import names_of, temperature_of, thresholds_of
 from nlp.encoder import TEXTS_AT_ONCE
 from nlp.opening import TextGraph
 from nlp.types import TextLabels
@@ -51,7 +51,7 @@ def graph_classifier(
 ) -> Pipeline[str, Int64, Float32, TextLabels]:
     """A predictor over a graph of the family ``text-classifier``.
 
-    The card's ``options`` are ``labels``, and perhaps ``multi_label``, ``temperature`` and ``joined``.
+    The card's ``options`` are ``labels``, and perhaps ``multi_label``, ``thresholds``, ``temperature`` and ``joined``.
 
     Args:
         graph: the loaded graph.
@@ -64,7 +64,7 @@ def graph_classifier(
     """
     card = graph.card
     labels, temperature = names_of(card, "labels"), temperature_of(card)
-    multi_label = bool(card.options.get("multi_label", False))
+    multi_label, thresholds = bool(card.options.get("multi_label", False)), thresholds_of(card)
     join = join_named(joined or card.options.get("joined", DEFAULT_JOIN))
     check_outputs(graph, len(labels))
 
@@ -82,7 +82,9 @@ def graph_classifier(
         card,
         graph.tokenizer.ids,
         run,
-        lambda logits, _: labelled(logits, labels, multi_label=multi_label, temperature=temperature),
+        lambda logits, _: labelled(
+            logits, labels, multi_label=multi_label, temperature=temperature, thresholds=thresholds
+        ),
         batch_size=TEXTS_AT_ONCE,
         threads=threads,
     )

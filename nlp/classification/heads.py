@@ -29,6 +29,9 @@ class Head:
         bias: shape (n,), float32.
         poolings: what of the encoder the vector is made of; see :data:`nlp.encoder.POOLINGS`.
         temperature: what logits are divided by before they become probabilities, above 0.
+        multi_label: whether each label is judged by itself.
+        thresholds: where it is, the least probability from which each label holds, shape (n,), float32; ``None`` for
+            0.5 each.
     """
 
     labels: tuple[str, ...]
@@ -36,6 +39,8 @@ class Head:
     bias: Float32
     poolings: tuple[str, ...]
     temperature: float = 1.0
+    multi_label: bool = False
+    thresholds: Float32 | None = None
 
     def logits(self, vector: Float32) -> Float32:
         """From a vector, shape (dim,), to a number for each label, shape (n,)."""
@@ -79,7 +84,8 @@ def read_head(path: Path, card: ModelCard, *, dim: int) -> Head:
 
     Args:
         path: its ``head.npz``.
-        card: its card, whose options name ``labels`` and ``poolings``, and perhaps a ``temperature``.
+        card: its card, whose options name ``labels`` and ``poolings``, and perhaps a ``temperature``, ``multi_label``
+            and ``thresholds``.
         dim: length of the encoder's token vectors.
 
     Raises:
@@ -98,7 +104,8 @@ def read_head(path: Path, card: ModelCard, *, dim: int) -> Head:
             f"model {card.name!r} ({card.origin}): {path} must hold float32 weights of shape {shape} and a bias. "
             f"Got {weights.dtype} {weights.shape} and {bias.dtype} {bias.shape} instead"
         )
-    return Head(labels, weights, bias, poolings, temperature_of(card))
+    several = bool(card.options.get("multi_label"))
+    return Head(labels, weights, bias, poolings, temperature_of(card), several, thresholds_of(card))
 
 
 def temperature_of(card: ModelCard) -> float:
@@ -111,6 +118,25 @@ def temperature_of(card: ModelCard) -> float:
     if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < float("inf"):
         raise DataError(f"model {card.name!r} ({card.origin}): options.temperature must be above 0. Got {value!r}")
     return float(value)
+
+
+def thresholds_of(card: ModelCard) -> Float32 | None:
+    """The least probability from which a card says that each label holds; ``None`` where it says nothing.
+
+    Raises:
+        DataError: they are no numbers in [0, 1], one for each label.
+    """
+    given = card.options.get("thresholds")
+    if given is None:
+        return None
+    labels = names_of(card, "labels")
+    plain = isinstance(given, Sequence) and len(given) == len(labels)
+    if not plain or not all(isinstance(value, int | float) and 0 <= value <= 1 for value in given):
+        raise DataError(
+            f"model {card.name!r} ({card.origin}): options.thresholds must be {len(labels)} numbers in [0, 1], one for "
+            f"each label. Got {given!r}"
+        )
+    return np.array(given, dtype=np.float32)
 
 
 def names_of(card: ModelCard, option: str) -> tuple[str, ...]:

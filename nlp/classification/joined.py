@@ -23,7 +23,8 @@ class Joined:
 
     Attributes:
         texts: length n.
-        codes: position of each text's label in ``labels``, shape (n,), int64.
+        codes: position of each text's label in ``labels``, shape (n,), int64; where a text may have several, 1 for each
+            that it has and 0 for the others, shape (n, labels), int64.
         labels: the model's, in its order.
         label_map: the model's label for each of the data's; empty where they are the same.
         places: file and line of each text, for messages.
@@ -35,10 +36,27 @@ class Joined:
     label_map: Mapping[str, str]
     places: tuple[str, ...]
 
+    @property
+    def several(self) -> bool:
+        """Whether a text may have several labels or none."""
+        return self.codes.ndim == 2
+
+    @property
+    def strata(self) -> Int64:
+        """What is to be spread evenly over parts of the texts, shape (n,): each text's label, of several the rarest.
+
+        A text without a label has the code that follows the last label's.
+        """
+        if not self.several:
+            return self.codes
+        frequency = self.codes.sum(axis=0)
+        rarity = np.where(self.codes == 1, frequency, len(self.codes) + 1)
+        return np.where(self.codes.any(axis=1), rarity.argmin(axis=1), len(self.labels))
+
     def counts(self) -> dict[str, int]:
         """How many texts each label has."""
-        found = Counter(self.codes.tolist())
-        return {label: found[code] for code, label in enumerate(self.labels)}
+        found = self.codes.sum(axis=0) if self.several else np.bincount(self.codes, minlength=len(self.labels))
+        return dict(zip(self.labels, found.tolist()))
 
     def digest(self) -> str:
         """A hash of texts and labels, 64 hex digits."""
@@ -66,6 +84,7 @@ def read_joined(
     label_column: str,
     encoding: str,
     label_map: str | None,
+    label_separator: str | None = None,
     labels: Sequence[str] | None = None,
 ) -> Joined:
     """Read files of labelled texts.
@@ -78,6 +97,8 @@ def read_joined(
         encoding: of the files.
         label_map: the model's label for each label of the data, ``"DATA=MODEL,..."``, which also says their order;
             ``None`` keeps the data's own, sorted.
+        label_separator: what stands between the labels of one text; where it is given, or JSON has lists of labels, a
+            text may have several or none.
         labels: the model's, where they are settled already; every label of the data must lead to one of them.
 
     Raises:
@@ -92,17 +113,23 @@ def read_joined(
             text_column=text_column,
             label_column=label_column,
             encoding=encoding,
+            several=None,
+            label_separator=label_separator,
         )
         for path in paths
     ]
+    kinds = {part.sets is not None for part in parts}
+    if len(kinds) > 1:
+        raise DataError(f"the data sets must be of one kind. Some of {', '.join(map(str, paths))} have lists of labels")
     mapping = parse_label_map(label_map)
-    several = next((row for part in parts for row in zip(part.lines, part.labels) if SEVERAL in row[1]), None)
-    if several is not None:
+    doubtful = next((row for part in parts for row in zip(part.lines, part.labels) if SEVERAL in row[1]), None)
+    if doubtful is not None and kinds == {False}:
         raise DataError(
-            f"training takes one label a text. Line {several[0]} has {several[1]!r}: train a model for each label, or "
-            "give such a text once for each of its labels"
+            f"a label must not hold {SEVERAL!r} where a text has one. Line {doubtful[0]} has {doubtful[1]!r}: if these "
+            f"are several labels, say so (--label-separator '{SEVERAL}')"
         )
-    found = [label for part in parts for label in part.labels]
+    sets = [names for part in parts for names in (part.sets or [(label,) for label in part.labels])]
+    found = [name for names in sets for name in names]
     known = _labels(found, mapping) if labels is None else tuple(labels)
     if labels is not None:
         unknown = sorted({mapping.get(label, label) for label in found} - set(known))
@@ -110,7 +137,13 @@ def read_joined(
             raise DataError(
                 f"{paths[0]} must have the labels {', '.join(known)}. It also has {', '.join(unknown[:12])}"
             )
-    codes = np.array([known.index(mapping.get(label, label)) for label in found], dtype=np.int64)
+    place = {label: code for code, label in enumerate(known)}
+    if kinds == {True}:
+        codes = np.zeros((len(sets), len(known)), dtype=np.int64)
+        for row, names in zip(codes, sets):
+            row[[place[mapping.get(name, name)] for name in names]] = 1
+    else:
+        codes = np.array([place[mapping.get(label, label)] for label in found], dtype=np.int64)
     places = tuple(f"{path}, line {line}" for path, part in zip(paths, parts) for line in part.lines)
     return Joined(tuple(text for part in parts for text in part.texts), codes, known, mapping, places)
 
@@ -118,13 +151,19 @@ def read_joined(
 def split(data: Joined, share: float, *, seed: int) -> tuple[Joined, Joined]:
     """Two parts: what is learnt from, and a share of every label, one text at least, that is kept for validation.
 
+    Where texts may have several labels, the share is of the texts whose rarest label is the same, and of those without
+    any; a single such text is learnt from.
+
     Raises:
         DataError: a label has one text only.
     """
     rng = np.random.default_rng([seed, 1])
     kept: list[int] = []
-    for code, label in enumerate(data.labels):
-        rows = rng.permutation(np.flatnonzero(data.codes == code))
+    strata = data.strata
+    for code, label in enumerate((*data.labels, "no label") if data.several else data.labels):
+        rows = rng.permutation(np.flatnonzero(strata == code))
+        if len(rows) < 2 and data.several:
+            continue
         if len(rows) < 2:
             raise DataError(
                 f"a training with a validation part needs two texts of each label. {label!r} has {len(rows)}"

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ import numpy as np
 from nlp.classification.heads import FAMILY, HEAD, Head, head_bytes
 from nlp.classification.joined import Joined
 from nlp.encoder import GRAPH, POOLINGS, TEXTS_AT_ONCE, Encoder, check_poolings, open_encoder
+from nlp.training.folds import folds_of, one_against_rest
+from nlp.training.thresholds import judged, settled
 from shared.batch.progress import Progress
 from shared.catalogue import ModelCard
 from shared.errors import DataError
@@ -42,13 +44,16 @@ class Choice:
         c: inverse strength of the L2 penalty that was taken.
         metric: what was compared, the higher the better.
         folds: parts of the data, 0 where ``c`` was given.
-        scores: mean over the folds by ``c``.
+        scores: mean over the folds by ``c``; of several labels over all texts at once.
+        settled: where a text may have several labels, the ``temperature`` and the ``thresholds`` of the probabilities,
+            by the folds.
     """
 
     c: float
     metric: str
     folds: int
     scores: dict[float, float]
+    settled: Mapping[str, Any] = field(default_factory=dict)
 
 
 def train_linear(
@@ -66,7 +71,9 @@ def train_linear(
 ) -> dict[str, Any]:
     """Fit a head and save it as a model folder, named like the folder.
 
-    The same data, seed and library versions give the same bytes on the same kind of processor.
+    Where a text may have several labels there is one regression a label, and folds of a cross-validation choose from
+    which probability on each holds. The same data, seed and library versions give the same bytes on the same kind of
+    processor.
 
     Args:
         data: labelled texts.
@@ -92,7 +99,8 @@ def train_linear(
     opened = open_encoder(encoder, device=device, threads=threads)
     vectors = _vectors(opened, data, poolings, threads)
     balanced = class_weight == BALANCED
-    choice = _choose(vectors, data.codes, c, balanced=balanced, seed=seed)
+    choose = _choose_several if data.several else _choose
+    choice = choose(vectors, data, c, balanced=balanced, seed=seed)
     head = _fit(vectors, data.codes, choice.c, balanced=balanced, labels=data.labels, poolings=poolings)
     options: dict[str, Any] = {
         "encoder": str(encoder),
@@ -103,6 +111,7 @@ def train_linear(
         "class_weight": class_weight,
         "seed": seed,
         "texts": len(data.texts),
+        **choice.settled,
     }
     if data.label_map:
         options["label_map"] = dict(data.label_map)
@@ -144,10 +153,10 @@ def _vectors(encoder: Encoder, data: Joined, poolings: tuple[str, ...], threads:
     return vectors
 
 
-def _choose(vectors: Float32, codes: Int64, c: float | None, *, balanced: bool, seed: int) -> Choice:
+def _choose(vectors: Float32, data: Joined, c: float | None, *, balanced: bool, seed: int) -> Choice:
     """The value of :data:`GRID` with the best mean score over stratified folds; the smallest of equals."""
     score = macro_f1_score if balanced else accuracy_score
-    metric = "cross_validated_" + ("f1" if balanced else "accuracy")
+    metric, codes = "cross_validated_" + ("f1" if balanced else "accuracy"), data.codes
     if c is not None:
         return Choice(c, metric, 0, {})
     count = min(FOLDS, int(np.bincount(codes).min()))
@@ -165,6 +174,25 @@ def _choose(vectors: Float32, codes: Int64, c: float | None, *, balanced: bool, 
     return Choice(max(scores, key=lambda value: scores[value]), metric, count, scores)
 
 
+def _choose_several(vectors: Float32, data: Joined, c: float | None, *, balanced: bool, seed: int) -> Choice:
+    """The value of :data:`GRID` with the best F1 over texts that were not learnt from; the smallest of equals."""
+    folds = folds_of(data.strata, FOLDS, seed=seed)
+    held: dict[float, AnyArray] = {}
+    grid = GRID if c is None else (c,)
+    with Progress(len(grid) * len(folds), done=0) as progress:
+        for value in grid:
+            found = held[value] = np.zeros(data.codes.shape, np.float32)
+            for seen, unseen in folds:
+                weights, bias = softmax_regression(vectors[seen], data.codes[seen], value, balanced=balanced)
+                found[unseen] = vectors[unseen] @ weights.T + bias
+                progress.add(1, 0)
+    scores = {value: judged(found, data.codes, balanced=balanced) for value, found in held.items()}
+    best = max(scores, key=lambda value: scores[value])
+    temperature, thresholds = settled(held[best], data.codes)
+    told = {"multi_label": True, "temperature": temperature, "thresholds": thresholds}
+    return Choice(best, "cross_validated_" + ("f1" if balanced else "f1_micro"), len(folds), scores, told)
+
+
 def _fit(
     vectors: Float32, codes: Int64, c: float, *, balanced: bool, labels: tuple[str, ...], poolings: tuple[str, ...]
 ) -> Head:
@@ -175,23 +203,30 @@ def _fit(
 def softmax_regression(vectors: Float32, codes: Int64, c: float, *, balanced: bool) -> tuple[AnyArray, AnyArray]:
     """Weights, shape (labels, dim), and bias, shape (labels,), of a softmax regression.
 
-    One thread does the sums, so that their order, and with it the last bit, does not depend on the machine's load.
+    Where ``codes`` has a column for each label they are those of a logistic regression a label. One thread does the
+    sums, so that their order, and with it the last bit, does not depend on the machine's load.
 
     Raises:
         DataError: the fit did not settle.
     """
     linear = require("sklearn.linear_model", extra="all")
     convergence = require("sklearn.exceptions", extra="all").ConvergenceWarning
-    model = linear.LogisticRegression(C=c, class_weight="balanced" if balanced else None, max_iter=MAX_ITERATIONS)
+    weighting = "balanced" if balanced else None
+
+    def rows(given: Int64) -> tuple[AnyArray, AnyArray]:
+        model = linear.LogisticRegression(C=c, class_weight=weighting, max_iter=MAX_ITERATIONS).fit(vectors, given)
+        return model.coef_, model.intercept_
+
     with require("threadpoolctl", extra="all").threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("error", convergence)
         try:
-            model.fit(vectors, codes)
+            if codes.ndim == 2:
+                return one_against_rest(codes, vectors.shape[1], rows)
+            weights, bias = rows(codes)
         except convergence as error:
             raise DataError(
                 f"the fit did not settle in {MAX_ITERATIONS} steps at c={c:g}: give a smaller --c"
             ) from error
-    weights, bias = model.coef_, model.intercept_
     if len(weights) == 1:  # two labels share one row: half of it speaks for each
         weights, bias = np.concatenate([-weights, weights]) / 2, np.concatenate([-bias, bias]) / 2
     return weights, bias

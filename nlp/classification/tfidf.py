@@ -15,6 +15,8 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from nlp.classification.decode import labelled
+from nlp.classification.heads import temperature_of, thresholds_of
 from nlp.tokenize import check_text
 from nlp.types import TextLabels
 from shared.catalogue import ModelCard
@@ -199,16 +201,14 @@ def open_tfidf(opened: Opened, *, threads: int | None = None) -> Pipeline[str, s
         DataError: its files are not those of such a model.
     """
     terms, model = read_model(opened)
-    labels, read = _labels(opened.card), terms.reader()
-    temperature = float(opened.card.options.get("temperature", 1.0))
+    card, labels, read = opened.card, _labels(opened.card), terms.reader()
+    temperature, thresholds = temperature_of(card), thresholds_of(card)
+    multi_label = bool(card.options.get("multi_label", False))
 
     def answer(texts: Sequence[str]) -> list[AnyArray]:
-        return list(model.scores(read(texts)) / temperature)
+        return list(model.scores(read(texts)))
 
     def decode(scores: AnyArray, _: str) -> TextLabels:
-        powers = np.exp(scores - scores.max())
-        shares = (powers / powers.sum()).astype(np.float32)
-        order = np.argsort(-shares, kind="stable")
-        return TextLabels(tuple(labels[at] for at in order), shares[order])
+        return labelled(scores, labels, multi_label=multi_label, temperature=temperature, thresholds=thresholds)
 
-    return Pipeline(opened.card, check_text, answer, decode, batch_size=TEXTS_AT_ONCE, threads=threads)
+    return Pipeline(card, check_text, answer, decode, batch_size=TEXTS_AT_ONCE, threads=threads)

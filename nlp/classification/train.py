@@ -58,6 +58,7 @@ def train(
     label_column: str = "label",
     encoding: str = "utf-8",
     label_map: str | None = None,
+    label_separator: str | None = None,
     class_weight: str = "none",
     encoder: str | Path = DEFAULT_ENCODER,
     pooling: Sequence[str] = (),
@@ -88,7 +89,10 @@ def train(
         label_column: see :func:`nlp.datasets.read_labelled_texts`.
         encoding: see :func:`nlp.datasets.read_labelled_texts`.
         label_map: see :func:`nlp.classification.joined.read_joined`.
-        class_weight: ``"none"``, or ``"balanced"``: then macro F1 chooses instead of accuracy.
+        label_separator: what stands between the labels of one text. Where it is given, or JSON has lists of labels,
+            each label is learnt by itself, a text may have several or none, micro F1 chooses instead of accuracy, and
+            from which probability on a label holds is chosen on texts that were not learnt from.
+        class_weight: ``"none"``, or ``"balanced"``: then macro F1 chooses.
         encoder: see :func:`nlp.classification.linear.train_linear`, as ``pooling``.
         pooling: keys of :data:`nlp.encoder.POOLINGS`; all of them when empty.
         c: inverse strength of the L2 penalty; ``None`` takes the best by cross-validation.
@@ -123,6 +127,7 @@ def train(
         "label_column": label_column,
         "encoding": encoding,
         "label_map": label_map,
+        "label_separator": label_separator,
     }
     paths = [dataset, *(Path(path) for path in also)]
     stated = Stated(licence, data_licence, summary)
@@ -137,6 +142,8 @@ def train(
     machine = choose_device(device, threads)
     recipe = recipe.on(machine)
     data = read_joined(paths, **layout)
+    if data.several and method == FEW:
+        raise UsageError(f"{FEW} takes one label a text: give --method {LINEAR} or {LORA} where texts have several")
     learnt, unseen, parts = _sides(data, validation, layout, val_share=val_share, seed=seed, few=method == FEW)
     table = {**recipe_table(recipe), "method": method, "class_weight": class_weight}
     digest = data.digest()

@@ -13,13 +13,15 @@ from nlp.classification.joined import Joined
 from nlp.classification.tfidf import BACKEND, ESTIMATORS, FAMILY, GROUPS, Linear, Terms, Trees, counter, model_files
 from nlp.tokenize import check_text
 from nlp.training.calibrate import fit_temperature
+from nlp.training.folds import folds_of, one_against_rest
+from nlp.training.thresholds import judged, settled
 from shared.catalogue import ModelCard
-from shared.errors import DataError, InputError
+from shared.errors import DataError, InputError, UsageError
 from shared.evaluation.classification import accuracy_score, macro_f1_score
 from shared.lazy import require
 from shared.training.finish import Stated
 from shared.training.options import BALANCED, check_choice
-from shared.types import AnyArray, Float32, Int64
+from shared.types import AnyArray, Int64
 from shared.weights import write_model_folder
 from shared.weights.exports import plain_name
 
@@ -62,7 +64,7 @@ def train_tfidf(
         A JSON-ready report.
 
     Raises:
-        UsageError: there is no such estimator.
+        UsageError: there is no such estimator, or it does not take texts of several labels.
         DataError: a text cannot be used, or the texts share no term.
     """
     check_choice("estimator", estimator, ESTIMATORS)
@@ -72,17 +74,18 @@ def train_tfidf(
         except InputError as error:
             raise DataError(f"{place}: [{error.kind}] {error}") from error
     began = time.monotonic()
+    if data.several and estimator == "trees":
+        raise UsageError("trees take one label a text: give --estimator logistic or svm where texts have several")
     balanced = class_weight == BALANCED
     terms = find_terms(data.texts)
     seen = terms.reader()(data.texts)
     candidates = (c or GRID[1],) if c is not None or estimator == "trees" else GRID
-    folds = _folds(data.codes, seed)
-    score = macro_f1_score if balanced else accuracy_score
+    folds = folds_of(data.strata, FOLDS, seed=seed) if data.several else _folds(data.codes, seed)
     with require("threadpoolctl", extra="all").threadpool_limits(threads):
         held = {
             value: _held_out(seen, data, estimator, value, folds, balanced=balanced, seed=seed) for value in candidates
         }
-    scores = {value: score(data.codes, found.argmax(axis=1)) for value, found in held.items()}
+    scores = {value: _score(data, found, balanced=balanced) for value, found in held.items()}
     best = max(scores, key=lambda value: scores[value])
     fitted = fit(seen, data.codes, estimator, best, balanced=balanced, seed=seed)
     options: dict[str, Any] = {
@@ -90,17 +93,21 @@ def train_tfidf(
         "estimator": estimator,
         "c": best,
         "class_weight": class_weight,
-        "temperature": fit_temperature(held[best].astype(np.float32), data.codes),
         "seed": seed,
         "texts": len(data.texts),
     }
+    if data.several:
+        temperature, thresholds = settled(held[best], data.codes)
+        options |= {"multi_label": True, "temperature": temperature, "thresholds": thresholds}
+    else:
+        options["temperature"] = fit_temperature(held[best].astype(np.float32), data.codes)
     if data.label_map:
         options["label_map"] = dict(data.label_map)
     name = plain_name(out.resolve().name)
     said = stated.summary or f"text labels by counted terms ({estimator}): {', '.join(data.labels[:8])}"
     card = ModelCard(name, "nlp.classification", FAMILY, BACKEND, stated.licence, said, options=options)
     write_model_folder(out, card, model_files(terms, fitted))
-    metric = "cross_validated_" + ("f1" if balanced else "accuracy")
+    metric = "cross_validated_" + ("f1" if balanced else "f1_micro" if data.several else "accuracy")
     return {
         "model": name,
         "folder": str(out),
@@ -136,18 +143,23 @@ def find_terms(texts: Sequence[str]) -> Terms:
 
 
 def fit(seen: Any, codes: Int64, estimator: str, c: float, *, balanced: bool, seed: int) -> Linear | Trees:
-    """Fit one model to a sparse matrix (texts, terms)."""
+    """Fit one model to a sparse matrix (texts, terms); where codes have a column a label, a linear one for each."""
     weighting = "balanced" if balanced else None
     if estimator == "trees":
         return _trees(seen, codes, weighting, seed)
-    if estimator == "svm":
-        made = require("sklearn.svm", extra="all").LinearSVC(C=c, class_weight=weighting, random_state=seed)
-    else:
-        linear = require("sklearn.linear_model", extra="all")
-        made = linear.LogisticRegression(C=c, class_weight=weighting, max_iter=1000, tol=TOLERANCE)
-    made.fit(seen, codes)
-    weights: Float32 = made.coef_.astype(np.float32)
-    bias: Float32 = np.atleast_1d(made.intercept_).astype(np.float32)
+
+    def rows(given: Int64) -> tuple[AnyArray, AnyArray]:
+        if estimator == "svm":
+            made = require("sklearn.svm", extra="all").LinearSVC(C=c, class_weight=weighting, random_state=seed)
+        else:
+            linear = require("sklearn.linear_model", extra="all")
+            made = linear.LogisticRegression(C=c, class_weight=weighting, max_iter=1000, tol=TOLERANCE)
+        made.fit(seen, given)
+        return made.coef_.astype(np.float32), np.atleast_1d(made.intercept_).astype(np.float32)
+
+    if codes.ndim == 2:
+        return Linear(*one_against_rest(codes, seen.shape[1], rows))
+    weights, bias = rows(codes)
     if len(weights) == 1:  # two labels share one row: half of it speaks for each
         weights, bias = np.concatenate([-weights, weights]) * HALF, np.concatenate([-bias, bias]) * HALF
     return Linear(weights, bias)
@@ -186,6 +198,12 @@ def _trees(seen: Any, codes: Int64, weighting: str | None, seed: int) -> Trees:
     added = bare.scores(seen[:1])[0]
     added = added[1:] - added[:1] if len(start) == 1 else added
     return Trees(columns, roots, threshold=joined["threshold"], value=joined["value"], start=start - added, **whole)
+
+
+def _score(data: Joined, found: AnyArray, *, balanced: bool) -> float:
+    if data.several:
+        return judged(found, data.codes, balanced=balanced)
+    return (macro_f1_score if balanced else accuracy_score)(data.codes, found.argmax(axis=1))
 
 
 def _folds(codes: Int64, seed: int) -> list[tuple[Int64, Int64]]:

@@ -21,6 +21,7 @@ from pathlib import Path
 from types import ModuleType
 
 from nlp.families import bare
+from shared.errors import UsageError
 from shared.lazy import require
 from shared.weights import Opened, resolve
 from shared.weights.exports import alias, exported, remember
@@ -28,6 +29,7 @@ from shared.weights.folder import is_model_folder
 
 FAMILY = "transformers"
 PREFIX = "hf:"
+ADAPTER_CONFIG = "adapter_config.json"
 
 
 def open_model(name: str | Path | None, *, task: str) -> Opened:
@@ -65,7 +67,7 @@ def find(name: str | Path | None, *, task: str) -> Path | None:
     if known is not None:
         return known
     library = _library()
-    folder = exported(library.from_card(checkpoint(name, task=task)), task=task, export=library.export)
+    folder = exported(library.from_card(checkpoint(name, task=task, adapters=True)), task=task, export=library.export)
     if is_of_hub(name):
         remember(str(name), folder, task=task)
     return folder
@@ -82,13 +84,16 @@ def is_of_hub(name: str | Path) -> bool:
 
 
 def is_checkpoint(name: str | Path) -> bool:
-    """Whether a name is a transformers checkpoint's: one of the hub, or a folder with ``config.json`` and no card."""
+    """Whether a name is a checkpoint's or an adapter's: of the hub, or a folder with its configuration and no card."""
     path = Path(name).expanduser()
-    return is_of_hub(name) or ((path / "config.json").is_file() and not is_model_folder(path))
+    there = any((path / config).is_file() for config in ("config.json", ADAPTER_CONFIG))
+    return is_of_hub(name) or (there and not is_model_folder(path))
 
 
-def checkpoint(name: str | Path, *, task: str) -> Opened:
+def checkpoint(name: str | Path, *, task: str, adapters: bool = False) -> Opened:
     """The files of a checkpoint as they are: configuration, tensors and the tokeniser's files, fetched and verified.
+
+    Those of an adapter of peft stand beside those of its base; :mod:`nlp.families.peft` merges them.
 
     For whoever converts or runs one otherwise than by a graph: :func:`shared.weights.checkpoints.gathered` makes a
     folder of the files, :func:`shared.weights.checkpoints.architecture` says what the checkpoint is.
@@ -96,13 +101,30 @@ def checkpoint(name: str | Path, *, task: str) -> Opened:
     Args:
         name: for which :func:`is_checkpoint` is true.
         task: the task that it is to serve.
+        adapters: whether an adapter will do.
 
     Raises:
-        UsageError: the name is none of the hub, or there is no such folder.
+        UsageError: the name is none of the hub, there is no such folder, or it is an adapter where none will do.
         SourceError: the hub does not answer.
         DataError: there is no checkpoint in safetensors.
         WeightsError: a file cannot be had.
     """
+    opened = _files(name, task)
+    if ADAPTER_CONFIG not in opened.files:
+        return opened
+    if not adapters:
+        raise UsageError(f"{name} is an adapter, which {task} does not take: merge it into its base with peft first")
+    from nlp.families import peft  # noqa: PLC0415 - only an adapter needs what merges it
+
+    named, revision = peft.base_name(opened.files[ADAPTER_CONFIG])
+    local = not is_of_hub(name) and Path(named).expanduser().is_dir()
+    base = _files(named if local else f"{PREFIX}{named}{f'@{revision}' if revision else ''}", task)
+    if ADAPTER_CONFIG in base.files:
+        raise UsageError(f"{name} must stand on a checkpoint. {named} is an adapter too: merge that with peft first")
+    return peft.over(opened, base)
+
+
+def _files(name: str | Path, task: str) -> Opened:
     library = _library()
     opened: Opened
     if is_of_hub(name):

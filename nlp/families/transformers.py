@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from nlp.families import peft
 from nlp.families.bare import GRAPH, TOKENIZER
 from nlp.pairs import pair_template
 from nlp.tokenize import TextTokenizer, load_tokenizer
@@ -20,7 +21,15 @@ from shared.errors import BackendError, DataError, UsageError
 from shared.lazy import require
 from shared.types import AnyArray, Int64
 from shared.weights import Opened
-from shared.weights.checkpoints import CONFIG, architecture, from_folder, from_hub, gathered
+from shared.weights.checkpoints import (
+    ADAPTER_CONFIG,
+    ADAPTER_MODEL,
+    CONFIG,
+    architecture,
+    from_folder,
+    from_hub,
+    gathered,
+)
 from shared.weights.exports import Checkpoint, Exported, plain_name
 
 LIBRARY = "transformers"
@@ -115,6 +124,9 @@ def export(checkpoint: Checkpoint, task: str) -> Exported:
     name = architecture(checkpoint.files[CONFIG])
     kinds = [kind for kind in KINDS if kind.task == task]
     kind = next((kind for kind in kinds if name.endswith(kind.endings)), None)
+    if ADAPTER_CONFIG in checkpoint.files and kinds:
+        peft.check_task(checkpoint.files[ADAPTER_CONFIG], task)
+        kind = kinds[0]
     if kind is None:
         known = ", ".join(f"...{ending}" for kind in kinds for ending in kind.endings) or "none that is known"
         raise UsageError(f"a checkpoint for {task} must be one of {known}. It is a {name}")
@@ -142,16 +154,23 @@ def export(checkpoint: Checkpoint, task: str) -> Exported:
 def _loaded(checkpoint: Checkpoint, kind: Kind) -> tuple[Any, Any]:
     """The model, in evaluation, and its tokeniser."""
     transformers = require("transformers", extra="torch")
-    safe = {"trust_remote_code": False, "local_files_only": True}
-    with gathered(checkpoint.files) as folder:
+    safe: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True}
+    adapter = checkpoint.files.get(ADAPTER_MODEL)
+    outputs = None if adapter is None else peft.head_size(adapter)
+    sized = {"num_labels": outputs, "ignore_mismatched_sizes": True} if outputs else {}
+    plain = {name: path for name, path in checkpoint.files.items() if name not in (ADAPTER_CONFIG, ADAPTER_MODEL)}
+    with gathered(plain) as folder:
         try:
             model, told = getattr(transformers, kind.auto).from_pretrained(
-                folder, use_safetensors=True, attn_implementation="eager", output_loading_info=True, **safe
+                folder, use_safetensors=True, attn_implementation="eager", output_loading_info=True, **sized, **safe
             )
             tokenizer = transformers.AutoTokenizer.from_pretrained(folder, use_fast=True, **safe)
         except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
             raise DataError(f"transformers cannot read {checkpoint.name}: {str(error).splitlines()[0]}") from error
-    missing = sorted(told["missing_keys"])
+    missing = sorted({*told["missing_keys"], *(key for key, *_ in told["mismatched_keys"])})
+    if adapter is not None:
+        peft.merge(model.float(), checkpoint.files[ADAPTER_CONFIG], adapter)
+        missing = sorted({*missing} - peft.replaced(adapter))
     if missing:
         raise DataError(f"{checkpoint.name} must hold every tensor of its model. It lacks {', '.join(missing[:4])}")
     if not getattr(tokenizer, "is_fast", False):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -44,6 +44,8 @@ EVALUATE_OPTIONS = (
     Option("label_map", str, None, "the data set's label for labels of the model: MODEL=DATA,MODEL=DATA,..."),
 )
 _LENGTHS = ((1, 1, "1 word"), (2, 2, "2 words"), (3, 3, "3 words"), (4, 10**9, "4 words or more"))
+_TEXT_WORDS = (20, 100, 400)
+"""Words of texts between slices."""
 _SHOWN = 60
 Figure: TypeAlias = Callable[[Float64, Float64, Float64], float]
 
@@ -65,6 +67,8 @@ def evaluate_ner(
     **options: Any,
 ) -> Evaluation:
     """Precision, recall and F1 of entities: both ends and the label must agree (``f1``), and in part (``f1_partial``).
+
+    By class: the same of each label, of entities by their words, and of texts by theirs.
 
     Args:
         dataset: a file; see :func:`nlp.ner.datasets.read_entity_texts`.
@@ -128,7 +132,7 @@ def evaluate_ner(
         sum(spans is None for spans in raw),
         {name: _interval(counts, figure, seed) for name, (counts, figure) in figures.items()},
         notes,
-        by_class=_by_label(strict, seed),
+        by_class=_by_label(strict, seed) | _by_length(data, truth, found, strict, seed),
         sections=lambda worst: _sections(data, found, worst),
     )
 
@@ -157,12 +161,46 @@ def _by_label(counts: SpanCounts, seed: int) -> dict[str, dict[str, Metric]]:
     for at, label in enumerate(counts.labels):
         part = slice(at, at + 1)
         own = SpanCounts((label,), counts.right[:, part], counts.predicted[:, part], counts.true[:, part])
-        found[label] = {
-            "f1": _interval(own, _micro(f1), seed),
-            "precision": _interval(own, _micro(lambda right, given, _: precision(right, given)), seed),
-            "recall": _interval(own, _micro(lambda right, _, true: recall(right, true)), seed),
-        }
+        found[label] = _triple(own, seed)
     return found
+
+
+def _triple(counts: SpanCounts, seed: int) -> dict[str, Metric]:
+    return {
+        "f1": _interval(counts, _micro(f1), seed),
+        "precision": _interval(counts, _micro(lambda right, given, _: precision(right, given)), seed),
+        "recall": _interval(counts, _micro(lambda right, _, true: recall(right, true)), seed),
+    }
+
+
+def _by_length(
+    data: EntityTexts,
+    truth: Sequence[Sequence[Span]],
+    found: Sequence[Sequence[Span]],
+    strict: SpanCounts,
+    seed: int,
+) -> dict[str, dict[str, Metric]]:
+    """Figures of entities of so many words, and of texts of so many; a slice that holds none or all is left out."""
+    slices = {}
+    whole = sum(map(len, truth)) + sum(map(len, found))
+    for low, high, title in _LENGTHS:
+        parts = [_of_length(side, data.texts, low, high) for side in (truth, found)]
+        if 0 < sum(len(spans) for part in parts for spans in part) < whole:
+            slices[f"entities of {title}"] = _triple(span_counts(*parts), seed)
+    words = np.array([len(text.split()) for text in data.texts[: len(found)]])
+    for low, high in pairwise((0, *_TEXT_WORDS, None)):
+        rows = np.flatnonzero((words >= (low or 0)) & (words < (high or np.inf)))
+        if 0 < len(rows) < len(words):
+            own = SpanCounts(strict.labels, strict.right[rows], strict.predicted[rows], strict.true[rows])
+            slices[f"texts under {high} words" if high else f"texts of {low} words and more"] = _triple(own, seed)
+    return slices
+
+
+def _of_length(side: Sequence[Sequence[Span]], texts: Sequence[str], low: int, high: int) -> list[list[Span]]:
+    return [
+        [span for span in spans if low <= len(text[span[0] : span[1]].split()) <= high]
+        for spans, text in zip(side, texts)
+    ]
 
 
 def _label_table(
@@ -190,13 +228,7 @@ def _sections(data: EntityTexts, found: Sequence[Sequence[Span]], worst: int) ->
     truth, texts = data.spans[: len(found)], data.texts
     rows = []
     for low, high, title in _LENGTHS:
-        parts = [
-            [
-                [span for span in spans if low <= len(text[span[0] : span[1]].split()) <= high]
-                for spans, text in zip(side, texts)
-            ]
-            for side in (truth, found)
-        ]
+        parts = [_of_length(side, texts, low, high) for side in (truth, found)]
         right, given, true = (float(part.sum()) for part in span_counts(*parts).totals())
         rows.append(
             (

@@ -4,6 +4,8 @@
   answer where ``is_impossible`` says so, or where a 2.0 file lists none for it.
 - ``jsonl``: one object a line: ``question``, ``context``, ``answers`` (a list of texts; empty for none) and perhaps
   ``id`` and ``article``.
+- ``csv``, ``tsv``: a header line with ``question``, ``context`` and either ``answer`` (one text, empty for none) or
+  ``answers`` (with ``|`` between several), perhaps ``id`` and ``article``; other columns are passed over.
 """
 
 from __future__ import annotations
@@ -14,9 +16,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from nlp.datasets import DELIMITERS, table_rows
 from shared.errors import DataError, UnknownNameError
 
-FORMATS = ("squad", "jsonl")
+FORMATS = ("squad", "jsonl", "csv", "tsv")
+SEVERAL = "|"
+"""What stands between the answers of one question in a table's column ``answers``."""
+_SUFFIXES = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".tsv": "tsv"}
 
 
 @dataclass(frozen=True)
@@ -45,20 +51,20 @@ def read_questions(path: Path, *, format: str | None = None) -> list[Question]:
 
     Args:
         path: the file, UTF-8.
-        format: one of :data:`FORMATS`; ``None`` takes ``jsonl`` for a name that ends so, else ``squad``.
+        format: one of :data:`FORMATS`; ``None`` takes the one that the name ends in, else ``squad``.
 
     Raises:
         UnknownNameError: there is no such format.
         DataError: the file cannot be read, is malformed, or holds no question; the message says where.
     """
-    kind = format or ("jsonl" if path.suffix.lower() in (".jsonl", ".ndjson") else "squad")
+    kind = format or _SUFFIXES.get(path.suffix.lower(), "squad")
     if kind not in FORMATS:
         raise UnknownNameError("question data format", kind, FORMATS)
     try:
-        text = path.read_text("utf-8-sig")
+        text = path.read_bytes().decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} must be a file of questions in UTF-8. {error}") from error
-    found = list(_squad(text, path) if kind == "squad" else _jsonl(text, path))
+    found = list(_table(text, path, DELIMITERS[kind]) if kind in DELIMITERS else _READERS[kind](text, path))
     if not found:
         raise DataError(f"{path} must hold questions. It holds none")
     return found
@@ -95,6 +101,32 @@ def _jsonl(text: str, path: Path) -> Iterator[Question]:
         if not all(isinstance(answer, str) for answer in answers):
             raise DataError(f"{where}: answers must be texts. Got {answers!r:.80} instead")
         yield Question(str(row.get("id", number)), question, context, tuple(answers), str(row.get("article", context)))
+
+
+def _table(text: str, path: Path, delimiter: str) -> Iterator[Question]:
+    rows = table_rows(text, path, delimiter)
+    header = next(rows)[1]
+    answer = next((name for name in ("answers", "answer") if name in header), None)
+    missing = [name for name in ("question", "context") if name not in header] + ["answer"] * (answer is None)
+    if missing or answer is None:
+        raise DataError(
+            f"{path}, line 1 must name the columns question, context and answer or answers. It lacks "
+            f"{', '.join(missing)}: got {header[:12]}"
+        )
+    for number, row in rows:
+        cells = dict(zip(header, row))
+        for name in ("question", "context"):
+            if not cells[name].strip():
+                raise DataError(f"{path}, line {number} must have a {name}. Got {cells[name]!r} instead")
+        parts = cells[answer].split(SEVERAL) if answer == "answers" else [cells[answer]]
+        answers = tuple(dict.fromkeys(part.strip() for part in parts if part.strip()))
+        context = cells["context"]
+        yield Question(
+            cells.get("id") or str(number), cells["question"], context, answers, cells.get("article") or context
+        )
+
+
+_READERS = {"squad": _squad, "jsonl": _jsonl}
 
 
 def _parsed(text: str, where: str) -> Any:

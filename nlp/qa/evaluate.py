@@ -26,6 +26,7 @@ from shared.types import AnyArray, Failure, Float64, Int64
 WORDS = ("what", "who", "when", "where", "why", "how", "which")
 _LENGTHS = (500, 1000, 2000)
 """Characters of contexts between slices."""
+_ANSWER_WORDS = ((1, 1, "1 word"), (2, 4, "2 to 4 words"), (5, 1 << 30, "5 words and more"))
 _SHOWN = 120
 """Characters of a text on a page."""
 
@@ -174,12 +175,15 @@ def _auc(nothing: Float64, impossible: AnyArray, groups: Sequence[Int64]) -> flo
 
 
 def _slices(questions: Sequence[Question]) -> Mapping[str, AnyArray]:
-    """Which questions begin or ask by which word, and how long their contexts are; empty slices are left out."""
+    """Questions by what they ask with, how long contexts and first answers are; slices of none or all are left out."""
     words = np.array([_word(asked.question) for asked in questions])
     lengths = np.searchsorted(_LENGTHS, [len(asked.context) for asked in questions], side="right")
     names = [f"context up to {most} characters" for most in _LENGTHS] + [f"context over {_LENGTHS[-1]} characters"]
     found = {f"question: {word}": words == word for word in (*WORDS, "other")}
     found |= {name: lengths == at for at, name in enumerate(names)}
+    words_of_answers = np.array([len(asked.answers[0].split()) if asked.answers else 0 for asked in questions])
+    for low, high, title in _ANSWER_WORDS:
+        found[f"answer of {title}"] = (words_of_answers >= low) & (words_of_answers <= high)
     found["no answer"] = np.array([not asked.answers for asked in questions])
     return {name: held for name, held in found.items() if held.any() and not held.all()}
 

@@ -35,6 +35,11 @@ def fit_temperature(logits: Float32, truth: Int64) -> float:
 
     The loss has one valley in 1 / temperature; a golden-section search finds it.
 
+    Args:
+        logits: shape (n, labels).
+        truth: shape (n,); or (n, labels), 1 for each label that a text has and 0 for the others, where logits are those
+            of labels that are judged by themselves.
+
     Example:
         >>> logits = np.float32([[4, 0], [4, 0], [4, 0], [4, 0]])
         >>> round(fit_temperature(logits, np.array([0, 0, 0, 1])), 2)  # sure of 0.98, right in 0.75
@@ -42,6 +47,9 @@ def fit_temperature(logits: Float32, truth: Int64) -> float:
     """
     if not len(truth):
         return 1.0
+    if truth.ndim == 2:  # a sigmoid of z is a softmax of z / 2 and -z / 2
+        halves = logits.reshape(-1, 1) / 2
+        logits, truth = np.hstack([-halves, halves]), truth.ravel()
 
     def loss(power: float) -> float:
         return log_loss(logits, truth, float(np.exp(power)))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from shared.lazy import require
-from shared.types import Int64
+from shared.types import Float32, Int64
 
 IGNORED = -100
 """The target of a token that teaches nothing."""
@@ -23,13 +23,14 @@ class Example:
 
     Attributes:
         ids: whole windows with special tokens, shape (n,), int64.
-        target: shape () for a text's label, (n,) for tags, (2,) for start and end; int64.
+        target: shape () for a text's label, (n,) for tags, (2,) for start and end, int64; shape (labels,), float32, 1
+            or 0, where a text may have several labels.
         types: shape (n,), int64; ``None`` for zeros.
         features: shape (n,), int64; ``None`` where the network takes none.
     """
 
     ids: Int64
-    target: Int64
+    target: Int64 | Float32
     types: Int64 | None = None
     features: Int64 | None = None
 
@@ -84,7 +85,7 @@ def collate(examples: Sequence[Example], device: Any) -> Batch:
     lengths = [len(example.ids) for example in examples]
     longest = max(lengths)
 
-    def padded(rows: Sequence[Int64], value: int = 0) -> Any:
+    def padded(rows: Sequence[Int64 | Float32], value: int = 0) -> Any:
         table = np.full((len(rows), longest), value, dtype=np.int64)
         for row, values in zip(table, rows):
             row[: len(values)] = values
@@ -98,7 +99,7 @@ def collate(examples: Sequence[Example], device: Any) -> Batch:
     codes = [example.features for example in examples if example.features is not None]
     features = padded(codes) if codes else None
     targets = [example.target for example in examples]
-    whole = len(targets[0].shape) == 1 and targets[0].shape == examples[0].ids.shape
+    whole = targets[0].dtype == np.int64 and targets[0].ndim == 1 and targets[0].shape == examples[0].ids.shape
     answers = padded(targets, IGNORED) if whole else torch.from_numpy(np.stack(targets)).to(device)
     return Batch(ids, types, mask, features, answers)
 

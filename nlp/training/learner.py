@@ -22,13 +22,17 @@ def run_batch(network: Any, batch: Batch) -> Any:
 def loss(network: Any, batch: Batch, *, weights: Any = None) -> Any:
     """Cross-entropy: of a text's label, of each token's tag, or of start and end as choices among a window's tokens.
 
+    Where a text has a target for each label, the mean over them of the binary cross-entropy.
+
     Args:
         network: as :func:`nlp.training.network.build_network` makes it.
         batch: examples; tags of :data:`nlp.training.examples.IGNORED` count nothing.
-        weights: a factor for each label, shape (labels,); ``None`` for ones.
+        weights: a factor for each label, of several that of the texts that have it, shape (labels,); ``None`` for ones.
     """
     functional = require("torch.nn.functional", extra="torch")
     logits = run_batch(network, batch)
+    if network.head_kind == "text" and batch.targets.is_floating_point():
+        return functional.binary_cross_entropy_with_logits(logits, batch.targets, pos_weight=weights)
     if network.head_kind == "text":
         return functional.cross_entropy(logits, batch.targets, weight=weights)
     if network.head_kind == "tokens":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,12 @@ from nlp.training.learner import answers, learner
 from nlp.training.network import build_network
 from nlp.training.options import Recipe
 from nlp.training.save import BACKEND, check_method, model_files
+from nlp.training.thresholds import judged, settled
+from nlp.types import TextLabels
 from shared.errors import DataError, InputError
 from shared.evaluation.classification import accuracy_score, macro_f1_score
 from shared.evaluation.intervals import bootstrap
+from shared.evaluation.ranked import labels_f1_score, micro_f1_score
 from shared.evaluation.report import Metric
 from shared.lazy import require
 from shared.training.finish import Course, Made
@@ -35,6 +38,10 @@ LIMITS = (
     "Every text gets one of these labels, also one that none of them fits. What a label means is what the training's "
     "texts show of it. Long texts are read in windows, and their windows' answers joined."
 )
+LIMITS_OF_SEVERAL = (
+    "Each label is judged by itself, so a text may get several or none. From which probability on a label holds was "
+    "chosen on the validation texts. What a label means is what the training's texts show of it."
+)
 
 
 @dataclass(frozen=True)
@@ -43,7 +50,7 @@ class Read:
 
     Attributes:
         ids: of each text that can be used, without special tokens.
-        codes: position of its label.
+        codes: position of its label, or a row of zeros and ones; see :class:`nlp.classification.joined.Joined`.
         rows: its position among all texts.
         skipped: a row for each text that cannot be used.
     """
@@ -74,7 +81,8 @@ def examples(found: Read, tokenizer: TextTokenizer, room: int, rng: np.random.Ge
     for ids, code in zip(found.ids, found.codes):
         spare = max(0, len(ids) - room)
         start = int(rng.integers(spare + 1)) if rng is not None and spare else 0
-        made.append(Example(tokenizer.window(ids[start : start + room]), np.array(code, dtype=np.int64)))
+        target = np.array(code, dtype=np.float32 if found.codes.ndim == 2 else np.int64)
+        made.append(Example(tokenizer.window(ids[start : start + room]), target))
     return made
 
 
@@ -95,7 +103,8 @@ def learn(
     room = min(recipe.max_tokens, base.shape.positions) - len(tokenizer.before) - len(tokenizer.after)
     seen, unseen = read(train, tokenizer), read(val, tokenizer)
     _check(seen, train, unseen)
-    balanced = class_weight == BALANCED
+    balanced, several = class_weight == BALANCED, train.several
+    metric = "macro_f1" if balanced else "micro_f1" if several else "accuracy"
     torch.manual_seed(derived(recipe.seed))
     outputs = len(train.labels)
     network = build_network(base, recipe.adapting(base.shape.layers), head="text", outputs=outputs).to(device)
@@ -105,19 +114,25 @@ def learn(
         return np.stack(answers(network, held, device))
 
     def score() -> float:
+        if several:
+            return judged(logits(), unseen.codes, balanced=balanced)
         found = logits().argmax(axis=1)
         return macro_f1_score(unseen.codes, found) if balanced else accuracy_score(unseen.codes, found)
 
     weights = None
     if balanced:
-        counts = np.bincount(seen.codes, minlength=outputs)
-        weights = torch.tensor(len(seen.codes) / (outputs * counts), dtype=torch.float32, device=device)
+        if several:
+            counts = seen.codes.sum(axis=0)
+            factors = (len(seen.codes) - counts) / counts
+        else:
+            factors = len(seen.codes) / (outputs * np.bincount(seen.codes, minlength=outputs))
+        weights = torch.tensor(factors, dtype=torch.float32, device=device)
     reached = fit(
         learner(
             network,
             lambda epoch: examples(seen, tokenizer, room, np.random.default_rng([recipe.seed, epoch, 2])),
             score,
-            "macro_f1" if balanced else "accuracy",
+            metric,
             recipe=recipe,
             device=device,
             weights=weights,
@@ -126,10 +141,12 @@ def learn(
         folder,
         seed=recipe.seed,
     )
-    temperature = fit_temperature(logits(), unseen.codes)
-    return _made(network.cpu(), base, recipe, train, temperature), _course(
-        reached, "macro_f1" if balanced else "accuracy", seen, unseen, base.sha256
-    )
+    told: dict[str, Any] = {"multi_label": several}
+    if several:
+        told["temperature"], told["thresholds"] = settled(logits(), unseen.codes)
+    else:
+        told["temperature"] = fit_temperature(logits(), unseen.codes)
+    return _made(network.cpu(), base, recipe, train, told), _course(reached, metric, seen, unseen, base.sha256)
 
 
 def learn_from_few(train: Joined, recipe: Recipe, folder: TrainFolder, device: Any) -> tuple[Made, Course]:
@@ -169,7 +186,8 @@ def learn_from_few(train: Joined, recipe: Recipe, folder: TrainFolder, device: A
     with torch.no_grad():
         network.value("head.weight").copy_(torch.from_numpy(weight))
         network.value("head.bias").copy_(torch.from_numpy(bias))
-    return _made(network.cpu(), base, recipe, train, 1.0), _course(reached, "separation", seen, seen, base.sha256)
+    told = {"multi_label": False, "temperature": 1.0}
+    return _made(network.cpu(), base, recipe, train, told), _course(reached, "separation", seen, seen, base.sha256)
 
 
 def _pairs(
@@ -204,17 +222,18 @@ def _pairs(
 
 
 def _check(seen: Read, data: Joined, unseen: Read) -> None:
-    missing = [label for code, label in enumerate(data.labels) if code not in seen.codes]
+    learnt = seen.codes.any(axis=0) if data.several else np.isin(np.arange(len(data.labels)), seen.codes)
+    missing = [label for label, there in zip(data.labels, learnt) if not there]
     if missing or not len(unseen.codes):
         raise DataError(f"every label needs a text that can be read, and so does validation. {missing} have none")
 
 
-def _made(network: Any, base: Any, recipe: Recipe, data: Joined, temperature: float) -> Made:
+def _made(network: Any, base: Any, recipe: Recipe, data: Joined, judging: Mapping[str, Any]) -> Made:
     files, options = model_files(network, base, recipe)
-    told = {**options, "multi_label": False, "temperature": temperature}
+    told = {**options, **judging}
     if data.label_map:
         told["label_map"] = dict(data.label_map)
-    return Made(TASK, FAMILY, BACKEND, data.labels, told, files, LIMITS)
+    return Made(TASK, FAMILY, BACKEND, data.labels, told, files, LIMITS_OF_SEVERAL if data.several else LIMITS)
 
 
 def _course(reached: Reached, metric: str, seen: Read, unseen: Read, sha256: str) -> Course:
@@ -225,6 +244,8 @@ def _course(reached: Reached, metric: str, seen: Read, unseen: Read, sha256: str
 def evaluate(model: Path, data: Joined, *, threads: int | None, seed: int) -> Mapping[str, Metric]:
     """Figures of a saved classifier on labelled texts, through its opener."""
     results = nlp.text_classifier(model, threads=threads).predict(data.texts, on_error="keep")
+    if data.several:
+        return _figures_of_several(results, data, seed)
     found = [None if isinstance(result, Failure) else result.labels[0] for result in results]
     truth = [data.labels[code] for code in data.codes]
 
@@ -235,3 +256,20 @@ def evaluate(model: Path, data: Joined, *, threads: int | None, seed: int) -> Ma
         return bootstrap(drawn, len(truth), rng=np.random.default_rng(seed))
 
     return {"accuracy": interval(accuracy_score), "macro_f1": interval(macro_f1_score)}
+
+
+def _figures_of_several(results: Sequence[TextLabels | Failure], data: Joined, seed: int) -> Mapping[str, Metric]:
+    """Texts that failed are given no label, and are not right even where none is true."""
+    given = np.array([[not isinstance(r, Failure) and label in r.held for label in data.labels] for r in results])
+    failed = np.array([isinstance(result, Failure) for result in results])
+    truth = data.codes == 1
+    right = (given == truth).all(axis=1) & ~failed
+
+    def interval(figure: Callable[[Int64], float]) -> Metric:
+        return bootstrap(figure, len(truth), rng=np.random.default_rng(seed))
+
+    return {
+        "accuracy": interval(lambda rows: float(right[rows].mean())),
+        "micro_f1": interval(lambda rows: micro_f1_score(truth[rows], given[rows])),
+        "macro_f1": interval(lambda rows: labels_f1_score(truth[rows], given[rows])),
+    }

@@ -16,7 +16,13 @@ _UNSPACED = ("zh", "ja", "th", "lo", "km", "my")
 
 
 def decode(
-    drafts: Sequence[Drafted], prepared: Prepared, *, target: str, via: tuple[str, ...], warnings: tuple[str, ...] = ()
+    drafts: Sequence[Drafted],
+    prepared: Prepared,
+    *,
+    target: str,
+    via: tuple[str, ...],
+    warnings: tuple[str, ...] = (),
+    estimate: str = "model",
 ) -> Translation:
     """Put the translation of each sentence into the place of the sentence; all between them stays as it was.
 
@@ -26,6 +32,7 @@ def decode(
         target: language of the translations.
         via: languages on the way there.
         warnings: what is known to be doubtful already.
+        estimate: where their scores come from.
     """
     text, at = "", 0
     sentences: list[TranslatedSentence] = []
@@ -49,5 +56,12 @@ def decode(
     weight = sum(draft.pieces for draft in drafts)
     mean = sum(probability(draft.log_score) * draft.pieces for draft in drafts) / weight if weight else 1.0
     return Translation(
-        text, prepared.source or target, target, min(1.0, mean), tuple(sentences), via, tuple(dict.fromkeys(said))
+        text,
+        prepared.source or target,
+        target,
+        min(1.0, mean),
+        tuple(sentences),
+        via,
+        tuple(dict.fromkeys(said)),
+        estimate,
     )

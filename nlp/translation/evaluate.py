@@ -7,6 +7,7 @@ import gzip
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from shared.batch.progress import Progress
 from shared.errors import DataError, UnknownNameError, UsageError
 from shared.evaluation.generation import METRICS, chrf_score, corpus_figures, signature
 from shared.evaluation.intervals import CONFIDENCE, RESAMPLES
-from shared.evaluation.report import Evaluation, Gallery, Shown
+from shared.evaluation.report import Evaluation, Gallery, Metric, Shown
 from shared.tasks import Option
 from shared.types import Failure
 
@@ -27,6 +28,8 @@ EVALUATE_OPTIONS = (
     Option("target_column", str, "target", "column or key of the reference"),
     Option("split", str, None, "in a folder of NAME.LANGUAGE files, the NAME"),
 )
+LENGTHS = (0, 6, 13, 26, 51)
+"""The words from which on a sentence counts to the next slice of lengths."""
 _SUFFIXES = {".tsv": "tsv", ".txt": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 
 
@@ -163,6 +166,8 @@ def evaluate_translation(
 ) -> Evaluation:
     """BLEU, chrF and TER of a translator, with sacrebleu's signatures and bootstrap intervals over sentences.
 
+    By class: BLEU and chrF of sentences by their words, and by the language that they are in where it is detected.
+
     Args:
         dataset: see :func:`read_sentence_pairs`.
         model: as :func:`nlp.translator` takes it.
@@ -189,10 +194,12 @@ def evaluate_translation(
     predictor = nlp.translator(model, source=source, target=target, **options)
     sources, references = data.sources[:limit], data.references[:limit]
     written: list[str] = []
+    languages: list[str] = []
     failed = 0
     with Progress(len(sources), done=0) as progress:
         for result in predictor.stream(sources):
             written.append("" if isinstance(result, Failure) else result.text)
+            languages.append(source or ("failed" if isinstance(result, Failure) else result.source))
             failed += isinstance(result, Failure)
             progress.add(1, isinstance(result, Failure))
     figures = corpus_figures(written, references, rng=np.random.default_rng(seed))
@@ -204,8 +211,32 @@ def evaluate_translation(
     }
     return Evaluation(
         "nlp.translation", predictor.card.name, str(dataset), len(sources), failed, figures, notes,
+        _slices(sources, references, written, languages, seed),
         sections=lambda most: [_worst(sources, references, written, most)],
     )  # fmt: skip
+
+
+def _slices(
+    sources: Sequence[str], references: Sequence[str], written: Sequence[str], languages: Sequence[str], seed: int
+) -> dict[str, dict[str, Metric]]:
+    """Figures of sentences of so many words, and of each language; a slice that holds none or all is left out."""
+    words = np.array([len(text.split()) for text in sources])
+    spoken = np.array(languages)
+    held = {f"from {code}": spoken == code for code in sorted(set(languages))}
+    for low, after in pairwise((*LENGTHS, None)):
+        name = f"{low} to {after - 1} words" if after else f"{low} words and more"
+        held[name] = (words >= low) & (words < (after or np.inf))
+    found = {}
+    for name, chosen in held.items():
+        rows = np.flatnonzero(chosen).tolist()
+        if 0 < len(rows) < len(sources):
+            found[name] = corpus_figures(
+                [written[at] for at in rows],
+                [references[at] for at in rows],
+                names=("bleu", "chrf"),
+                rng=np.random.default_rng(seed),
+            )
+    return found
 
 
 def _worst(sources: Sequence[str], references: Sequence[str], written: Sequence[str], most: int) -> Gallery:

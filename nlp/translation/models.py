@@ -17,6 +17,7 @@ from typing import Any
 
 from nlp import families
 from nlp.translation import engine
+from nlp.translation.codes import short_code
 from nlp.translation.pieces import SHARED_PIECES, SOURCE_PIECES, TARGET_PIECES
 from shared.catalogue import ModelCard
 from shared.errors import DataError, SourceError, UnsafeArchiveError, UsageError
@@ -184,7 +185,7 @@ def _told(checkpoint: Checkpoint, kind: str, tokenizer: Any) -> dict[str, Any]:
     """How languages are told to the model, as a card's options."""
     if kind == "many":
         codes = sorted(token for token in tokenizer.get_vocab() if _is_language(token))
-        languages = {_short(token): token.strip("_") for token in codes}
+        languages = {short_code(token.strip("_")): token.strip("_") for token in codes}
         nllb = any("_" in token.strip("_") for token in codes)
         form = {"before": ["{source}"] if nllb else ["__{source}__"], "after": ["</s>"]}
         return {
@@ -214,24 +215,6 @@ def _is_language(token: str) -> bool:
         return token.strip("_").isalpha()
     language, _, script = token.partition("_")
     return len(language) == 3 and len(script) == 4 and language.islower() and script.isalpha()
-
-
-def _short(token: str) -> str:
-    """The two-letter code of a language where it has one, else the model's own."""
-    own = token.strip("_")
-    return TWO_LETTERS.get(own, own)
-
-
-TWO_LETTERS = {
-    "arb_Arab": "ar", "bul_Cyrl": "bg", "cat_Latn": "ca", "ces_Latn": "cs", "dan_Latn": "da", "deu_Latn": "de",
-    "ell_Grek": "el", "eng_Latn": "en", "spa_Latn": "es", "est_Latn": "et", "pes_Arab": "fa", "fin_Latn": "fi",
-    "fra_Latn": "fr", "heb_Hebr": "he", "hin_Deva": "hi", "hrv_Latn": "hr", "hun_Latn": "hu", "ind_Latn": "id",
-    "ita_Latn": "it", "jpn_Jpan": "ja", "kor_Hang": "ko", "lit_Latn": "lt", "lvs_Latn": "lv", "nld_Latn": "nl",
-    "nob_Latn": "no", "pol_Latn": "pl", "por_Latn": "pt", "ron_Latn": "ro", "rus_Cyrl": "ru", "slk_Latn": "sk",
-    "slv_Latn": "sl", "srp_Cyrl": "sr", "swe_Latn": "sv", "tha_Thai": "th", "tur_Latn": "tr", "ukr_Cyrl": "uk",
-    "vie_Latn": "vi", "zho_Hans": "zh",
-}  # fmt: skip
-"""NLLB's names of languages that have a two-letter code in common use; ISO 639-1."""
 
 
 def _card(checkpoint: Checkpoint, task: str, summary: str, options: dict[str, Any]) -> ModelCard:

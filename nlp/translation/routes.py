@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from nlp.translation.codes import short_code
 from nlp.translation.engine import Engine
 from shared.errors import UnknownNameError, UsageError
 
@@ -31,6 +32,10 @@ class Routes:
             if pair not in self._loaded:
                 self._loaded[pair] = self.openers[pair]()
             return self._loaded[pair]
+
+    def known(self, language: str) -> str:
+        """The code by which these models know a language: the one that is given, or the short one of NLLB's."""
+        return language if language in self._languages() else short_code(language)
 
     def path(self, source: str, target: str) -> tuple[Pair, ...]:
         """The fewest pairs that lead from one language to another; none where they are the same.
@@ -59,6 +64,22 @@ class Routes:
         if not found:
             known = ", ".join(self._languages(1))
             raise UsageError(f"target must be a language that a model writes: {known}. Got {target!r} instead")
+        return found
+
+    def reached(self, source: str, targets: Sequence[str]) -> list[str]:
+        """Those of some languages that one language can be translated into.
+
+        Raises:
+            UsageError: there are none.
+        """
+        onward = {to for left, to in self.openers if left == source}
+        far = onward | {to for left, to in self.openers if left in onward}
+        found = [code for code in targets if code in far]
+        if not found:
+            raise UsageError(
+                f"models must lead from {source!r} back to one of {', '.join(targets)}. There are: "
+                f"{', '.join(self.names()) or 'none'}"
+            )
         return found
 
     def names(self) -> list[str]:

@@ -14,6 +14,7 @@ from nlp.translation.evaluate import EVALUATE_OPTIONS, FORMATS, evaluate_transla
 from nlp.translation.glossary import Terms, read_glossary
 from nlp.translation.models import CHECKPOINT_FAMILY, open_translation
 from nlp.translation.prepare import Prepared, prepare
+from nlp.translation.roundtrip import ESTIMATES, MODEL, ROUND_TRIP, judged
 from nlp.translation.routes import Pair, Routes
 from nlp.types import Translation
 from shared import catalogue
@@ -37,6 +38,8 @@ def translator(
     beam: int = BEAM,
     glossary: Terms | None = None,
     wrapped: bool = False,
+    estimate: str = MODEL,
+    back: str | Path | None = None,
     device: str = "auto",
     threads: int | None = None,
 ) -> Translator:
@@ -49,11 +52,15 @@ def translator(
         name: a catalogue name, a model folder, ``hf:OWNER/NAME`` or a local folder of a Marian, NLLB or M2M-100
             checkpoint; ``None`` takes for each pair of languages the catalogue's model, or two over a language between.
         source: code of the texts' language (``"de"``); ``None`` detects it in each text.
-        target: code of the language to translate to.
+        target: code of the language to translate to. NLLB's codes (``"deu_Latn"``) are taken for both as well.
         beam: hypotheses that are followed at once, 1 to 16: more are slower and often better.
         glossary: translations by term, or a file with a term, a tab and its translation a line. A term's translation
             stands in the text as it is written there: nothing inflects it.
         wrapped: read lines that follow one another as one paragraph (a mail's, say); their breaks are then not kept.
+        estimate: where scores come from: ``"model"``, its own probabilities; or ``"round-trip"``: the translation is
+            translated back, and how like that is to the text is its score; see :mod:`nlp.translation.roundtrip`.
+        back: what translates back, as ``name``; ``None`` takes the model itself where it leads back, else the
+            catalogue's.
         device: ``"auto"``, ``"cpu"`` or ``"gpu"``.
         threads: processor threads in all; ``None`` uses every processor of this process.
 
@@ -70,9 +77,17 @@ def translator(
     """
     if not 1 <= beam <= WIDEST_BEAM:
         raise UsageError(f"beam must be between 1 and {WIDEST_BEAM}. Got {beam} instead")
+    check_estimate(estimate, back=back)
     terms = read_glossary(glossary)
     routes, card = _routes(name, device=device, threads=threads)
+    source, target = source and routes.known(source), routes.known(target)
     sources = routes.sources(target)
+    returning = None
+    if estimate == ROUND_TRIP:
+        returning = _way_back(routes, back, device=device, threads=threads)
+        if source is not None:
+            returning.path(target, source)
+        sources = returning.reached(target, sources)
     if source is not None and source != target:
         for pair in routes.path(source, target):
             routes.engine(pair)
@@ -82,13 +97,13 @@ def translator(
         return routes.engine(path[0]) if path else None
 
     def run(batch: Sequence[Prepared]) -> list[list[Drafted]]:
-        return _translated(batch, routes, target, beam=beam)
+        return _translated(batch, routes, target, beam=beam, back=returning)
 
     def finished(drafts: Sequence[Drafted], prepared: Prepared) -> Translation:
         via = tuple(left for left, _ in routes.path(prepared.source, target)[1:]) if prepared.source else ()
         same = prepared.source == target and not drafts
         said = (f"the text is in {target!r} already",) if same else ()
-        return decode(drafts, prepared, target=target, via=via, warnings=said)
+        return decode(drafts, prepared, target=target, via=via, warnings=said, estimate=estimate)
 
     language = (
         (lambda text: source) if source is not None else partial(_detected, sources=(*sources, target), target=target)
@@ -114,16 +129,45 @@ def _detected(text: str, *, sources: Sequence[str], target: str) -> str:
     )
 
 
-def _translated(batch: Sequence[Prepared], routes: Routes, target: str, *, beam: int) -> list[list[Drafted]]:
-    """All sentences of a batch at once, language by language and hop by hop."""
+def check_estimate(estimate: str, *, back: str | Path | None) -> None:
+    """Check where scores are to come from.
+
+    Raises:
+        UsageError: from nowhere that is known, or a model for the way back is named that nothing asks for.
+    """
+    if estimate not in ESTIMATES:
+        raise UsageError(f"estimate must be one of {', '.join(ESTIMATES)}. Got {estimate!r} instead")
+    if back is not None and estimate != ROUND_TRIP:
+        raise UsageError(f"back is for --estimate {ROUND_TRIP}. Got back {str(back)!r} and estimate {estimate!r}")
+
+
+def _way_back(routes: Routes, back: str | Path | None, *, device: str, threads: int | None) -> Routes:
+    if back is not None:
+        return _routes(back, device=device, threads=threads)[0]
+    return Routes({**_catalogued(device, threads), **routes.openers})
+
+
+def _through(routes: Routes, texts: Sequence[str], source: str, target: str, *, beam: int) -> list[Drafted]:
+    """Sentences hop by hop to the language that they are to be in."""
+    drafts = [Drafted(text, 0.0, 0) for text in texts]
+    for hop in routes.path(source, target):
+        made = routes.engine(hop).translate([draft.text for draft in drafts], *hop, beam=beam)
+        drafts = [_after(one, two) for one, two in zip(drafts, made)]
+    return drafts
+
+
+def _translated(
+    batch: Sequence[Prepared], routes: Routes, target: str, *, beam: int, back: Routes | None
+) -> list[list[Drafted]]:
+    """All sentences of a batch at once, language by language; with ``back`` scored by their return."""
     answers: list[list[Drafted]] = [[] for _ in batch]
     for language in dict.fromkeys(text.source for text in batch if text.masked):
         mine = [at for at, text in enumerate(batch) if text.source == language and text.masked]
         sentences = [sentence.text for at in mine for sentence in batch[at].masked]
-        drafts = [Drafted(sentence, 0.0, 0) for sentence in sentences]
-        for hop in routes.path(language, target):
-            made = routes.engine(hop).translate([draft.text for draft in drafts], *hop, beam=beam)
-            drafts = [_after(one, two) for one, two in zip(drafts, made)]
+        drafts = _through(routes, sentences, language, target, beam=beam)
+        if back is not None:
+            returned = _through(back, [draft.text for draft in drafts], target, language, beam=beam)
+            drafts = judged(sentences, drafts, returned)
         left = iter(drafts)
         for at in mine:
             answers[at] = [next(left) for _ in batch[at].masked]
@@ -142,10 +186,11 @@ def _routes(name: str | Path | None, *, device: str, threads: int | None) -> tup
         opened = open_translation(name)
         loaded = load_engine(opened, device=device, threads=threads)
         return Routes({pair: (lambda: loaded) for pair in pairs_of(loaded.card)}), loaded.card
-    openers: dict[Pair, Callable[[], Engine]] = {
-        pair: partial(_engine, card.name, card.fingerprint, device, threads) for pair, card in directions().items()
-    }
-    return Routes(openers), catalogue.default(NAME)
+    return Routes(_catalogued(device, threads)), catalogue.default(NAME)
+
+
+def _catalogued(device: str, threads: int | None) -> dict[Pair, Callable[[], Engine]]:
+    return {pair: partial(_engine, card.name, card.fingerprint, device, threads) for pair, card in directions().items()}
 
 
 def _candidates() -> list[ModelCard]:
@@ -179,6 +224,8 @@ _OPTIONS = (
     Option("beam", int, BEAM, f"hypotheses that are followed at once, 1 to {WIDEST_BEAM}"),
     Option("glossary", str, None, "a file with a term, a tab and its translation a line"),
     Option("wrapped", bool, False, "read lines that follow one another as one paragraph"),
+    Option("estimate", str, MODEL, f"where scores come from, {' or '.join(ESTIMATES)}: translated back, chrF of that"),
+    Option("back", str, None, "model for the way back; this one where it leads back, else the catalogue's"),
 )
 
 TASK = Task(

@@ -4,8 +4,10 @@
         --archives DIR --descriptions DIR --valid VALID
 
 VALID gets what judges a training: 300 pairs of each language that Multi30k's ``val`` begins with, and 300 of Tatoeba's,
-drawn at random, which the training text then lacks. Every domain is cleaned alike (see ``clean.py``). README.md beside this file says where each comes from and its
-licence; none of the text is kept in this repository.
+drawn at random, which the training text then lacks.
+
+Every domain is cleaned alike (see ``clean.py``). README.md beside this file says where each comes from and its licence;
+none of the text is kept in this repository.
 """
 
 from __future__ import annotations

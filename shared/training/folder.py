@@ -7,6 +7,7 @@
     OUT/_train/best-00005.safetensors    the weights of the best epoch so far
     OUT/_train/state.json                names those files; replaced last, so it never names a half-written one
     OUT/_train/lock                      held by the process that trains here
+    OUT/_train/end                       made by whoever wants the training to end after the epoch under way
     OUT/report.json                      written when the model stands in OUT; the checkpoints are then gone
 """
 
@@ -31,7 +32,7 @@ from shared.weights.cache import free_space, write_bytes
 from shared.weights.words import human
 
 FORMAT = 1
-STATE = "_train"
+STATE, END = "_train", "end"
 _CHECKPOINT = re.compile(r"(epoch|best)-\d{5}\.safetensors")
 
 
@@ -63,6 +64,10 @@ class TrainFolder:
         self._plan_file, self._state_file = self.inner / "plan.json", self.inner / "state.json"
         self._done_file = out / "report.json"
 
+    def told_to_end(self) -> bool:
+        """Whether somebody made the file that ends a training early, with its best epoch so far."""
+        return (self.inner / END).exists()
+
     def begin(self, plan: Mapping[str, Any]) -> None:
         """Write the plan, or check that it is the one that stands here; one under which nothing was done is replaced.
 
@@ -70,7 +75,7 @@ class TrainFolder:
             PlanMismatchError: the folder was begun under another plan; the message says in what they differ.
         """
         now = _plain({"format": FORMAT, "version": version("triptych"), **plan})
-        done = {path.name for path in self.inner.iterdir()} - {"plan.json", "lock"}
+        done = {path.name for path in self.inner.iterdir()} - {"plan.json", "lock", END}
         if not self._plan_file.exists() or not (done or self._done_file.exists()):
             self._write(self._plan_file, _to_json(now))
             return
@@ -138,7 +143,8 @@ class TrainFolder:
     def finish(self, report: Mapping[str, Any]) -> None:
         """Say that the model stands in the folder, and drop what only a resumed run would have read."""
         self._write(self._done_file, _to_json(report))
-        self._state_file.unlink(missing_ok=True)
+        for path in (self._state_file, self.inner / END):
+            path.unlink(missing_ok=True)
         self._drop_checkpoints(set())
 
     def _write(self, path: Path, content: bytes) -> None:

@@ -128,7 +128,7 @@ def fit(learner: Learner, schedule: Schedule, folder: TrainFolder, *, seed: int)
     began = time.monotonic() - reached.seconds
     steps = learner.steps * schedule.epochs
     with Progress(schedule.epochs * learner.items, done=reached.epoch * learner.items) as progress:
-        while reached.epoch < schedule.epochs and not _stale(reached, schedule.patience):
+        while reached.epoch < schedule.epochs and not _ended(reached, schedule.patience, folder):
             epoch, since = reached.epoch + 1, time.monotonic()
             torch.manual_seed(derived(seed, epoch))
             loss = _epoch(learner, schedule, optimiser, average, progress, epoch=epoch, steps=steps)
@@ -157,8 +157,9 @@ def fit(learner: Learner, schedule: Schedule, folder: TrainFolder, *, seed: int)
     return reached
 
 
-def _stale(reached: Reached, patience: int) -> bool:
-    return patience > 0 and reached.epoch - reached.best_epoch >= patience
+def _ended(reached: Reached, patience: int, folder: TrainFolder) -> bool:
+    stale = patience > 0 and reached.epoch - reached.best_epoch >= patience
+    return stale or (reached.epoch > 0 and folder.told_to_end())
 
 
 def _epoch(

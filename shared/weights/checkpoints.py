@@ -20,6 +20,8 @@ from shared.weights.exports import plain_name
 from shared.weights.http import answering, check_status
 
 CONFIG = "config.json"
+ADAPTER_CONFIG, ADAPTER_MODEL = "adapter_config.json", "adapter_model.safetensors"
+"""The files of an adapter of the library peft, which stands on a checkpoint of another name."""
 _NAME = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w.-]+))?")
 _TENSORS = re.compile(r"model(-\d{5}-of-\d{5})?\.safetensors(\.index\.json)?")
 _SECONDS = 5.0
@@ -106,8 +108,10 @@ def gathered(files: Mapping[str, Path]) -> Iterator[Path]:
 
 
 def _wanted(names: Iterable[str], where: str, beside: Collection[str]) -> list[str]:
-    """The files to read: the configurations and the tensors, never a pickle."""
+    """The files to read: the configurations and the tensors, or those of an adapter, never a pickle."""
     there = set(names)
+    if is_adapter(there):
+        return [ADAPTER_CONFIG, ADAPTER_MODEL]
     tensors = sorted(name for name in there if _TENSORS.fullmatch(name))
     whole = "model.safetensors"
     if CONFIG not in there or not tensors:
@@ -115,6 +119,16 @@ def _wanted(names: Iterable[str], where: str, beside: Collection[str]) -> list[s
         hint = f"; {', '.join(pickles[:2])} may run code when read, so save it as safetensors first" if pickles else ""
         raise DataError(f"{where} must hold {CONFIG} and tensors as {whole}. It holds neither or one of them{hint}")
     return [CONFIG, *(name for name in beside if name in there), *([whole] if whole in there else tensors)]
+
+
+def is_adapter(names: Collection[str]) -> bool:
+    """Whether files are those of an adapter without the checkpoint that it stands on.
+
+    Example:
+        >>> is_adapter({"adapter_config.json", "adapter_model.safetensors"}), is_adapter({"config.json"})
+        (True, False)
+    """
+    return {ADAPTER_CONFIG, ADAPTER_MODEL} <= set(names) and not any(_TENSORS.fullmatch(name) for name in names)
 
 
 def architecture(config: Path) -> str:

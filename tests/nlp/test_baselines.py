@@ -169,7 +169,7 @@ def test_two_labels_and_no_choice_of_c(tmp_path: Path) -> None:
         ),
         ("a,1\nb,0\na,1\nb,0\n", {"method": "magic"}, UsageError, "method must be one of tfidf, linear-head, few-shot"),
         ("a,1\n ,0\na,1\nb,0\n", {}, DataError, r"t.csv, line 3: \[empty\] a text must have at least one word"),
-        ("a,1|0\nb,0\n", {}, DataError, r"training takes one label a text. Line 2 has '1\|0'"),
+        ("a,1|0\nb,0\n", {}, DataError, r"a label must not hold '\|' where a text has one. Line 2 has '1\|0'"),
         ("a,1\nb,0\nc,1\nd,0\n", {}, DataError, "the texts must share words"),
     ],
 )

@@ -148,6 +148,20 @@ def test_an_evaluation_of_version_2() -> None:
     assert len(page.rows) == 3  # type: ignore[union-attr]
 
 
+def test_answers_are_sliced_by_their_words() -> None:
+    questions = [asked(1, "x"), asked(2, "y z"), asked(3, "a b c d e f")]
+    found = judged(
+        questions,
+        [told("x", 0.9), told("y z", 0.9), told("a", 0.9)],
+        model="m",
+        dataset="d",
+        rng=np.random.default_rng(0),
+        seed=0,
+    )
+    slices = {name: row["em"].value for name, row in found.by_class.items() if name.startswith("answer")}
+    assert slices == {"answer of 1 word": 1.0, "answer of 2 to 4 words": 1.0, "answer of 5 words and more": 0.0}
+
+
 def test_version_1_never_refuses() -> None:
     found = judged(
         [asked(1, "x"), asked(2, "y", question="When?")],
@@ -181,3 +195,43 @@ def test_a_whole_evaluation_through_a_reader(tmp_path: Path) -> None:
     assert evaluate_qa(path, model=tiny_qa.reader_folder(), limit=1).metrics["f1"].value == 1
     with pytest.raises(UsageError, match="limit must be at least 1"):
         evaluate_qa(path, model=tiny_qa.reader_folder(), limit=0)
+
+
+class TestTables:
+    @pytest.mark.parametrize(
+        ("name", "content"),
+        [
+            ("q.csv", 'question,context,answers\nwho?,"Ada, and\nBob",Ada|Bob| Ada\n\nwhy?,no reason,\n'),
+            ("q.tsv", 'context\tquestion\tnote\tanswers\n"Ada, and\nBob"\twho?\t-\tAda|Bob\nno reason\twhy?\t-\t\n'),
+        ],
+    )
+    def test_questions_of_a_table(self, name: str, content: str, tmp_path: Path) -> None:
+        (tmp_path / name).write_bytes(content.encode())
+        first, second = read_questions(tmp_path / name)
+        assert (first.question, first.context, first.answers) == ("who?", "Ada, and\nBob", ("Ada", "Bob"))
+        assert (first.article, first.id) == (first.context, "2")
+        assert second.answers == ()
+
+    def test_one_answer_keeps_its_bars_and_names_are_taken(self, tmp_path: Path) -> None:
+        (tmp_path / "q.csv").write_text("id,article,question,context,answer\n7,a,which?,x|y z,x|y\n")
+        assert read_questions(tmp_path / "q.csv") == [Question("7", "which?", "x|y z", ("x|y",), "a")]
+
+    @pytest.mark.parametrize(
+        ("content", "message"),
+        [
+            (
+                "question,context\nq,c\n",
+                "line 1 must name the columns question, context and answer or answers. It lacks an",
+            ),
+            ("answer\nq\n", "It lacks question, context: got .'answer'."),
+            ('question,context,answer\nq,"a\nb",b\n ,c,\n', "line 4 must have a question. Got ' '"),
+            ('question,context,answer\nq,"a\nb",b\nq,,\n', "line 4 must have a context. Got ''"),
+            ("question,context,answer\nq,c\n", "line 2 must have 3 fields, as the header has. Got 2"),
+            ('question,context,answer\nq,c,a\n"q" x,c,a\n', "line 3: "),
+            ("question,context,answer\n", "must hold questions. It holds none"),
+        ],
+    )
+    def test_malformed_tables_name_the_line(self, content: str, message: str, tmp_path: Path) -> None:
+        (tmp_path / "q.csv").write_text(content)
+        with pytest.raises(DataError, match=message):
+            read_questions(tmp_path / "q.csv")

@@ -238,8 +238,15 @@ def test_an_evaluation_by_hand(tmp_path: Path) -> None:
     assert found.n == 2
     assert found.failed == 0
     assert found.metrics["f1"].value == 1.0
-    assert set(found.by_class) == {"PER", "LOC"}
+    assert set(found.by_class) == {"PER", "LOC", "entities of 1 word", "entities of 2 words"}
     assert found.notes["labels"] == "equal names"
+
+
+def test_texts_are_sliced_by_their_words(tmp_path: Path) -> None:
+    text = "Ada B-PER\nvisited O\nParis B-LOC\n\n" + ". O\n" * 30 + "Paris B-LOC\n"
+    found = evaluate_ner(written(tmp_path, text), model=tagger_folder(), context="sentence")
+    short, long = found.by_class["texts under 20 words"], found.by_class["texts under 100 words"]
+    assert (short["f1"].value, long["f1"].value) == (0.5, 1.0)  # "Ada visited" is a person to the tagger
 
 
 def test_faults_count(tmp_path: Path) -> None:
@@ -249,6 +256,9 @@ def test_faults_count(tmp_path: Path) -> None:
     assert found.metrics["precision"].value == pytest.approx(1 / 3)
     assert found.metrics["f1_partial"].value == pytest.approx(2 * 1.5 / (3 + 3))
     assert found.metrics["f1_bounds"].value == pytest.approx(2 * 2 / (3 + 3))
+    singles = found.by_class["entities of 1 word"]
+    assert [singles[name].value for name in ("precision", "recall")] == pytest.approx([1 / 2, 1 / 3])
+    assert found.by_class["entities of 2 words"]["f1"].value == 0
     table, gallery = found.sections(5)
     assert [row[:3] for row in table.rows[:2]] == [("1 word", 3, 2), ("2 words", 0, 1)]
     assert gallery.items[0].lines == ("missed: Ada (PER)", "given: Ada visited (PER)")

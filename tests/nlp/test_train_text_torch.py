@@ -133,6 +133,48 @@ class TestTraining:
         assert report["figures"]["accuracy"]["value"] >= 0.75
         assert nlp.text_classifier(tmp_path / "whole", threads=1).predict(["the good film"])[0].labels[0] == "glad"
 
+    @pytest.mark.parametrize(("method", "rate"), [("lora", 0.02), ("full", 0.01)])
+    @pytest.mark.parametrize("class_weight", ["none", "balanced"])
+    def test_texts_may_have_several_labels_or_none(
+        self, torch: Any, tmp_path: Path, method: str, rate: float, class_weight: str
+    ) -> None:
+        rng = np.random.default_rng(1)
+        rows = []
+        for _ in range(80):
+            glad, film = (bool(rng.random() < 0.5) for _ in range(2))
+            words = [str(rng.choice(GOOD if glad else BAD)), *["film"] * film, *["the", ","][: rng.integers(3)]]
+            rows.append({"text": " ".join(words), "labels": ["glad"] * glad + ["film"] * film})
+        path = tmp_path / "several.jsonl"
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        report = train(
+            path,
+            tmp_path / "model",
+            **{**COMMON, "label_map": None, "val_share": 0.25, "epochs": 16, "dropout": 0.0, "rank": 4},
+            method=method,
+            learning_rate=rate,
+            class_weight=class_weight,
+        )
+        assert report["best_macro_f1" if class_weight == "balanced" else "best_micro_f1"] > 0.85
+        assert report["figures"]["micro_f1"]["value"] > 0.85
+        assert set(report["figures"]) == {"accuracy", "micro_f1", "macro_f1"}
+        card = read_model_folder(tmp_path / "model")
+        assert card.options["multi_label"] is True
+        assert all(0 < threshold < 1 for threshold in card.options["thresholds"])
+        found = nlp.text_classifier(tmp_path / "model", threads=1).predict(["good", "awful film", "fine film", "bad"])
+        assert [sorted(result.held) for result in found] == [["glad"], ["film"], ["film", "glad"], []]
+
+    def test_the_binary_loss_is_of_each_label(self, torch: Any) -> None:
+        from nlp.training.examples import Example, collate
+        from nlp.training.learner import loss, run_batch
+
+        made = network(torch, "text", 3)
+        truth = np.array([[1, 0, 1], [0, 0, 1]], np.float32)
+        batch = collate([Example(np.array([2, 4, 3]), row) for row in truth], torch.device("cpu"))
+        factors = np.array([2.0, 1.0, 0.5])
+        chances = 1 / (1 + np.exp(-run_batch(made, batch).detach().numpy()))
+        wanted = -(factors * truth * np.log(chances) + (1 - truth) * np.log(1 - chances)).mean()
+        assert loss(made, batch, weights=torch.tensor(factors)).item() == pytest.approx(wanted, abs=1e-5)
+
     def test_few_texts_are_enough_for_pairs(self, torch: Any, tmp_path: Path) -> None:
         path = tmp_path / "few.csv"
         path.write_text("text,label\ngood film,1\nfine,1\nthe good films,1\nbad film,0\nawful,0\nthe bad films,0\n")

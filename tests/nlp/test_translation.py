@@ -15,6 +15,7 @@ import nlp
 from nlp.translation.checks import WORDS, Limits, faults
 from nlp.translation.decode import decode
 from nlp.translation.engine import Drafted, Engine, load_engine, pairs_of
+from nlp.translation.evaluate import evaluate_translation
 from nlp.translation.masking import Masked
 from nlp.translation.models import open_translation
 from nlp.translation.prepare import MOST_CHARACTERS, Prepared
@@ -23,7 +24,7 @@ from nlp.types import Translation
 from shared.catalogue import ModelCard
 from shared.cli.main import triptych
 from shared.errors import DataError, InputError, PredictError, UnknownNameError, UsageError
-from shared.evaluation.generation import bleu_score
+from shared.evaluation.generation import bleu_score, chrf_score
 from shared.predictor import Predictor
 from shared.testing import fake_card
 from shared.testing.contracts import PredictorContract
@@ -364,6 +365,18 @@ def test_evaluate(folder: Path, tmp_path: Path, kind: str) -> None:
     assert found["metrics"]["bleu"]["value"] == pytest.approx(wanted)
     assert set(found["metrics"]) == {"bleu", "chrf", "ter"}
     assert "tok:13a" in found["notes"]["bleu signature"]
+
+
+def test_slices_of_an_evaluation(folder: Path, tmp_path: Path) -> None:
+    rows = [*LINES, ("the cat the cat the dog sleeps.", "die Katze die Katze der Hund schläft.")]
+    path = tmp_path / "pairs.tsv"
+    path.write_text("".join(f"{left}\t{right}\n" for left, right in rows), encoding="utf-8")
+    found = evaluate_translation(path, model=folder, source="en", target="de")
+    assert set(found.by_class) == {"0 to 5 words", "6 to 12 words"}
+    long = found.by_class["6 to 12 words"]["chrf"]
+    wanted = chrf_score(["die Katze die Katze die Hund schläft."], [rows[-1][1]])
+    assert long.value == pytest.approx(wanted)
+    assert long.low <= long.value <= long.high
 
 
 @pytest.mark.parametrize(

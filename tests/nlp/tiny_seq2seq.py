@@ -1,4 +1,4 @@
-"""Small Marian and M2M-100 checkpoints with random weights, saved as the hub's are."""
+"""Small Marian, M2M-100 and NLLB checkpoints with random weights, saved as the hub's are."""
 
 from __future__ import annotations
 
@@ -32,12 +32,18 @@ def sentences(count: int, seed: int = 0) -> list[str]:
     return [" ".join(rng.choice(WORDS) for _ in range(rng.randint(1, 12))) + "." for _ in range(count)]
 
 
-def _pieces(folder: Path, name: str, **ids: int) -> list[str]:
+def _pieces(folder: Path, name: str, kind: str = "unigram", **ids: int) -> list[str]:
     library = pytest.importorskip("sentencepiece")
     text = folder / "text.txt"
     text.write_text("\n".join(sentences(500)), encoding="utf-8")
     library.SentencePieceTrainer.train(
-        input=str(text), model_prefix=str(folder / "made"), vocab_size=58, minloglevel=2, pad_id=-1, **ids
+        input=str(text),
+        model_prefix=str(folder / "made"),
+        vocab_size=58,
+        minloglevel=2,
+        pad_id=-1,
+        model_type=kind,
+        **ids,
     )
     text.unlink()
     (folder / "made.vocab").unlink()
@@ -84,6 +90,28 @@ def m2m(folder: Path) -> tuple[Any, Any]:
     torch.manual_seed(0)
     size = len(known) + len(tokenizer.lang_token_to_id) + tokenizer.num_madeup_words
     config = library.M2M100Config(vocab_size=size, scale_embedding=True, **SIZES)
+    model = library.M2M100ForConditionalGeneration(config).eval()
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return model, tokenizer
+
+
+def nllb(folder: Path) -> tuple[Any, Any]:
+    """A checkpoint like NLLB-200, of two hundred languages; returns model and tokeniser."""
+    torch, library = pytest.importorskip("torch"), pytest.importorskip("transformers")
+    folder.mkdir()
+    pieces = _pieces(folder, "sentencepiece.bpe.model", "bpe", unk_id=0, bos_id=1, eos_id=2)
+    known = ["<s>", "<pad>", "</s>", "<unk>", *(piece for piece in pieces if not piece.startswith("<"))]
+    vocabulary = {piece: at for at, piece in enumerate(known)}
+    merges = [
+        (piece[:at], piece[at:])
+        for piece in known[4:]
+        for at in range(1, len(piece))
+        if piece[:at] in vocabulary and piece[at:] in vocabulary
+    ]
+    tokenizer = library.NllbTokenizer(vocab=vocabulary, merges=merges, src_lang="eng_Latn")
+    torch.manual_seed(0)
+    config = library.M2M100Config(vocab_size=len(tokenizer), scale_embedding=True, **SIZES)
     model = library.M2M100ForConditionalGeneration(config).eval()
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)

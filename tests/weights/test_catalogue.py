@@ -134,3 +134,44 @@ def test_a_users_file_that_is_no_text_is_said(home: Path) -> None:
     (home / "models.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(DataError, match=r"models\.toml must be UTF-8 text"):
         catalogue.cards()
+
+
+def sharing(name: str, *others: str, own: str = "") -> str:
+    """A row that holds the files of other rows, and perhaps one of its own."""
+    facts = row(name, CONTENT, "https://host.example/own", file=own or "model.bin")
+    head, _, file = facts.partition("[[")
+    return head.rstrip() + f"\nfiles_of = {list(others)!r}\n" + (f"\n[[{file}" if own else "\n")
+
+
+class TestFilesOfOtherRows:
+    BASE = row("base", CONTENT, "https://host.example/a")
+
+    def test_they_come_after_its_own_through_any_row(self) -> None:
+        base, one, two = parse(self.BASE + sharing("one", "base", own="head.bin") + sharing("two", "one"), "here.toml")
+        assert [file.name for file in one.files] == ["head.bin", "model.bin"]
+        assert one.files[1] == base.files[0]
+        assert two.files == one.files
+
+    def test_a_row_may_come_before_the_one_whose_files_it_holds(self) -> None:
+        first, base = parse(sharing("first", "base") + self.BASE, "here.toml")
+        assert first.files == base.files
+
+    def test_a_user_s_row_holds_files_of_a_shipped_one(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("TRIPTYCH_HOME", str(tmp_path))
+        write_rows(tmp_path, sharing("mine", "minilm-l6-base"))
+        assert catalogue.find("mine").files == catalogue.find("minilm-l6-base").files
+
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            (sharing("one", "bass"), "model 'one': files_of: .*no model is called 'bass'. Nearest: base"),
+            (sharing("one", "two") + sharing("two", "one"), "files_of must not lead back. Got one of two of one"),
+            (sharing("one", "one"), "files_of must not lead back. Got one of one"),
+            (sharing("one", "base", own="model.bin"), "model 'one' must have each file once. Got model.bin of several"),
+            (sharing("one", "base", "base"), "must have each file once"),
+            (sharing("one").replace("[]", "[5]"), r"files_of must be a list of names. Got \[5\]"),
+        ],
+    )
+    def test_what_leads_nowhere_is_refused(self, text: str, message: str) -> None:
+        with pytest.raises(DataError, match=message):
+            parse(self.BASE + text, "here.toml")
