@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from recsys.collaborative.item_knn import ItemKnnConfig, fit_item_knn
     from recsys.collaborative.popularity import PopularityConfig, fit_popularity
     from recsys.data import Interactions, from_frame, from_records
+    from recsys.features import Features, load_features
     from recsys.model import Recommender
     from recsys.predictor import recommender
-    from recsys.features import Features, load_features
     from recsys.reading import load_interactions
     from recsys.sql import from_sql
     from recsys.store import load

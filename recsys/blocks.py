@@ -92,7 +92,9 @@ def _plain(block: bytes, delimiter: str) -> bytes:
         raise Doubt("not UTF-8") from error
     if delimiter in ",;" and b'"' in block:
         _check_quotes(np.frombuffer(block, dtype=np.uint8), ord(delimiter))
-    if delimiter == " " and (b"  " in block or b"\n " in block or b" \n" in block or b" \r" in block or block[:1] == b" "):
+    if delimiter == " " and (
+        b"  " in block or b"\n " in block or b" \n" in block or b" \r" in block or block[:1] == b" "
+    ):
         raise Doubt("several spaces in a row")
     if len(delimiter) > 1:
         if _PART in block:
@@ -106,7 +108,11 @@ def _check_quotes(block: AnyArray, delimiter: int) -> None:
     marks = np.flatnonzero(block == ord('"'))
     framed = np.concatenate([[ord("\n")], block, [ord("\n")]])
     edges = (delimiter, ord("\n"), ord("\r"))
-    if len(marks) % 2 or not np.isin(framed[marks[::2]], edges).all() or not np.isin(framed[marks[1::2] + 2], edges).all():
+    if (
+        len(marks) % 2
+        or not np.isin(framed[marks[::2]], edges).all()
+        or not np.isin(framed[marks[1::2] + 2], edges).all()
+    ):
         raise Doubt("quotes inside fields")
     ends = np.flatnonzero(block == ord("\n"))
     if (np.searchsorted(ends, marks[::2]) != np.searchsorted(ends, marks[1::2])).any():

@@ -88,7 +88,7 @@ def from_frame(
 def _chunks(records: Iterable[Sequence[Any]]) -> Iterator[Chunk]:
     held: list[Sequence[Any]] = []
     width, number = 0, 0
-    for number, record in enumerate(records, 1):  # noqa: B007 - the last number is needed after the loop
+    for number, record in enumerate(records, 1):
         width = width or len(record)
         if len(record) != width or not 2 <= width <= 4:
             if held:

@@ -43,9 +43,9 @@ def collect(
 ) -> Interactions:
     """Interactions from codes in order of appearance: ids sorted, repeated pairs joined, rows left in their order.
 
-    Sorted ids make everything that is fitted independent of the order of rows. Of a pair that comes again one row stays:
-    the latest by time, and among equal times (or without times) the one that stands last. Beside its arguments this
-    needs 8 bytes a row to find out whether any pair comes again, and 12 bytes for each row whose pair does.
+    Sorted ids make everything that is fitted independent of the order of rows. Of a pair that comes again one row
+    stays: the latest by time, and among equal times (or without times) the one that stands last. Beside its arguments
+    this needs 8 bytes a row to find out whether any pair comes again, and 12 bytes for each row whose pair does.
 
     Args:
         users: shape (n,), int32, codes into ``user_ids``; changed in place, the caller's no more.
@@ -74,7 +74,7 @@ def collect(
             user, item = divmod(int(repeated[0]), width)
             pair = known_users.ids[user], known_items.ids[item]
             raise DataError(f"{whole}: each pair must come once. Got {pair} again; {rows} such rows")
-        kept, values = _joined(users, items, values, times, repeated, width, duplicates)
+        kept, values = _joined(users, items, values, times, repeated=repeated, width=width, duplicates=duplicates)
         users, items, values = users[kept], items[kept], values[kept]
         times = None if times is None else times[kept]
     with np.errstate(over="ignore"):
@@ -109,6 +109,7 @@ def _joined(
     items: Int32,
     values: Float32 | Float64,
     times: Int64 | None,
+    *,
     repeated: Int64,
     width: int,
     duplicates: Duplicates,

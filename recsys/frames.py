@@ -31,7 +31,7 @@ def frame_chunks(frame: Any, *, user: str, item: str, value: str | None, time: s
         raise DataError(f"the frame must have one column of each name. Twice or more: {twice}. Rename them")
     if time is not None and _is_date(frame[time]) and _missing(frame[time]):
         raise DataError(f"column {time!r} must hold a date in every row. Got NaT in some")
-    total = frame.num_rows if _is_table(frame) else len(frame)
+    total = frame_rows(frame)
     for start in range(0, total, ROWS):
         parts = {name: column_slice(frame, name, start, min(total, start + ROWS)) for name in names}
         yield Chunk(parts[user], parts[item], parts.get(value), parts.get(time), start)
@@ -45,13 +45,13 @@ def frame_columns(frame: Any) -> list[Any]:
     """
     if _is_table(frame):
         return list(frame.column_names)
-    if not hasattr(frame, "columns") or not hasattr(frame, "__len__"):
+    if not hasattr(frame, "__len__") or not hasattr(frame, "columns"):
         lazy = " A lazy frame must be collected first: frame.collect()" if hasattr(frame, "collect") else ""
         raise UsageError(f"expected a data frame or a table. Got {type(frame).__name__} instead.{lazy}")
     return list(frame.columns)
 
 
-def column_slice(frame: Any, name: Any, start: int, stop: int) -> Any:
+def column_slice(frame: Any, name: Any, start: int, stop: int) -> Any:  # noqa: PLR0911 - one for each kind
     """Rows ``start`` to ``stop`` of a column, as a pyarrow array or, where Arrow has no type for it, as objects."""
     pa = require("pyarrow", extra="all")
     column = frame[name]
@@ -95,3 +95,8 @@ def _is_date(column: Any) -> bool:
 
 def _missing(column: Any) -> bool:
     return bool(column.isnull().any())
+
+
+def frame_rows(frame: Any) -> int:
+    """How many rows a frame has."""
+    return int(frame.num_rows) if _is_table(frame) else len(frame)

@@ -186,10 +186,11 @@ def _values(column: Any, place: Place) -> Float64:
         fine = False
     if fine:
         return values
-    return np.array([need_value(value, place(at)) for at, value in enumerate(column)], dtype=np.float64)
+    plain = column.tolist() if isinstance(column, np.ndarray) else column
+    return np.array([need_value(value, place(at)) for at, value in enumerate(plain)], dtype=np.float64)
 
 
-def _times(column: Any, place: Place) -> Int64:
+def _times(column: Any, place: Place) -> Int64:  # noqa: PLR0911 - one for each kind
     if isinstance(column, Coded):
         return _times(column.names, place)[column.places]
     if isinstance(column, np.ndarray) and column.dtype == np.int64:
@@ -199,7 +200,7 @@ def _times(column: Any, place: Place) -> Int64:
 
         kind = column.type
         if not column.null_count:
-            if pa.types.is_signed_integer(kind) or pa.types.is_unsigned_integer(kind) and kind.bit_width < 64:
+            if pa.types.is_integer(kind) and kind != pa.uint64():
                 return column.to_numpy().astype(np.int64)  # type: ignore[no-any-return]
             if pa.types.is_timestamp(kind):
                 return np.floor_divide(column.view(pa.int64()).to_numpy(), _UNITS[kind.unit])  # type: ignore[no-any-return]

@@ -1,9 +1,9 @@
 """Outside ids and the codes that stand for them inside.
 
-An id is a ``str``, an ``int``, or a value of any other hashable kind (a UUID, bytes, a date, a tuple, an enum, ...); one
-column holds one kind. No ids are: ``None``, ``bool``, ``float`` and other numbers that are not ``int`` (``1``, ``1.0`` and
-``True`` are equal in Python and would become one id without a word), whatever does not equal itself (NaN, NaT), the empty
-string, and tuples that hold any of these.
+An id is a ``str``, an ``int``, or a value of any other hashable kind (a UUID, bytes, a date, a tuple, an enum, ...);
+one column holds one kind. No ids are: ``None``, ``bool``, ``float`` and other numbers that are not ``int`` (``1``,
+``1.0`` and ``True`` are equal in Python and would become one id without a word), whatever does not equal itself (NaN,
+NaT), the empty string, and tuples that hold any of these.
 """
 
 from __future__ import annotations
@@ -179,7 +179,7 @@ EXPECTED = "must be a non-empty str or an int"
 ALSO = "(also taken: UUID, bytes, date, tuple and any other hashable kind but bool, float and None)"
 
 
-def as_id(value: object) -> Id | None:
+def as_id(value: object) -> Id | None:  # noqa: PLR0911 - one for each kind
     """The value as an id, NumPy's own scalars as plain ones; ``None`` when it is no id by the rule of this module.
 
     Its declared type is that of ids in general; other hashable kinds come back as they are.
@@ -252,7 +252,7 @@ class IdTable(dict[Any, int]):
             DataError: one is no id, or of another type than those before; the message begins with its place.
         """
         kinds = set(map(type, outside))
-        if kinds != {str} and kinds != {int}:
+        if kinds not in ({str}, {int}):
             return np.array([self.add(one, place(at)) for at, one in enumerate(outside)], dtype=np.int32)
         self.kinds |= kinds
         check_kinds(self.what, self.kinds)

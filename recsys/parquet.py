@@ -40,7 +40,7 @@ def parquet_chunks(path: Path, named: Mapping[str, str]) -> Iterator[Chunk]:
 
     Args:
         path: the file or folder.
-        named: by role (``"user"``, ``"item"``, ``"rating"``, ``"time"``) the column's name, where it is told; the others
+        named: by role (``"user"``, ``"item"``, ``"rating"``, ``"time"``) the column's name, where it is told; others
             are found by :data:`recsys.layout.ROLES`. Every file must have the same columns for them.
 
     Raises:
@@ -87,7 +87,5 @@ def _file_chunks(opened: Any, path: Path, columns: Mapping[str, str]) -> Iterato
         if batch is None:
             return
         held = {role: batch.column(name) for role, name in columns.items()}
-        yield Chunk(
-            held["user"], held["item"], held.get("rating"), held.get("time"), before=before, row=f"{path}, row"
-        )
+        yield Chunk(held["user"], held["item"], held.get("rating"), held.get("time"), before=before, row=f"{path}, row")
         before += batch.num_rows

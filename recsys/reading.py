@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -42,23 +42,23 @@ def load_interactions(
 ) -> Interactions:
     """Read interactions from a file of text, from Parquet, or from a database.
 
-    Text, UTF-8, one interaction a line. Delimiter: the first of ``::``, tab, comma, semicolon, ``|`` and space that the
-    first line holds, unless ``format`` names it. Header: the first line is one when two of its names are known for a user
-    and an item (see :data:`recsys.layout.ROLES`), or are named here; other columns are passed over. Without a header the
-    columns are user, item, rating, time, as far as they go, unless ``columns`` says otherwise. Spaces around a field and
-    blank lines are passed over. A rating that has no column is 1. Times are as in :mod:`recsys.values`.
+    Text, UTF-8, one interaction a line. Delimiter: the first of ``::``, tab, comma, semicolon, ``|`` and space that
+    the first line holds, unless ``format`` names it. Header: the first line is one when two of its names are known for
+    a user and an item (see :data:`recsys.layout.ROLES`), or are named here; other columns are passed over. Without a
+    header the columns are user, item, rating, time, as far as they go, unless ``columns`` says otherwise. Spaces around
+    a field and blank lines are passed over. A rating that has no column is 1. Times are as in :mod:`recsys.values`.
 
     Parquet: a file, or a folder whose files are read in order of their paths; the columns are found by name as in a
-    header, ids keep the type that they have there. It is read where ``format`` says so, or the name ends with ``.parquet``
-    or ``.pq``, or the first bytes say it, or a folder holds such files.
+    header, ids keep the type that they have there. It is read where ``format`` says so, or the name ends with
+    ``.parquet`` or ``.pq``, or the first bytes say it, or a folder holds such files.
 
     Database: ``path`` is a SQLAlchemy URL and ``query`` says what to read; see :func:`recsys.from_sql`.
 
     Large files are read in blocks, and nothing of a row is kept but codes, value and time.
 
     Args:
-        path: the file, or a folder that holds one of the usual ratings files (``ratings.csv``, ``u.data``, ...) or Parquet
-            files, or a database's URL.
+        path: the file, or a folder that holds one of the usual ratings files (``ratings.csv``, ``u.data``, ...) or
+            Parquet files, or a database's URL.
         format: a key of :data:`FORMATS`; ``None`` detects.
         columns: what the columns of a file without a header are, for example ``("user", "item", "time")``; ``"-"``
             passes one over.
@@ -98,6 +98,19 @@ def load_interactions(
         return gather(chunks, duplicates=duplicates, source=path.name, whole=str(path), ids=ids)
     if path.is_dir():
         raise UsageError(f"a folder is read as Parquet alone. {path} holds no file that format {format!r} would take")
+    return _read_text(path, format, columns, header, named=named, duplicates=duplicates, ids=ids)
+
+
+def _read_text(
+    path: Path,
+    format: str | None,
+    columns: Sequence[str] | None,
+    header: bool | None,
+    *,
+    named: dict[str, str],
+    duplicates: Duplicates,
+    ids: Callable[[IdTable], list[Id]],
+) -> Interactions:
     check_duplicates(duplicates)
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -109,8 +122,8 @@ def load_interactions(
             layout = find_layout(first[1], path, columns, False if columns else header, named)
             if path.stat().st_size >= _FAST_FROM:
                 try:
-                    chunks = block_chunks(path, layout, delimiter)
-                    return gather(chunks, duplicates=duplicates, source=path.name, whole=str(path), ids=ids)
+                    blocks = block_chunks(path, layout, delimiter)
+                    return gather(blocks, duplicates=duplicates, source=path.name, whole=str(path), ids=ids)
                 except Doubt:
                     pass  # row by row, slower: it takes more, and names the line of what it does not take
             rest = rows if layout.header else chain(first, rows)

@@ -10,7 +10,6 @@ from typing import IO, Literal
 
 import numpy as np
 
-from recsys.duplicates import Duplicates, value_type
 from recsys.gathering import Chunk
 from recsys.layout import Layout
 from recsys.values import FLOAT32_MAX, read_number, read_seconds
@@ -57,7 +56,6 @@ def chain(first: tuple[int, list[str]], rest: Iterator[tuple[int, list[str]]]) -
     """A row that was taken, then the rest."""
     yield first
     yield from rest
-
 
 
 def row_chunks(rows: Iterator[tuple[int, list[str]]], layout: Layout, path: Path) -> Iterator[Chunk]:

@@ -45,15 +45,17 @@ def from_sql(
 
     The rows are streamed from the server, :data:`ROWS` at a time, and the connection is given back without a commit.
     Columns are found by name as in a file's header. Ids keep the type that the driver gives them: numbers, text, UUIDs,
-    bytes, dates; a ``NUMERIC`` is no id, so cast it in the query. Rows have the order of the query: where ties among equal
-    times matter, write ``ORDER BY``.
+    bytes, dates; a ``NUMERIC`` is no id, so cast it in the query. Rows have the order of the query: where ties among
+    equal times matter, write ``ORDER BY``.
 
     Args:
-        url: a SQLAlchemy URL (``"sqlite:///shop.db"``, ``"postgresql://me:secret@host/shop"``), as text or as SQLAlchemy's
-            own object, or an ``Engine``. ``postgresql://`` is spoken by psycopg 3. Its password stands in no message.
+        url: a SQLAlchemy URL (``"sqlite:///shop.db"``, ``"postgresql://me:secret@host/shop"``), as text or as
+            SQLAlchemy's own object, or an ``Engine``. ``postgresql://`` is spoken by
+            psycopg 3. Its password stands in no message.
         query: a ``SELECT``; values from outside belong into ``parameters``, as ``:name`` in the query.
         parameters: values of the query's ``:name``.
-        user: the column of users; ``None`` finds it by :data:`recsys.layout.ROLES`. Likewise ``item``, ``rating``, ``time``.
+        user: the column of users; ``None`` finds it by :data:`recsys.layout.ROLES`. Likewise ``item``, ``rating`` and
+            ``time``.
         item: see ``user``.
         rating: see ``user``; without one each row counts as 1.
         time: see ``user``; as in :mod:`recsys.values`.

@@ -14,7 +14,11 @@ from shared.errors import DataError
 
 _TAGS: dict[type, tuple[str, Callable[[Any], Any], Callable[[Any], Any]]] = {
     UUID: ("uuid", str, UUID),
-    bytes: ("bytes", lambda value: base64.b64encode(value).decode("ascii"), lambda text: base64.b64decode(text, validate=True)),
+    bytes: (
+        "bytes",
+        lambda value: base64.b64encode(value).decode("ascii"),
+        lambda text: base64.b64decode(text, validate=True),
+    ),
     date: ("date", date.isoformat, date.fromisoformat),
     datetime: ("datetime", datetime.isoformat, datetime.fromisoformat),
     tuple: ("tuple", lambda value: [_tag(one) for one in value], lambda parts: tuple(_untag(one) for one in parts)),

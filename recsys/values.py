@@ -58,7 +58,7 @@ def as_value(value: object) -> float | None:
     return found if math.isfinite(found) else None
 
 
-def as_time(time: object) -> int | None:
+def as_time(time: object) -> int | None:  # noqa: PLR0911 - one for each kind
     """The time as whole seconds, or ``None``."""
     if isinstance(time, bool | np.bool_) or time is None:
         return None
@@ -101,8 +101,6 @@ def need_time(time: object, place: str) -> int:
     if found is None:
         raise DataError(f"{place}: {TIME}. Got {time!r} instead (a date or ISO 8601 text is taken too)")
     return found
-
-
 
 
 def _whole(seconds: int) -> int | None:
