@@ -49,6 +49,7 @@ class Form:
         encoding: of its text.
         kinds: kinds of its columns, and of those that ``mend`` adds.
         mend: from the columns as read to the columns that are wanted.
+    gather: from rows of which several have one id to one row an id.
     """
 
     what: str
@@ -58,6 +59,7 @@ class Form:
     encoding: str = "utf-8-sig"
     kinds: Mapping[str, Kind] = field(default_factory=dict)
     mend: Callable[[Table], Table] = dict
+    gather: Callable[[Table], Table] | None = None
 
 
 def _with_year(table: Table) -> Table:
@@ -74,6 +76,14 @@ def _u_item(table: Table) -> Table:
 
 def _books(table: Table) -> Table:
     return {**table, "authors": [[name.strip() for name in names.split(",")] for names in table["authors"]]}
+
+
+def _tags(table: Table) -> Table:
+    """One row a tag that somebody gave to one row a film, tags without case."""
+    tags: dict[Any, list[str]] = {}
+    for film, tag in zip(table["movieId"], table["tag"]):
+        tags.setdefault(film, []).append(tag.lower())
+    return {"movieId": list(tags), "tag": list(tags.values())}
 
 
 _MOVIE: Mapping[str, Kind] = {"title": "text", "genres": "tags", "year": "number"}
@@ -99,6 +109,7 @@ FORMS = {
         "user", "::", "id", ("id", "gender", "age", "occupation", "zip"), "latin-1", {**_PERSON, "age": "category"}
     ),
     "movies.csv": Form("item", ",", "movieId", kinds=_MOVIE, mend=_with_year),
+    "tags.csv": Form("item", ",", "movieId", kinds={"tag": "tags"}, gather=_tags),
     "books.csv": Form(
         "item",
         ",",
@@ -108,7 +119,11 @@ FORMS = {
     ),
 }
 """Files that are known by name: MovieLens 100k, 1M and later ones, and goodbooks-10k."""
-_MARKS = {"movies.csv": {"movieId", "title", "genres"}, "books.csv": {"book_id", "authors", "title"}}
+_MARKS = {
+    "movies.csv": {"movieId", "title", "genres"},
+    "tags.csv": {"movieId", "tag"},
+    "books.csv": {"book_id", "authors", "title"},
+}
 """What the header of a file of that name must hold to be taken for the known one."""
 
 
@@ -158,14 +173,17 @@ def read_features(
     column, who = _ids(path, table, form, id, what)
     if not lines:
         raise DataError(f"{path} must hold one {who} a row. It has none")
-    ids = table.pop(column)
+    ids = table[column]
     if id_type == "int":
-        ids = [_whole(one, path, line, who) for one, line in zip(ids, lines)]
+        table[column] = [_whole(one, path, line, who) for one, line in zip(ids, lines)]
     elif form is not None or isinstance(ids[0], str):
         empty = next((line for one, line in zip(ids, lines) if one == ""), None)
         if empty is not None:
             raise DataError(f"{path}, line {empty}: {who} id must not be empty")
     told = dict(kinds or {})
+    if form is not None and form.gather is not None:
+        table = form.gather(table)
+    ids = table.pop(column)
     if form is not None:
         table = form.mend(table)
         told = {**{name: kind for name, kind in form.kinds.items() if name in table}, **told}

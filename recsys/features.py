@@ -62,19 +62,18 @@ class Features:
     def for_ids(self, vocabulary: Vocabulary) -> Features:
         """The rows of a vocabulary's ids, in the order of its codes.
 
-                Ids that have no row here are missing: ``known`` is false, numbers are NaN, categories -1, tags none, texts
-                empty; :attr:`missing` names them. Rows of ids that the vocabulary does not have are left out.
+        Ids that have no row here are missing: ``known`` is false, numbers are NaN, categories -1, tags none, texts
+        empty; :attr:`missing` names them. Rows of ids that the vocabulary does not have are left out.
 
         Raises:
-                    DataError: not one id has a row, or ids of one side are of another type: they would never be found.
+            DataError: not one id has a row, or ids of one side are of another type: they would never be found.
 
         Example:
-                    >>> from recsys.columns import KINDS, Categories, Kind, Tags, find_kind, is_missing, make_column
-        from recsys.ids import Vocabulary
-                    >>> here = make_features("item", ["a", "b"], {"price": [2.5, 4]})
-                    >>> aligned = here.for_ids(Vocabulary("item", ("b", "c")))
-                    >>> aligned.numbers["price"].tolist(), aligned.missing
-                    ([4.0, nan], ('c',))
+            >>> from recsys.ids import Vocabulary
+            >>> here = make_features("item", ["a", "b"], {"price": [2.5, 4]})
+            >>> aligned = here.for_ids(Vocabulary("item", ("b", "c")))
+            >>> aligned.numbers["price"].tolist(), aligned.missing
+            ([4.0, nan], ('c',))
         """
         rows = self.ids.encode(vocabulary.ids)
         known = rows >= 0

@@ -51,7 +51,7 @@ def frame_columns(frame: Any) -> list[Any]:
     return list(frame.columns)
 
 
-def column_slice(frame: Any, name: Any, start: int, stop: int) -> Any:  # noqa: PLR0911 - one for each kind
+def column_slice(frame: Any, name: Any, start: int, stop: int) -> Any:
     """Rows ``start`` to ``stop`` of a column, as a pyarrow array or, where Arrow has no type for it, as objects."""
     pa = require("pyarrow", extra="all")
     column = frame[name]
@@ -66,10 +66,10 @@ def column_slice(frame: Any, name: Any, start: int, stop: int) -> Any:  # noqa: 
         part = column.iloc[start:stop]
         if getattr(kind, "kind", "") == "O" and type(kind).__module__.startswith("numpy"):
             return part.tolist()  # never by inference: Arrow would make one type of several
-        if type(kind).__module__.startswith("numpy"):
-            return pa.array(part.to_numpy())  # NaN stays NaN, so that a message says so
+        numeric = getattr(kind, "kind", "") in "iuf" and type(kind).__module__.startswith("numpy")
         try:
-            return _whole(pa, pa.array(part))
+            # Through NumPy NaN stays NaN, so that a message says so; else it would become a null.
+            return _whole(pa, pa.array(part.to_numpy() if numeric else part))
         except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
             return part.tolist()
     part = column[start:stop].to_numpy()

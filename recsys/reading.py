@@ -87,6 +87,10 @@ def load_interactions(
     if is_url or query is not None:
         if not is_url or query is None:
             raise UsageError("a database needs both: its URL as path, and query=, what to read from it")
+        if id_type != "str" or (format, columns, header) != (None, None, None):
+            raise UsageError(
+                "format=, columns=, header= and id_type= describe files. Name and cast columns in the query"
+            )
         return from_sql(str(path), query, user=user, item=item, rating=rating, time=time, duplicates=duplicates)
     path = _file(Path(path))
     named = {role: name for role, name in zip(ROLES, (user, item, rating, time)) if name is not None}

@@ -187,6 +187,10 @@ class TestFiles:
         assert recsys.load_features(tmp_path / "users.dat").categories["age"].labels == ("25",)
         (tmp_path / "books.csv").write_text('book_id,authors,title,average_rating\n1,"A. One, B. Two",Book,4.5\n')
         assert recsys.load_features(tmp_path / "books.csv").tags["authors"].labels == ("A. One", "B. Two")
+        (tmp_path / "tags.csv").write_text("userId,movieId,tag,timestamp\n7,2,Fun,1\n8,2,fun,2\n8,1,dull,3\n")
+        found = recsys.load_features(tmp_path / "tags.csv")
+        assert (found.ids.ids, found.tags["tag"].labels) == (("2", "1"), ("dull", "fun"))
+        assert found.tags["tag"].matrix.toarray().tolist() == [[0, 1], [1, 0]]
         (tmp_path / "movies.csv").write_text("itemId,price\n1,2\n")  # called so, and something else
         assert recsys.load_features(tmp_path / "movies.csv").numbers["price"].tolist() == [2]
 

@@ -258,6 +258,14 @@ class TestPandas:
         with pytest.raises(DataError, match=message):
             from_frame(pandas.DataFrame({"user": users, "item": [1, 2]}))
 
+    def test_kinds_that_arrow_does_not_know_are_refused_by_name(self) -> None:
+        pandas = pytest.importorskip("pandas")
+        frame = pandas.DataFrame({"user": [1j, 2j], "item": [1, 2], "t": pandas.to_timedelta([1, 2], unit="s")})
+        with pytest.raises(DataError, match="record 1: a user id must be .* Got complex 1j"):
+            from_frame(frame)
+        with pytest.raises(DataError, match="record 1: a time must be a whole number of seconds. Got"):
+            from_frame(frame, user="item", time="t")
+
     def test_missing_values_and_double_columns_are_refused(self) -> None:
         pandas = pytest.importorskip("pandas")
         frame = pandas.DataFrame({"user": ["a", "b"], "item": [1, 2], "v": [1.0, np.nan]})

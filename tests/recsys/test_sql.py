@@ -61,6 +61,13 @@ def test_a_query_becomes_interactions(shop: str, monkeypatch: pytest.MonkeyPatch
     engine.dispose()
 
 
+def test_options_of_files_are_refused(shop: str) -> None:
+    with pytest.raises(UsageError, match=r"describe files. Name and cast columns in the query"):
+        recsys.load_interactions(shop, query="SELECT 1", id_type="int")
+    with pytest.raises(UsageError, match="a database needs both"):
+        recsys.load_interactions(shop)
+
+
 @pytest.mark.parametrize(
     ("query", "message"),
     [
