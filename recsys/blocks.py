@@ -14,7 +14,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from recsys.gathering import Chunk, Coded
+from recsys.gathering import Chunk, Coded, plain_list
 from recsys.layout import Layout
 from recsys.values import FLOAT32_MAX, read_number, read_seconds
 from shared.lazy import require
@@ -154,14 +154,14 @@ def _chunk(block: bytes, layout: Layout, delimiter: str, before: int) -> Chunk:
 
 
 def _texts(column: Any) -> Coded:
-    names = [name.strip() for name in column.dictionary.to_pylist()]
+    names = [name.strip() for name in plain_list(column.dictionary)]
     if "" in names:
         raise Doubt("an empty id")
     return Coded(names, column.indices.to_numpy())
 
 
 def _numbers(column: Any) -> Coded:
-    found = [read_number(text.strip()) for text in column.dictionary.to_pylist()]
+    found = [read_number(text.strip()) for text in plain_list(column.dictionary)]
     if any(value is None or abs(value) > FLOAT32_MAX for value in found):
         raise Doubt("a rating that is none")
     return Coded(np.array(found, dtype=np.float64), column.indices.to_numpy())
@@ -175,7 +175,7 @@ def _seconds(column: Any) -> Int64:
     if lengths.min() > 0 and lengths.max() <= _DIGITS and bool(((text >= ord("0")) & (text <= ord("9"))).all()):
         return pc.cast(column, pa.int64()).to_numpy()  # type: ignore[no-any-return]
     coded = column.dictionary_encode()
-    found = [read_seconds(one.strip()) for one in coded.dictionary.to_pylist()]
+    found = [read_seconds(one.strip()) for one in plain_list(coded.dictionary)]
     if None in found:
         raise Doubt("a time that is none")
     return np.array(found, dtype=np.int64)[coded.indices.to_numpy()]
