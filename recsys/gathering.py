@@ -6,7 +6,7 @@ A source yields :class:`Chunk` after chunk; ids become codes as they come, and o
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -91,13 +91,18 @@ def gather(
     check_duplicates(duplicates)
     tables = IdTable("user"), IdTable("item")
     held: tuple[list[AnyArray], ...] = ([], [], [], [])
-    for chunk in chunks:
-        for table, codes, column in zip(tables, held, (chunk.users, chunk.items)):
-            codes.append(_codes(table, column, chunk.place))
-        if chunk.values is not None:
-            held[2].append(_values(chunk.values, chunk.place).astype(value_type(duplicates)))
-        if chunk.times is not None:
-            held[3].append(_times(chunk.times, chunk.place))
+    try:
+        for chunk in chunks:
+            for table, codes, column in zip(tables, held, (chunk.users, chunk.items)):
+                codes.append(_codes(table, column, chunk.place))
+            if chunk.values is not None:
+                held[2].append(_values(chunk.values, chunk.place).astype(value_type(duplicates)))
+            if chunk.times is not None:
+                held[3].append(_times(chunk.times, chunk.place))
+    finally:
+        # A generator holds a file or a connection, and a fault in a row must not leave it open until it is collected.
+        if isinstance(chunks, Generator):
+            chunks.close()
     if not any(map(len, held[0])):
         raise DataError(f"expected at least one interaction{f' in {whole}' if source else ''}. Got none")
     users, items = join(held[0]), join(held[1])

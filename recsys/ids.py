@@ -60,7 +60,7 @@ class Vocabulary:
     def __post_init__(self) -> None:
         kinds = set(map(type, self.ids))
         check_kinds(self.what, kinds)
-        if kinds == {int} and not _INT64.min <= min(self.ids) <= max(self.ids) <= _INT64.max:  # type: ignore[type-var, operator]
+        if kinds == {int} and not _INT64.min <= min(self.ids) <= max(self.ids) <= _INT64.max:  # type: ignore[operator]
             raise DataError(f"{self.what} ids that are int must fit into 64 bits. Use str ids instead")
         if not kinds <= {str, int}:
             bad = [one for one in self.ids if as_id(one) is None][:1]

@@ -73,7 +73,7 @@ class RecommenderPredictor:
         if isinstance(person, list | tuple | np.ndarray):
             return [self._item(item) for item in person]
         user = as_id(self.model.user_ids.read(person) if self.text_ids else person)
-        if user is None:
+        if user is None or (not isinstance(user, str | int) and type(user) is not self.model.user_ids.kind):
             raise InputError(
                 "wrong-type",
                 "a person must be a user id (str or int), a list of item ids, or a value for each item. "

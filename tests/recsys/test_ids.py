@@ -45,6 +45,8 @@ def test_hashable_ids_work_and_survive_saving(ids: tuple[object, object], tmp_pa
     model = recsys.fit_popularity(found)
     answer = model.recommend([ids[1]])[0]  # type: ignore[list-item]
     assert (answer.user, answer.items, answer.kind) == (ids[1], ("rice",), "personal")
+    if type(ids[0]) is not tuple:  # in a list of people a tuple is a history
+        assert recsys.recommender(model).predict([ids[1]])[0] == answer  # type: ignore[list-item]
     model.save(tmp_path / "model")
     again = recsys.load(tmp_path / "model")
     assert again.user_ids.ids == ids

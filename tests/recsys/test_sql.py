@@ -83,8 +83,11 @@ def test_options_of_files_are_refused(shop: str) -> None:
     ],
 )
 def test_malformed_queries_say_so(shop: str, query: str, message: str) -> None:
+    engine = alchemy.create_engine(shop)
     with pytest.raises(DataError, match=message):
-        recsys.from_sql(shop, query)
+        recsys.from_sql(engine, query)
+    assert engine.pool.checkedout() == 0  # the connection came back
+    engine.dispose()
     assert len(recsys.from_sql(shop, "SELECT who AS user, item_id AS item FROM ratings")) == 2  # nothing was committed
 
 
