@@ -164,7 +164,7 @@ def _numbers(column: Any) -> Coded:
     found = [read_number(text.strip()) for text in plain_list(column.dictionary)]
     if any(value is None or abs(value) > FLOAT32_MAX for value in found):
         raise Doubt("a rating that is none")
-    return Coded(np.array(found, dtype=np.float64), column.indices.to_numpy())
+    return Coded(found, column.indices.to_numpy())
 
 
 def _seconds(column: Any) -> Int64:
@@ -178,4 +178,5 @@ def _seconds(column: Any) -> Int64:
     found = [read_seconds(one.strip()) for one in plain_list(coded.dictionary)]
     if None in found:
         raise Doubt("a time that is none")
-    return np.array(found, dtype=np.int64)[coded.indices.to_numpy()]
+    seconds: Int64 = np.array(found, dtype=np.int64)[coded.indices.to_numpy()]
+    return seconds

@@ -83,7 +83,7 @@ class Features:
                 f"Ids are {self.ids.id_type} here and {vocabulary.id_type} there, like {self.ids.ids[0]!r} and "
                 f"{vocabulary.ids[0]!r}. Read both with the same id_type"
             )
-        held = np.flatnonzero(known)
+        held = np.flatnonzero(known).astype(np.int32)
         choice = csr(held, rows[held], np.ones(len(held), dtype=np.float32), (len(rows), len(self)))
         return Features(
             vocabulary,
@@ -102,7 +102,7 @@ class Features:
         blocks: list[Csr] = []
         names: list[str] = []
         for name, one in self.categories.items():
-            rows = np.flatnonzero(one.codes >= 0)
+            rows = np.flatnonzero(one.codes >= 0).astype(np.int32)
             ones = np.ones(len(rows), dtype=np.float32)
             blocks.append(csr(rows, one.codes[rows], ones, (len(self), len(one.labels))))
             names += [f"{name}={label}" for label in one.labels]

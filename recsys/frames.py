@@ -34,7 +34,8 @@ def frame_chunks(frame: Any, *, user: str, item: str, value: str | None, time: s
     total = frame_rows(frame)
     for start in range(0, total, ROWS):
         parts = {name: column_slice(frame, name, start, min(total, start + ROWS)) for name in names}
-        yield Chunk(parts[user], parts[item], parts.get(value), parts.get(time), start)
+        held = [None if name is None else parts[name] for name in (value, time)]
+        yield Chunk(parts[user], parts[item], held[0], held[1], start)
 
 
 def frame_columns(frame: Any) -> list[Any]:
