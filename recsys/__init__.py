@@ -21,14 +21,17 @@ if TYPE_CHECKING:
     from recsys.collaborative.item_knn import ItemKnnConfig, fit_item_knn
     from recsys.collaborative.popularity import PopularityConfig, fit_popularity
     from recsys.data import Interactions, from_frame, from_records
+    from recsys.features import Features, load_features
     from recsys.model import Recommender
     from recsys.predictor import recommender
     from recsys.reading import load_interactions
+    from recsys.sql import from_sql
     from recsys.store import load
     from recsys.types import Recommendations, SimilarItems
 
 __all__ = [
     "EaseConfig",
+    "Features",
     "Interactions",
     "ItemKnnConfig",
     "PopularityConfig",
@@ -40,7 +43,9 @@ __all__ = [
     "fit_popularity",
     "from_frame",
     "from_records",
+    "from_sql",
     "load",
+    "load_features",
     "load_interactions",
     "recommender",
 ]
@@ -51,7 +56,9 @@ _HOMES = {
     "recsys.data": ("Interactions", "from_frame", "from_records"),
     "recsys.model": ("Recommender",),
     "recsys.predictor": ("recommender",),
+    "recsys.features": ("Features", "load_features"),
     "recsys.reading": ("load_interactions",),
+    "recsys.sql": ("from_sql",),
     "recsys.store": ("load",),
     "recsys.types": ("Recommendations", "SimilarItems"),
 }

@@ -73,7 +73,7 @@ class RecommenderPredictor:
         if isinstance(person, list | tuple | np.ndarray):
             return [self._item(item) for item in person]
         user = as_id(self.model.user_ids.read(person) if self.text_ids else person)
-        if user is None:
+        if user is None or (not isinstance(user, str | int) and type(user) is not self.model.user_ids.kind):
             raise InputError(
                 "wrong-type",
                 "a person must be a user id (str or int), a list of item ids, or a value for each item. "
@@ -87,11 +87,11 @@ class RecommenderPredictor:
         return self.model.item_ids.read(item) if self.text_ids else item
 
     def _run(self, people: Sequence[Person]) -> list[Recommendations]:
-        users = [person for person in people if isinstance(person, str | int)]
-        histories = [person for person in people if not isinstance(person, str | int)]
+        users = [person for person in people if not isinstance(person, dict | list)]
+        histories = [person for person in people if isinstance(person, dict | list)]
         known = iter(self.model.recommend(users, self.k, exclude_seen=self.exclude_seen))
         folded = iter(self.model.fold_in_many(histories, self.k, exclude_seen=self.exclude_seen))
-        return [next(known) if isinstance(person, str | int) else next(folded) for person in people]
+        return [next(folded) if isinstance(person, dict | list) else next(known) for person in people]
 
     def _titled(self, answer: T) -> T:
         if not self.titles:
