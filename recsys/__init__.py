@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from recsys.model import Recommender
     from recsys.predictor import recommender
     from recsys.reading import load_interactions
+    from recsys.searching import search
     from recsys.store import load
     from recsys.types import Recommendations, SimilarItems
 
@@ -43,6 +44,7 @@ __all__ = [
     "load",
     "load_interactions",
     "recommender",
+    "search",
 ]
 _HOMES = {
     "recsys.collaborative.ease": ("EaseConfig", "fit_ease"),
@@ -52,6 +54,7 @@ _HOMES = {
     "recsys.model": ("Recommender",),
     "recsys.predictor": ("recommender",),
     "recsys.reading": ("load_interactions",),
+    "recsys.searching": ("search",),
     "recsys.store": ("load",),
     "recsys.types": ("Recommendations", "SimilarItems"),
 }

@@ -152,7 +152,7 @@ def graded_ndcg_score(
     return np.divide(gained, ideal, out=np.full(n, np.nan), where=ideal > 0)
 
 
-def auc_score(truth: Truth, ranked: Ranked, *, items: int | Int64) -> Float64:
+def auc_score(truth: Truth, ranked: Ranked, *, items: int | Int64 | None = None) -> Float64:
     """Area under the ROC curve of each user: the share of (relevant, other) pairs of candidates in which the relevant
     one stands first.
 
@@ -162,7 +162,8 @@ def auc_score(truth: Truth, ranked: Ranked, *, items: int | Int64) -> Float64:
     Args:
         truth: the relevant ids of each user; all are candidates.
         ranked: the ranked ids of each user, whole lists.
-        items: how many candidates each user had, one number or shape (n,).
+        items: how many candidates each user had, one number or shape (n,); ``None`` takes those that are ranked or
+            relevant, so that relevant ones that are not ranked stand behind everything.
 
     Returns:
         Shape (n,); NaN for users without relevant candidates or without others.
@@ -176,9 +177,9 @@ def auc_score(truth: Truth, ranked: Ranked, *, items: int | Int64) -> Float64:
     """
     k = max(1, ranked.shape[1] if isinstance(ranked, np.ndarray) else max(map(len, ranked), default=1))
     judged = judge(truth, ranked, k=k)
-    total = np.broadcast_to(np.asarray(items, np.int64), judged.relevant.shape)
-    others = total - judged.relevant
     found = judged.count
+    there = judged.listed + judged.relevant - found
+    others = (there if items is None else np.asarray(items, np.int64)) - judged.relevant
     left = judged.relevant - found
     others_left = others - (judged.listed - found)
     if (others < 0).any() or (others_left < 0).any():
