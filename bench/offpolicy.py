@@ -2,8 +2,8 @@
 
     python bench/offpolicy.py                  # 100 logs of 2,000 rows
 
-The old policy prefers what people like least, so the mean of its log is far from what the new policy is worth. Each log is
-drawn anew from one world; the reward model is a ridge regression for each action, cross-fitted in three folds.
+The old policy prefers what people like least, so the mean of its log is far from what the new policy is worth. Each log
+is drawn anew from one world; the reward model is a ridge regression for each action, cross-fitted in three folds.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import argparse
 
 import numpy as np
 
-from recsys.offpolicy import ESTIMATORS, cross_fitted, evaluate_policy
+from recsys.logged import cross_fitted
+from recsys.offpolicy import ESTIMATORS, evaluate_policy
 from recsys.simulated import bandit_world
 
 
@@ -30,7 +31,8 @@ def main() -> None:
 def run(seed: int, runs: int, rows: int, interval: str) -> None:
     world = bandit_world(rng=np.random.default_rng(seed))
     off = abs(world.naive - world.truth) / world.truth
-    print(f"world {seed}: the new policy is worth {world.truth:.4f}; the log's mean tends to {world.naive:.4f}, {off:.0%} off")
+    print(f"world {seed}: the new policy is worth {world.truth:.4f}")
+    print(f"  the log's mean tends to {world.naive:.4f}, {off:.0%} off")
     values: dict[str, list[float]] = {name: [] for name in ESTIMATORS}
     widths: dict[str, list[float]] = {name: [] for name in ESTIMATORS}
     inside = dict.fromkeys(ESTIMATORS, 0)

@@ -3,11 +3,12 @@
     python bench/ranking_figures.py                        # speed beside ranx, and recommenders where it is installed
     python bench/ranking_figures.py --peers FOLDER         # a folder to import recommenders and LensKit from besides
 
-Everything is in memory and in the form that each library likes best before the clock starts: a CSR matrix and an array of
-ids for ours, numba's typed lists of (id, score) arrays for ranx (its own numba kernels on one thread, compiled beforehand),
-data frames for recommenders. ranx does not count the cost of making those lists here; ``ranx from its dicts`` does.
-recommenders keeps a cache of the last frames; its frames are copied, unlike in content, so that each turn works again.
-Where it is not installed, its own formulas are run in pandas (said so). LensKit and all others are compared by value.
+Everything is in memory and in the form that each library likes best before the clock starts: a CSR matrix and an array
+of ids for ours, numba's typed lists of (id, score) arrays for ranx (its own numba kernels on one thread, compiled
+beforehand), data frames for recommenders. ranx does not count the cost of making those lists here; ``ranx from its
+dicts`` does. recommenders keeps a cache of the last frames; its frames are copied, unlike in content, so that each turn
+works again. Where it is not installed, its own formulas are run in pandas (said so). LensKit and all others are
+compared by value.
 """
 
 from __future__ import annotations
@@ -140,14 +141,18 @@ def run(users: int, items: int, k: int, repeats: int) -> None:
     print(f"\n{users:,} users, {items:,} items, top {k}")
     answers = take_turns(systems, repeats=repeats, count=users, unit="users")
     ours = {key.partition("@")[0]: float(scores.mean()) for key, scores in answers["ours, 7 figures"].items()}
-    ranxs = {mine: float(answers["ranx, 7 figures"][f"{its}@{k}"].mean()) for mine, its in (NAMES | {"f1": "f1"}).items()}
+    ranxs = {
+        mine: float(answers["ranx, 7 figures"][f"{its}@{k}"].mean()) for mine, its in (NAMES | {"f1": "f1"}).items()
+    }
     compare("ranx", ranxs, ours)
     print("  ours:", ", ".join(f"{name} {value:.4f}" for name, value in ours.items()))
     if peer in answers:
         compare(peer, answers[peer], ours)
     if has("lenskit"):
         few = min(users, 2000)
-        part = {key.partition("@")[0]: float(s.mean()) for key, s in ranking_scores(truth[:few], ranked[:few], k=k).items()}
+        part = {
+            key.partition("@")[0]: float(s.mean()) for key, s in ranking_scores(truth[:few], ranked[:few], k=k).items()
+        }
         compare(f"LensKit, first {few} users", lenskit_all(truth[:few], ranked[:few], k), part)
 
 

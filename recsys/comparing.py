@@ -36,8 +36,8 @@ def compare_users(
         confidence: coverage of the intervals, in (0, 1).
 
     Returns:
-        A :class:`~shared.evaluation.paired.Comparison` by figure. Their p-values are of one question each: where many are
-        looked at, :func:`~shared.evaluation.paired.adjusted_p_values` corrects for that.
+        A :class:`~shared.evaluation.paired.Comparison` by figure. Their p-values are of one question each: where many
+        are looked at, :func:`~shared.evaluation.paired.adjusted_p_values` corrects for that.
 
     Raises:
         UsageError: the users or the figures differ.
@@ -49,13 +49,15 @@ def compare_users(
         )
     names = [name for name in first.scores if name in second.scores]
     if not names:
-        raise UsageError(f"two models must share a figure. Got {', '.join(first.scores)} and {', '.join(second.scores)}")
+        raise UsageError(
+            f"two models must share a figure. Got {', '.join(first.scores)} and {', '.join(second.scores)}"
+        )
     options: dict[str, Any] = {"rng": rng, "resamples": resamples, "confidence": confidence}
     return {name: compare_paired(first.scores[name], second.scores[name], **options) for name in names}
 
 
 def describe_comparison(found: Mapping[str, Comparison]) -> dict[str, dict[str, Any]]:
-    """JSON-ready: for each figure both means, the difference with its interval, p-values raw and by Holm's correction."""
+    """JSON-ready: for each figure both means, the difference with its interval, p-values raw and by Holm's law."""
     adjusted = adjusted_p_values({name: one.p_value for name, one in found.items()})
     return {
         name: {

@@ -80,8 +80,8 @@ def evaluate(
         split: a key of :data:`SPLITS`, or ``"none"``; ``None`` takes ``"stratified"``.
         train: share of interactions that stays in training.
         positive: ``"all"``, or ``">=4"``: only interactions of at least that value are kept, before the split.
-        against: a second algorithm, fitted with its own defaults on the same part (or a second model folder that saw none
-            of the test interactions); the notes then hold a paired comparison of every figure.
+        against: a second algorithm, fitted with its own defaults on the same part (or a second model folder that saw
+            none of the test interactions); the notes then hold a paired comparison of every figure.
         per_user: a Parquet file to write with the figures of each user, of both models where there are two.
         options: keywords of :func:`recsys.load_interactions`, and options of the algorithm.
 

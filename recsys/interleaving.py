@@ -1,10 +1,10 @@
 """Interleaving: two rankings in one list, and who wins by the clicks on it.
 
-A person sees one list to which both systems contribute, so each click compares them on the same person at the same moment:
-far fewer people are needed than for an A/B test. F. Radlinski, M. Kurup and T. Joachims, "How does clickthrough data reflect
-retrieval quality?", CIKM 2008 (team draft); K. Hofmann, S. Whiteson and M. de Rijke, "A probabilistic method for inferring
-preferences from clicks", CIKM 2011 (probabilistic, with credit by marginalisation); O. Chapelle et al., "Large-scale
-validation and analysis of interleaved search evaluation", ACM TOIS 30 (2012).
+A person sees one list to which both systems contribute, so each click compares them on the same person at the same
+moment: far fewer people are needed than for an A/B test. F. Radlinski, M. Kurup and T. Joachims, "How does clickthrough
+data reflect retrieval quality?", CIKM 2008 (team draft); K. Hofmann, S. Whiteson and M. de Rijke, "A probabilistic
+method for inferring preferences from clicks", CIKM 2011 (probabilistic, with credit by marginalisation); O. Chapelle et
+al., "Large-scale validation and analysis of interleaved search evaluation", ACM TOIS 30 (2012).
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ class Interleaved(Result):
 
     Attributes:
         items: what is shown, best first.
-        first: shape (k,), float64, in [0, 1]: the chance that the first system contributed each item. By team draft it is
-            known, 0 or 1; the probabilistic method gives what Bayes' rule says of it, seen the list alone.
+        first: shape (k,), float64, in [0, 1]: the chance that the first system contributed each item. By team draft it
+            is known, 0 or 1; the probabilistic method gives what Bayes' rule says of it, seen the list alone.
         method: one of :data:`METHODS`.
     """
 
@@ -44,11 +44,14 @@ class Interleaved(Result):
 
     def check(self, axes: Mapping[str, int]) -> None:
         if len(self.items) != len(self.first):
-            raise UsageError(f"Interleaved must say whose each item is. Got {len(self.first)} for {len(self.items)} items")
+            raise UsageError(
+                f"Interleaved must say whose each item is. Got {len(self.first)} for {len(self.items)} items"
+            )
 
 
 def assignment_rng(seed: int, *keys: Id) -> np.random.Generator:
-    """A generator that depends on the seed and on who is asked about what, so that a person who comes back gets the same.
+    """A generator that depends on the seed and on who is asked about what, so that a person who comes back gets the
+    same.
 
     Example:
         >>> first, again = (assignment_rng(7, "ann", 3).integers(0, 1000) for _ in range(2))
@@ -104,7 +107,8 @@ def interleave(
 
 
 def credit(shown: Interleaved, clicked: Collection[Id]) -> float:
-    """Who wins by the clicks on one list: the chance that more of them are the first system's - that more are the other's.
+    """Who wins by the clicks on one list: the chance that more of them are the first system's - that more are the
+    other's.
 
     By team draft that is 1, 0 or -1. By the probabilistic method it is the mean of that outcome over all assignments of
     the items to the systems, each weighted by its chance given the list (Hofmann et al., section 4.2), in [-1, 1].

@@ -1,7 +1,7 @@
 """Off-policy evaluation: what a new policy would have earned, from the log of an old one.
 
-IPS: D. Horvitz and D. Thompson, JASA 47 (1952). SNIPS: A. Swaminathan and T. Joachims, "The self-normalized estimator for
-counterfactual learning", NeurIPS 2015. DR: M. Dudík, J. Langford and L. Li, "Doubly robust policy evaluation and
+IPS: D. Horvitz and D. Thompson, JASA 47 (1952). SNIPS: A. Swaminathan and T. Joachims, "The self-normalized estimator
+for counterfactual learning", NeurIPS 2015. DR: M. Dudík, J. Langford and L. Li, "Doubly robust policy evaluation and
 learning", ICML 2011. SWITCH: Y.-X. Wang, A. Agarwal and M. Dudík, "Optimal and adaptive off-policy evaluation in
 contextual bandits", ICML 2017.
 
@@ -21,17 +21,18 @@ switch_dr dm + mean of w (r - q(x, a)) where w <= threshold
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Literal, TypeAlias
 
 import numpy as np
 
-from shared.errors import DataError, UnknownNameError, UsageError
+from recsys.logged import Log
+from shared.errors import UnknownNameError, UsageError
 from shared.evaluation.intervals import CONFIDENCE, RESAMPLES, percentile_interval
 from shared.evaluation.report import Metric
-from shared.types import AnyArray, Float64, Int64
+from shared.types import AnyArray, Float64
 
 ESTIMATORS = ("mean", "ips", "snips", "dm", "dr", "switch", "switch_dr")
 Interval: TypeAlias = Literal["analytic", "bootstrap"]
@@ -39,64 +40,6 @@ SMALL_SHARE = 0.01
 SMALL_COUNT = 50
 """Below this share of n, or this number, the effective sample is too small for its interval to be believed."""
 _MODELLED = ("dm", "dr", "switch", "switch_dr")
-
-
-@dataclass(frozen=True, eq=False)
-class Log:
-    """What an old policy did and what came of it. Checked at birth.
-
-    Attributes:
-        actions: shape (n,), int64, the action that was shown, from 0.
-        rewards: shape (n,), float64, finite.
-        propensities: shape (n,), float64, in (0, 1], the chance with which that action was shown.
-        policy: shape (n, actions), float64, the old policy's chances of all actions, where they were logged; only
-            ``switch`` needs them.
-
-    Raises:
-        DataError: the log is empty or malformed; the message says how many rows are wrong, and why.
-    """
-
-    actions: Int64
-    rewards: Float64
-    propensities: Float64
-    policy: Float64 | None = None
-
-    def __post_init__(self) -> None:
-        for name, dtype in (("actions", np.int64), ("rewards", np.float64), ("propensities", np.float64)):
-            array = np.asarray(getattr(self, name))
-            if array.ndim != 1 or (name == "actions" and array.dtype.kind not in "iu"):
-                raise DataError(f"Log.{name} must be an (n,) array. Got {array.dtype} of shape {array.shape} instead")
-            array = array.astype(dtype)
-            array.flags.writeable = False
-            object.__setattr__(self, name, array)
-        if not len(self.actions) or not self.actions.shape == self.rewards.shape == self.propensities.shape:
-            shapes = f"{self.actions.shape}, {self.rewards.shape} and {self.propensities.shape}"
-            raise DataError(f"a log needs at least one row and columns of one length. Got {shapes} instead")
-        p = self.propensities
-        faults = {
-            "NaN: leave rows without a known propensity out, or estimate it": np.isnan(p),
-            "0 or less: what the old policy could not show cannot have been shown": p <= 0,
-            "above 1: a propensity is a probability, not a weight": p > 1,
-        }
-        for fault, rows in faults.items():
-            if rows.any():
-                raise DataError(f"propensities must lie in (0, 1]. {int(rows.sum())} of {p.size} are {fault}")
-        if not np.isfinite(self.rewards).all():
-            raise DataError(f"rewards must be finite. {int((~np.isfinite(self.rewards)).sum())} of {p.size} are not")
-        if self.actions.min() < 0:
-            raise DataError(f"actions must be codes from 0. Got {int(self.actions.min())}")
-        if self.policy is not None:
-            self._check_policy(np.asarray(self.policy, np.float64))
-
-    def _check_policy(self, policy: Float64) -> None:
-        if policy.ndim != 2 or len(policy) != len(self) or policy.shape[1] <= int(self.actions.max()):
-            raise DataError(f"Log.policy must have shape ({len(self)}, actions). Got {policy.shape} instead")
-        shown = policy[np.arange(len(self)), self.actions]
-        if not np.allclose(shown, self.propensities, atol=1e-6):
-            raise DataError("Log.policy must give each shown action its propensity. Got another for some")
-
-    def __len__(self) -> int:
-        return len(self.actions)
 
 
 @dataclass(frozen=True)
@@ -107,7 +50,8 @@ class Estimate:
         estimator: one of :data:`ESTIMATORS`.
         value: the mean reward that it expects, with its interval.
         n: rows of the log.
-        effective_n: how many rows drawn by the new policy itself would say as much, (sum w)^2 / sum w^2 (A. Kong, 1992).
+        effective_n: how many rows drawn by the new policy itself would say as much, (sum w)^2 / sum w^2 (A. Kong,
+            1992).
         largest_weight: the greatest weight, before clipping.
         clipped: share of the rows whose weight was clipped.
         warning: why the interval should not be believed, or empty.
@@ -141,8 +85,9 @@ def evaluate_policy(
         log: what the old policy did.
         target: shape (n, actions), the new policy's chance of each action for each logged person; rows sum to 1.
         estimators: some of :data:`ESTIMATORS`.
-        model: shape (n, actions), the reward that a model expects; needed by ``dm``, ``dr``, ``switch`` and ``switch_dr``.
-            It must not have been fitted on the same rows: :func:`cross_fitted` makes one that was not.
+        model: shape (n, actions), the reward that a model expects; needed by ``dm``, ``dr``, ``switch`` and
+            ``switch_dr``. It must not have been fitted on the same rows: :func:`recsys.logged.cross_fitted` makes one
+            that was not.
         clip: the greatest weight; greater ones are cut to it, which trades bias for variance. ``None`` clips nothing.
         threshold: weights above it are left to the model by ``switch`` and ``switch_dr``, above 0.
         interval: ``"analytic"``, by the normal law and the variance of the rows' influence; or ``"bootstrap"``,
@@ -177,7 +122,7 @@ def evaluate_policy(
     effective = float(weights.sum() ** 2 / (weights**2).sum()) if weights.any() else 0.0
     found = {}
     for name in estimators:
-        top, bottom = _terms(name, log, new, expected, weights, raw, threshold)
+        top, bottom = _terms(name, log, new, expected, weights=weights, raw=raw, threshold=threshold)
         if rng is None or interval == "analytic":
             value = _analytic(top, bottom, confidence)
         else:
@@ -188,88 +133,30 @@ def evaluate_policy(
     return found
 
 
-def cross_fitted(
-    contexts: AnyArray,
-    log: Log,
-    *,
-    actions: int,
-    fit: Callable[[AnyArray, Int64, Float64], Callable[[AnyArray], AnyArray]] | None = None,
-    folds: int = 3,
-    rng: np.random.Generator,
-) -> Float64:
-    """Expected rewards for ``model=`` of rows that the reward model has not seen: each fold's come from the other folds.
-
-    V. Chernozhukov et al., "Double/debiased machine learning", Econometrics Journal 21 (2018).
-
-    Args:
-        contexts: shape (n, features), what is known of each person.
-        log: what was shown and what came back.
-        actions: how many there are.
-        fit: from contexts, actions and rewards of some rows to a function from contexts (m, features) to expected rewards
-            (m, actions). ``None`` takes a ridge regression for each action on its own.
-        folds: at least 2.
-        rng: source of randomness.
-
-    Returns:
-        Shape (n, actions).
-
-    Raises:
-        UsageError: an argument is out of its range, or the shapes differ.
-    """
-    known = np.asarray(contexts, np.float64)
-    if known.ndim != 2 or len(known) != len(log):
-        raise UsageError(f"contexts must have shape ({len(log)}, features). Got {known.shape} instead")
-    if not 2 <= folds <= len(log) or actions <= int(log.actions.max()):
-        raise UsageError(f"folds must be 2 to {len(log)}, and actions above every action. Got {folds} and {actions}")
-    fit = fit or (lambda x, a, r: _ridges(x, a, r, actions))
-    fold = np.empty(len(log), np.int64)
-    fold[rng.permutation(len(log))] = np.arange(len(log)) % folds
-    expected = np.empty((len(log), actions))
-    for one in range(folds):
-        rest = fold != one
-        expected[~rest] = fit(known[rest], log.actions[rest], log.rewards[rest])(known[~rest])
-    return expected
-
-
-def _ridges(contexts: Float64, shown: Int64, rewards: Float64, actions: int) -> Callable[[AnyArray], AnyArray]:
-    """One ridge regression an action, with a free intercept and a penalty of 1; an action never shown gets the mean."""
-    mean = float(rewards.mean())
-    weights = np.zeros((contexts.shape[1] + 1, actions))
-    weights[0] = mean
-    for action in range(actions):
-        rows = shown == action
-        if rows.any():
-            x = np.column_stack([np.ones(int(rows.sum())), contexts[rows]])
-            penalty = np.eye(x.shape[1])
-            penalty[0, 0] = 1e-9
-            weights[:, action] = np.linalg.solve(x.T @ x + penalty, x.T @ rewards[rows])
-    return lambda new: np.column_stack([np.ones(len(new)), new]) @ weights
-
-
 def _terms(
-    name: str, log: Log, new: Float64, expected: Float64, weights: Float64, raw: Float64, threshold: float
+    name: str, log: Log, new: Float64, expected: Float64, *, weights: Float64, raw: Float64, threshold: float
 ) -> tuple[Float64, Float64 | None]:
     """One number a row whose mean is the estimate; with a second, the estimate is the ratio of their means."""
-    rewards, rows = log.rewards, np.arange(len(log))
-    if name == "mean":
-        return rewards, None
-    if name == "ips":
-        return weights * rewards, None
     if name == "snips":
-        return weights * rewards, weights
-    direct = (new * expected).sum(axis=1)
-    if name == "dm":
-        return direct, None
-    shown = expected[rows, log.actions]
-    if name == "dr":
-        return direct + weights * (rewards - shown), None
+        return weights * log.rewards, weights
     small = raw <= threshold
-    if name == "switch_dr":
-        return direct + np.where(small, weights * (rewards - shown), 0.0), None
-    if log.policy is None or log.policy.shape != new.shape:
-        raise UsageError(f"switch needs Log.policy of shape {new.shape}, the chances of all actions; or take switch_dr")
-    rare = new > threshold * log.policy
-    return np.where(small, weights * rewards, 0.0) + (new * expected * rare).sum(axis=1), None
+    if name == "switch":
+        if log.policy is None or log.policy.shape != new.shape:
+            raise UsageError(
+                f"switch needs Log.policy of shape {new.shape}, the chances of all actions; or take switch_dr"
+            )
+        rare = new > threshold * log.policy
+        return weights * log.rewards * small + (new * expected * rare).sum(axis=1), None
+    direct = (new * expected).sum(axis=1)
+    surprise = weights * (log.rewards - expected[np.arange(len(log)), log.actions])
+    rows = {
+        "mean": log.rewards,
+        "ips": weights * log.rewards,
+        "dm": direct,
+        "dr": direct + surprise,
+        "switch_dr": direct + surprise * small,
+    }
+    return rows[name], None
 
 
 def _analytic(top: Float64, bottom: Float64 | None, confidence: float) -> Metric:
@@ -313,8 +200,9 @@ def _warning(effective: float, n: int) -> str:
     if effective >= least:
         return ""
     return (
-        f"the weights leave an effective sample of {effective:.1f} of {n} rows, below {least:.0f}: the old policy hardly ever "
-        "did what the new one would, so the interval reads narrow. Log more exploration, clip weights, or use switch_dr"
+        f"the weights leave an effective sample of {effective:.1f} of {n} rows, below {least:.0f}: the old policy hardly "
+        "ever did what the new one would, so the interval reads narrow. "
+        "Log more exploration, clip weights, or use switch_dr"
     )
 
 
@@ -331,7 +219,9 @@ def _policy(log: Log, target: AnyArray) -> Float64:
 def _model(log: Log, new: Float64, model: AnyArray | None, wanted: list[str]) -> Float64:
     if model is None:
         if wanted:
-            raise UsageError(f"{', '.join(wanted)} needs model=, expected rewards of shape {new.shape}: see cross_fitted")
+            raise UsageError(
+                f"{', '.join(wanted)} needs model=, expected rewards of shape {new.shape}: see cross_fitted"
+            )
         return np.zeros_like(new)
     expected = np.asarray(model, np.float64)
     if expected.shape != new.shape or not np.isfinite(expected).all():

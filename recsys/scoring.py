@@ -75,10 +75,9 @@ def score_users(
     return _with_counts(model, test, truth, users, scores)
 
 
-def score_held_out(
-    model: Recommender, split: UserSplit, *, k: int = 10, ks: Sequence[int] | None = None
-) -> UserScores:
-    """The same for people who were not in training: what is ``given`` of each is folded in, and ``asked`` is looked for.
+def score_held_out(model: Recommender, split: UserSplit, *, k: int = 10, ks: Sequence[int] | None = None) -> UserScores:
+    """The same for people who were not in training: what is ``given`` of each is folded in, and ``asked`` is looked
+    for.
 
     Args:
         model: fitted on ``split.train``.

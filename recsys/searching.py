@@ -1,7 +1,8 @@
 """Hyper-parameter search: options are chosen on a validation part, and the test part is read once, at the end.
 
-Sampling is by Optuna's tree-structured Parzen estimator (J. Bergstra et al., NeurIPS 2011; T. Akiba et al., "Optuna", KDD
-2019). The algorithm's own defaults are always the first trial, so what is chosen is never worse on validation than they are.
+Sampling is by Optuna's tree-structured Parzen estimator (J. Bergstra et al., NeurIPS 2011; T. Akiba et al., "Optuna",
+KDD 2019). The algorithm's own defaults are always the first trial, so what is chosen is never worse on validation than
+they are.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
@@ -22,60 +23,12 @@ from recsys.data import Interactions
 from recsys.evaluate import SPLITS
 from recsys.model import Recommender
 from recsys.scoring import score_users
+from recsys.spaces import Range, Space, check_space, holds, space_of
 from recsys.split import Split
 from shared.errors import DataError, PlanMismatchError, UnknownNameError, UsageError
 from shared.evaluation.intervals import mean_interval
 from shared.evaluation.report import Metric
 from shared.lazy import require
-
-
-@dataclass(frozen=True)
-class Range:
-    """Numbers from ``low`` to ``high``, both included.
-
-    Attributes:
-        low: the least.
-        high: the greatest.
-        log: whether equal ratios are equally likely, rather than equal differences.
-        whole: whether only whole numbers count.
-    """
-
-    low: float
-    high: float
-    log: bool = False
-    whole: bool = False
-
-    def __post_init__(self) -> None:
-        if not self.low < self.high or (self.log and self.low <= 0):
-            raise UsageError(f"a range must have low < high, and 0 < low where it is log. Got {self.low} to {self.high}")
-
-
-Space: TypeAlias = Mapping[str, Range | tuple[Any, ...]]
-"""For each option a range, or the values to choose from."""
-SPACES: dict[str, Space] = {
-    "ease": {
-        "l2": Range(10, 3000, log=True),
-        "activity_power": Range(0, 1),
-        "popularity_power": Range(0, 1),
-        "weighting": ("binary", "log"),
-    },
-    "item_knn": {
-        "neighbours": Range(10, 1000, log=True, whole=True),
-        "shrink": Range(1, 1000, log=True),
-        "weighting": ("binary", "log"),
-    },
-    "popularity": {"weighting": ("binary", "log")},
-}
-"""Default spaces, wide around the defaults."""
-COMMON: Space = {
-    "factors": Range(16, 256, log=True, whole=True),
-    "neighbours": Range(10, 1000, log=True, whole=True),
-    "shrink": Range(1, 1000, log=True),
-    "weighting": ("binary", "log"),
-}
-"""Options that mean the same in every algorithm; see :func:`space_of`."""
-_SCALED = ("l1", "l2", "learning_rate", "alpha")
-"""Options whose scale is the algorithm's own: searched from a thirtieth of its default to thirty times that."""
 
 
 @dataclass(frozen=True)
@@ -130,14 +83,14 @@ def search(
 ) -> Search:
     """Choose an algorithm's options.
 
-    ``split`` cuts the test part off first, and then the validation part off what is left, both with the share ``train``.
-    Each trial fits on the training part and is scored on validation. The best options are fitted on both, and that model
-    is scored on the test part: the only time that it is read.
+    ``split`` cuts the test part off first, and then the validation part off what is left, both with the share
+    ``train``. Each trial fits on the training part and is scored on validation. The best options are fitted on both,
+    and that model is scored on the test part: the only time that it is read.
 
     Args:
         interactions: all of them.
         algorithm: a key of :data:`recsys.collaborative.algorithms.ALGORITHMS`.
-        space: what to choose from; ``None`` takes :func:`space_of`.
+        space: what to choose from; ``None`` takes :func:`recsys.spaces.space_of`.
         trials: how many in all, those in ``storage`` included, at least 1.
         metric: a figure that is better when higher, like ``"ndcg@10"`` or ``"recall@20"``.
         split: a key of :data:`recsys.evaluate.SPLITS`.
@@ -153,7 +106,7 @@ def search(
     """
     optuna = require("optuna", extra="search")
     row = find_algorithm(algorithm)
-    wanted = _check_space(algorithm, row, space if space is not None else space_of(algorithm))
+    wanted = check_space(algorithm, space if space is not None else space_of(algorithm))
     k = _places(metric)
     if split not in SPLITS:
         raise UnknownNameError("split", split, SPLITS)
@@ -176,41 +129,17 @@ def search(
         return score_users(model, inner.test, k=k).scores[metric]
 
     with _study(optuna, storage, plan, seeds[3]) as study:
-        _run(optuna, study, row, algorithm, wanted, trials, lambda config: float(score(config).mean()))
+        options: dict[str, Any] = {"algorithm": algorithm, "space": wanted, "trials": trials}
+        _run(optuna, study, row, score=lambda config: float(score(config).mean()), **options)
         done = tuple(_trial(one) for one in study.get_trials(deepcopy=False) if one.state.is_finished())
-    return _finish(algorithm, row, outer, done, metric, k, seeds, score)
-
-
-def space_of(algorithm: str) -> Space:
-    """What an algorithm is searched over by default: its row in :data:`SPACES`; else those of its options that
-    :data:`COMMON` knows, and regularisation and learning rate over three decades about their defaults.
-
-    Raises:
-        UnknownNameError: nothing is called that.
-        UsageError: none of its options is known here.
-
-    Example:
-        >>> space_of("popularity")
-        {'weighting': ('binary', 'log')}
-    """
-    row = find_algorithm(algorithm)
-    if algorithm in SPACES:
-        return SPACES[algorithm]
-    found: dict[str, Range | tuple[Any, ...]] = {}
-    for field in dataclasses.fields(row.config):  # type: ignore[arg-type]  # a dataclass
-        if field.name in COMMON:
-            found[field.name] = COMMON[field.name]
-        elif field.name in _SCALED and isinstance(field.default, float) and field.default > 0:
-            found[field.name] = Range(field.default / 30, field.default * 30, log=True)
-    if not found:
-        raise UsageError(f"no default space is known for {algorithm}. Give one: space={{'option': Range(low, high)}}")
-    return found
+    return _finish(algorithm, row, outer, done, metric=metric, k=k, seeds=seeds, score=score)
 
 
 def _run(
     optuna: ModuleType,
     study: Any,
     row: Algorithm,
+    *,
     algorithm: str,
     space: Space,
     trials: int,
@@ -218,7 +147,7 @@ def _run(
 ) -> None:
     if not study.get_trials(deepcopy=False):
         fields = {field.name: field.default for field in dataclasses.fields(row.config)}  # type: ignore[arg-type]
-        if all(_holds(wanted, fields[name]) for name, wanted in space.items()):
+        if all(holds(wanted, fields[name]) for name, wanted in space.items()):
             study.enqueue_trial({name: fields[name] for name in space})
     finished = sum(one.state.is_finished() for one in study.get_trials(deepcopy=False))
     for _ in range(finished, trials):
@@ -238,6 +167,7 @@ def _finish(
     row: Algorithm,
     outer: Split,
     done: tuple[Trial, ...],
+    *,
     metric: str,
     k: int,
     seeds: list[int],
@@ -291,26 +221,8 @@ def _suggest(trial: Any, name: str, wanted: Range | tuple[Any, ...]) -> Any:
     return trial.suggest_float(name, wanted.low, wanted.high, log=wanted.log)
 
 
-def _holds(wanted: Range | tuple[Any, ...], value: Any) -> bool:
-    if isinstance(wanted, tuple):
-        return value in wanted
-    return isinstance(value, int | float) and wanted.low <= value <= wanted.high
-
-
 def _trial(found: Any) -> Trial:
     return Trial(dict(found.params), found.value, found.user_attrs.get("refused", ""))
-
-
-def _check_space(algorithm: str, row: Algorithm, space: Space) -> Space:
-    known = [field.name for field in dataclasses.fields(row.config)]  # type: ignore[arg-type]  # a dataclass
-    for name, wanted in space.items():
-        if name not in known:
-            raise UnknownNameError(f"option of {algorithm}", name, known)
-        if not isinstance(wanted, Range | tuple) or not wanted:
-            raise UsageError(f"space[{name!r}] must be a Range or a tuple of values. Got {wanted!r} instead")
-    if not space:
-        raise UsageError("a space must hold at least one option. Got none")
-    return space
 
 
 def _places(metric: str) -> int:

@@ -1,8 +1,8 @@
 """Logs whose truth is known: to test estimators against, and to try them on before one's own data.
 
-People come with features, an old policy shows one of the actions with a known chance, and a reward of 0 or 1 comes back.
-Rewards are drawn from chances that are known for every person and action, so the true value of any policy is an average of
-known numbers, and so is its value over all people.
+People come with features, an old policy shows one of the actions with a known chance, and a reward of 0 or 1 comes
+back. Rewards are drawn from chances that are known for every person and action, so the true value of any policy is an
+average of known numbers, and so is its value over all people.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recsys.offpolicy import Log
+from recsys.logged import Log
 from shared.errors import UsageError
 from shared.types import Float64
 

@@ -30,7 +30,8 @@ class Split:
 
 @dataclass(frozen=True)
 class UserSplit:
-    """People held out entirely: three parts that have no interaction in common, and no person of ``train`` in the others.
+    """People held out entirely: three parts that have no interaction in common, and no person of ``train`` in the
+    others.
 
     Attributes:
         train: what a model may see; none of the held-out people are in it.
@@ -233,8 +234,8 @@ def hold_out_users(
 ) -> UserSplit:
     """Hold out whole people, as in D. Liang et al., "Variational autoencoders for collaborative filtering", WWW 2018.
 
-    Of c interactions of a held-out person ``ceil(given * c)`` are folded in, but never all; a person with one interaction
-    cannot be asked about, so that it goes to no part but ``given``.
+    Of c interactions of a held-out person ``ceil(given * c)`` are folded in, but never all; a person with one
+    interaction cannot be asked about, so that it goes to no part but ``given``.
 
     Args:
         interactions: all of them.

@@ -1,8 +1,8 @@
 """Figures of recommendations beyond accuracy: how much of the catalogue, how new, how varied, how fair.
 
-Items are codes from 0, and ``ranked`` is an integer array of shape (n, k): for each of n users codes from best to worst,
--1 where there is no more. Figures of a user come as float64 arrays of shape (n,), NaN for a user who was given nothing; a
-mean, an interval or a paired test is the caller's to take. Figures of the whole lot are one number.
+Items are codes from 0, and ``ranked`` is an integer array of shape (n, k): for each of n users codes from best to
+worst, -1 where there is no more. Figures of a user come as float64 arrays of shape (n,), NaN for a user who was given
+nothing; a mean, an interval or a paired test is the caller's to take. Figures of the whole lot are one number.
 """
 
 from __future__ import annotations
@@ -49,8 +49,9 @@ def gini_error(exposures: AnyArray) -> float:
     """Gini index of what each item gets: 0 where all get the same, towards 1 where one gets everything.
 
     The mean absolute difference of two items divided by twice the mean: sum of (2 i - n - 1) x_i over n sum x_i, with x
-    rising and i from 1. Counts of lists as :func:`exposure` gives them, over the whole catalogue, zeros too. D. Fleder and
-    K. Hosanagar, "Blockbuster culture's next rise or fall", Management Science 55 (2009). NaN where there is nothing.
+    rising and i from 1. Counts of lists as :func:`exposure` gives them, over the whole catalogue, zeros too. D. Fleder
+    and K. Hosanagar, "Blockbuster culture's next rise or fall", Management Science 55 (2009). NaN where there is
+    nothing.
 
     Args:
         exposures: shape (items,), at least 0.
@@ -112,8 +113,8 @@ def popularity_error(ranked: AnyArray, counts: AnyArray) -> Float64:
 
 
 def popularity_lift(ranked: AnyArray, histories: Any, counts: AnyArray) -> Float64:
-    """How much more popular a user's recommendations are than what the user chose: (ARP of the list - mean popularity of
-    the history) / mean popularity of the history. 0 is faithful, above 0 is popularity bias.
+    """How much more popular a user's recommendations are than what the user chose: (ARP of the list - mean popularity
+    of the history) / mean popularity of the history. 0 is faithful, above 0 is popularity bias.
 
     Averaged over groups of users this is the group average popularity lift of H. Abdollahpouri, M. Mansoury, R. Burke
     and B. Mobasher, "The connection between popularity bias, calibration, and fairness in recommendation", RecSys 2020
@@ -201,8 +202,9 @@ def list_diversity_score(ranked: AnyArray, similarity: AnyArray) -> Float64:
 def serendipity_score(ranked: AnyArray, relevant: AnyArray, expected: AnyArray) -> Float64:
     """Serendipity: the share of a user's items that are relevant and that an obvious recommender would not have named.
 
-    M. Ge et al., RecSys 2010, after T. Murakami et al. (2007): |(recommended minus expected) and useful| / |recommended|,
-    the expected ones being what a primitive system (popularity, as a rule) gives the same user at the same k.
+    M. Ge et al., RecSys 2010, after T. Murakami et al. (2007): |(recommended minus expected) and useful| /
+    |recommended|, the expected ones being what a primitive system (popularity, as a rule) gives the same user at the
+    same k.
 
     Args:
         ranked: codes, shape (n, k).
@@ -210,7 +212,8 @@ def serendipity_score(ranked: AnyArray, relevant: AnyArray, expected: AnyArray) 
         expected: codes that the primitive system gives, shape (n, m).
 
     Example:
-        >>> serendipity_score(np.array([[0, 1, 2, 3]]), np.array([[True, True, False, False]]), np.array([[0, 9]])).tolist()
+        >>> useful = np.array([[True, True, False, False]])
+        >>> serendipity_score(np.array([[0, 1, 2, 3]]), useful, np.array([[0, 9]])).tolist()
         [0.25]
     """
     codes, useful, obvious = np.asarray(ranked), np.asarray(relevant, np.bool_), np.asarray(expected)
@@ -283,7 +286,9 @@ def _mean_of(codes: Int64, values: Float64) -> Float64:
 def _codes(ranked: AnyArray, items: int) -> Int64:
     codes = np.asarray(ranked)
     if codes.ndim != 2 or codes.dtype.kind not in "iu":
-        raise UsageError(f"ranked must be a whole-number array of shape (n, k). Got {codes.dtype} {codes.shape} instead")
+        raise UsageError(
+            f"ranked must be a whole-number array of shape (n, k). Got {codes.dtype} {codes.shape} instead"
+        )
     if items < 1 or (codes.size and int(codes.max()) >= items):
         top = int(codes.max(initial=-1))
         raise UsageError(f"ranked codes must lie below the number of items, {items}. Got {top} instead")

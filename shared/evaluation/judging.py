@@ -18,8 +18,8 @@ from shared.errors import UsageError
 from shared.types import AnyArray, Float64, Int32, Int64
 
 Truth: TypeAlias = Sequence[Collection[str] | Collection[int] | AnyArray] | Any
-"""For each user the relevant ids, each once, in any order; or a ``scipy.sparse.csr_matrix`` of shape (users, ids), whose
-stored entries are relevant."""
+"""For each user the relevant ids, each once, in any order; or a ``scipy.sparse.csr_matrix`` of shape (users, ids),
+whose stored entries are relevant."""
 Ranked: TypeAlias = Sequence[Sequence[str] | Sequence[int] | AnyArray] | AnyArray
 """For each user ids from best to worst, each once. In an integer array of shape (n, m) negative entries fill up."""
 
@@ -121,7 +121,9 @@ def judge_gains(
 
 
 def _coded(truth: Truth, ranked: Ranked, k: int) -> tuple[Int64, AnyArray, AnyArray]:
-    """How many relevant ids each user has, all of them as codes from 0, and codes by place, shape (n, k), -1 for none."""
+    """How many relevant ids each user has, all of them as codes from 0, and codes by place, shape (n, k), -1 for
+    none.
+    """
     if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
         raise UsageError(f"k must be at least 1. Got {k} instead")
     n = truth.shape[0] if hasattr(truth, "indptr") else len(truth)

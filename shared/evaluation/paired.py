@@ -1,9 +1,9 @@
 """Two systems on the same items, or one system on groups of them: differences with intervals and p-values.
 
 Bootstrap: B. Efron and R. Tibshirani, *An Introduction to the Bootstrap* (1993). Randomisation test: R. A. Fisher, *The
-Design of Experiments* (1935); M. Smucker, J. Allan and B. Carterette, "A comparison of statistical significance tests for
-information retrieval evaluation", CIKM 2007, recommend it over the sign test, which is given besides because it asks only
-which system was better and so does not mind outliers.
+Design of Experiments* (1935); M. Smucker, J. Allan and B. Carterette, "A comparison of statistical significance tests
+for information retrieval evaluation", CIKM 2007, recommend it over the sign test, which is given besides because it
+asks only which system was better and so does not mind outliers.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
 """Figures of rankings: the items that count and the items that were ranked in, one number a user out.
 
 Relevance is binary, but for :func:`graded_ndcg_score`. Each function takes, for n users, ``truth`` (the relevant ids of
-each) and ``ranked`` (ids from best to worst), and returns a float64 array of shape (n,): a mean is the caller's to take,
-and so is an interval or a paired test (:mod:`shared.evaluation.paired`). Only the first k count; a list shorter than k
-counts as if wrong ids followed. A user without relevant ids has no figure: NaN. No users give an empty array.
+each) and ``ranked`` (ids from best to worst), and returns a float64 array of shape (n,): a mean is the caller's to
+take, and so is an interval or a paired test (:mod:`shared.evaluation.paired`). Only the first k count; a list shorter
+than k counts as if wrong ids followed. A user without relevant ids has no figure: NaN. No users give an empty array.
 
-Rank the whole catalogue: figures among sampled candidates order systems otherwise than figures among all do (W. Krichene
-and S. Rendle, "On sampled metrics for item recommendation", KDD 2020).
+Rank the whole catalogue: figures among sampled candidates order systems otherwise than figures among all do (W.
+Krichene and S. Rendle, "On sampled metrics for item recommendation", KDD 2020).
 """
 
 from __future__ import annotations

@@ -69,7 +69,9 @@ def _checked(truth: AnyArray, predicted: AnyArray, weights: AnyArray | None) -> 
         shapes = f"{true.shape}, {given.shape} and {share.shape}"
         raise UsageError(f"truth, prediction and weights must have one shape (n,). Got {shapes} instead")
     if not (np.isfinite(true).all() and np.isfinite(given).all() and np.isfinite(share).all()):
-        raise UsageError("ratings and weights must be finite. Got NaN or infinity: leave such rows out, and say how many")
+        raise UsageError(
+            "ratings and weights must be finite. Got NaN or infinity: leave such rows out, and say how many"
+        )
     if true.size and ((share < 0).any() or share.sum() == 0):
         raise UsageError("weights must be at least 0, and not all 0. Got others")
     return true, given, share / share.sum() if true.size else share

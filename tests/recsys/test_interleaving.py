@@ -128,7 +128,10 @@ def test_wrong_arguments_say_so(options: dict[str, Any], message: str) -> None:
 def test_wrong_clicks_and_credits_say_so() -> None:
     with pytest.raises(UsageError, match=r"clicks must be on what was shown. Got \['z'\]"):
         credit(shown("team-draft"), ["z"])
-    for credits, users, message in ((np.array([2.0]), None, "credits must be"), (np.zeros(2), ["a"], "who saw each list")):
+    for credits, users, message in (
+        (np.array([2.0]), None, "credits must be"),
+        (np.zeros(2), ["a"], "who saw each list"),
+    ):
         with pytest.raises(UsageError, match=message):
             prefer(credits, users=users, rng=np.random.default_rng(0))
     with pytest.raises(UsageError, match="whose each item is"):

@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from recsys.offpolicy import ESTIMATORS, Log, cross_fitted, evaluate_policy
+from recsys.logged import Log, cross_fitted
+from recsys.offpolicy import ESTIMATORS, evaluate_policy
 from recsys.simulated import World, bandit_world
 from shared.errors import DataError, UnknownNameError, UsageError
 

@@ -232,7 +232,9 @@ def test_every_form_of_truth_and_ranking_gives_the_same() -> None:
 def test_both_searches_find_the_same(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
     wanted = ranking_scores(*cases(), k=12)
     padded = [np.array([3, -1, 5, -1])]
-    monkeypatch.setattr(judging, *{"sorting": ("_WIDEST", 1), "small table": ("_TABLE", 150)}.get(form, ("_TABLE", 999)))
+    monkeypatch.setattr(
+        judging, *{"sorting": ("_WIDEST", 1), "small table": ("_TABLE", 150)}.get(form, ("_TABLE", 999))
+    )
     for name, scores in ranking_scores(*cases(), k=12).items():
         np.testing.assert_array_equal(scores, wanted[name])
     assert reciprocal_rank_score([{5}], np.array(padded), k=4).tolist() == [1 / 3]  # a hole keeps its place

@@ -8,8 +8,10 @@ import pytest
 
 import recsys
 from recsys import searching
+from recsys.collaborative.algorithms import find_algorithm
 from recsys.data import Interactions
-from recsys.searching import SPACES, Range, search, space_of
+from recsys.searching import search
+from recsys.spaces import SPACES, Range, holds, space_of
 from shared.errors import DataError, PlanMismatchError, UnknownNameError, UsageError
 
 pytest.importorskip("optuna")
@@ -72,7 +74,9 @@ def test_a_broken_search_goes_on(whole: Interactions, tmp_path: Path) -> None:
     assert len(more.trials) == 4
     assert len({str(one.options) for one in more.trials}) == 4
     assert found(whole, trials=3, storage=storage).trials == more.trials
-    with pytest.raises(PlanMismatchError, match="a search with another metric. It has ndcg@10; now it would be recall@5"):
+    with pytest.raises(
+        PlanMismatchError, match="a search with another metric. It has ndcg@10; now it would be recall@5"
+    ):
         found(whole, storage=storage, metric="recall@5")
 
 
@@ -87,9 +91,9 @@ def test_options_that_are_refused_cost_one_trial(whole: Interactions) -> None:
 
 def test_spaces_hold_the_defaults() -> None:
     for algorithm in SPACES:
-        config = searching.find_algorithm(algorithm).config()
+        config = find_algorithm(algorithm).config()
         for name, wanted in space_of(algorithm).items():
-            assert searching._holds(wanted, getattr(config, name)), (algorithm, name)
+            assert holds(wanted, getattr(config, name)), (algorithm, name)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +104,11 @@ def test_spaces_hold_the_defaults() -> None:
         ({"metric": "ndcg@0"}, UsageError, "metric must be like ndcg@10"),
         ({"trials": 0}, UsageError, "trials must be a whole number of at least 1"),
         ({"split": "stratifed"}, UnknownNameError, "no split is called 'stratifed'. Nearest: stratified"),
-        ({"space": {"neighbors": (1, 2)}}, UnknownNameError, "no option of item_knn .*'neighbors'. Nearest: neighbours"),
+        (
+            {"space": {"neighbors": (1, 2)}},
+            UnknownNameError,
+            "no option of item_knn .*'neighbors'. Nearest: neighbours",
+        ),
         ({"space": {}}, UsageError, "at least one option"),
         ({"space": {"shrink": [1, 2]}}, UsageError, "must be a Range or a tuple of values"),
     ],

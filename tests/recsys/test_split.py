@@ -155,7 +155,9 @@ def cells(*parts: Interactions) -> list[tuple[int, int]]:
 
 
 def test_each_users_latest_share_is_held_out() -> None:
-    whole = from_records([(user, item, 1, time) for user in "ab" for time, item in enumerate("vwxyz")] + [("c", "v", 1, 9)])
+    whole = from_records(
+        [(user, item, 1, time) for user in "ab" for time, item in enumerate("vwxyz")] + [("c", "v", 1, 9)]
+    )
     held = temporal_by_user(whole, train=0.6).test
     assert cells(held) == [(0, 3), (0, 4), (1, 3), (1, 4)]  # ceil(0.6 x 5) = 3 stay; c has one, and keeps it
     assert cells(temporal_by_user(whole, train=0.7).test) == [(0, 4), (1, 4)]
@@ -206,7 +208,11 @@ def test_held_out_people_keep_their_share() -> None:
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda whole: folds(whole, count=1, rng=np.random.default_rng(0)), UsageError, "from 2 to the number of inter"),
+        (
+            lambda whole: folds(whole, count=1, rng=np.random.default_rng(0)),
+            UsageError,
+            "from 2 to the number of inter",
+        ),
         (lambda whole: user_folds(whole, count=31, rng=np.random.default_rng(0)), UsageError, "number of users, 30"),
         (lambda whole: hold_out_users(whole, given=1.0, rng=np.random.default_rng(0)), UsageError, "given must lie"),
         (
