@@ -58,6 +58,7 @@ def evaluate(
     positive: str = "all",
     against: str | None = None,
     per_user: str | None = None,
+    auc: bool = False,
     **options: Any,
 ) -> Evaluation:
     """Evaluate an algorithm on a ratings file, or a saved model on interactions that it has not seen.
@@ -83,6 +84,7 @@ def evaluate(
         against: a second algorithm, fitted with its own defaults on the same part (or a second model folder that saw
             none of the test interactions); the notes then hold a paired comparison of every figure.
         per_user: a Parquet file to write with the figures of each user, of both models where there are two.
+        auc: the area under the ROC curve of whole rankings too.
         options: keywords of :func:`recsys.load_interactions`, and options of the algorithm.
 
     Raises:
@@ -109,7 +111,7 @@ def evaluate(
             given = hyper if system == name else {}
             fitted, settings[system] = _obtain(system, parts, split=chosen, seed=seed, hyper=given)
             start = perf_counter()
-            scores[system] = score_users(fitted, parts.test, ks=ks, exclude_seen=not include_seen, limit=limit)
+            scores[system] = score_users(fitted, parts.test, ks=ks, exclude_seen=not include_seen, limit=limit, auc=auc)
             settings[system]["rank_seconds"] = round(perf_counter() - start, 3)
     if per_user is not None:
         write_scores(per_user, scores)
@@ -122,7 +124,11 @@ def evaluate(
         dataset=dataset.name,
         n=len(found.users),
         failed=0,
-        metrics={figure: mean_interval(values, rng=rng) for figure, values in found.scores.items()},
+        metrics={
+            figure: mean_interval(values[~np.isnan(values)], rng=rng)
+            for figure, values in found.scores.items()
+            if not np.isnan(values).all()
+        },
         notes={
             "protocol": _protocol(chosen, train, positive, include_seen),
             **notes,

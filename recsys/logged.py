@@ -56,7 +56,8 @@ class Log:
         if self.actions.min() < 0:
             raise DataError(f"actions must be codes from 0. Got {int(self.actions.min())}")
         if self.policy is not None:
-            self._check_policy(np.asarray(self.policy, np.float64))
+            object.__setattr__(self, "policy", np.array(self.policy, np.float64))
+            self._check_policy(np.asarray(self.policy))
 
     def _check_policy(self, policy: Float64) -> None:
         if policy.ndim != 2 or len(policy) != len(self) or policy.shape[1] <= int(self.actions.max()):

@@ -200,8 +200,8 @@ def _warning(effective: float, n: int) -> str:
     if effective >= least:
         return ""
     return (
-        f"the weights leave an effective sample of {effective:.1f} of {n} rows, below {least:.0f}: the old policy hardly "
-        "ever did what the new one would, so the interval reads narrow. "
+        f"the weights leave an effective sample of {effective:.1f} of {n} rows, below {least:.0f}: the old policy "
+        "hardly ever did what the new one would, so the interval reads narrow. "
         "Log more exploration, clip weights, or use switch_dr"
     )
 

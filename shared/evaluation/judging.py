@@ -121,9 +121,7 @@ def judge_gains(
 
 
 def _coded(truth: Truth, ranked: Ranked, k: int) -> tuple[Int64, AnyArray, AnyArray]:
-    """How many relevant ids each user has, all of them as codes from 0, and codes by place, shape (n, k), -1 for
-    none.
-    """
+    """Relevant ids: how many each user has, and all as codes from 0. Ranked ones: codes, shape (n, k), -1 for none."""
     if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
         raise UsageError(f"k must be at least 1. Got {k} instead")
     n = truth.shape[0] if hasattr(truth, "indptr") else len(truth)
@@ -176,6 +174,8 @@ def _encode(ids: AnyArray, flat: AnyArray) -> tuple[AnyArray, AnyArray]:
 
 def _compact(ids: AnyArray, flat: AnyArray) -> tuple[AnyArray, AnyArray]:
     """Whole ids as they are where they may index a table; else, were they far apart, codes in their place."""
+    if "u" in ids.dtype.kind + flat.dtype.kind:  # unsigned and signed together would become floats
+        ids, flat = ids.astype(np.int64), flat.astype(np.int64)
     top = max(int(ids.max(initial=0)), int(flat.max(initial=0)))
     if ids.min(initial=0) >= 0 and top < max(_WIDEST, 8 * (ids.size + flat.size)):
         return ids, flat

@@ -108,7 +108,10 @@ def test_sampled_figures_come_with_a_warning_and_another_name(ratings: Path) -> 
 
 def test_two_algorithms_on_the_same_users(ratings: Path, tmp_path: Path) -> None:
     path = tmp_path / "users.parquet"
-    report = evaluate(ratings, model="ease", against="popularity", k="5,10", per_user=str(path), seed=2, l2=50.0)
+    report = evaluate(
+        ratings, model="ease", against="popularity", k="5,10", per_user=str(path), auc=True, seed=2, l2=50.0
+    )
+    assert 0.5 < report.metrics["auc"].value < 1
     assert [name for name in report.metrics if name.startswith("ndcg")] == ["ndcg@5", "ndcg@10"]
     said = report.notes["comparison"]["ndcg@10"]
     rival = evaluate(ratings, model="popularity", seed=2).metrics["ndcg@10"].value
