@@ -4,10 +4,10 @@
     python bench/ranking_figures.py --peers FOLDER         # a folder to import recommenders and LensKit from besides
 
 Everything is in memory and in the form that each library likes best before the clock starts, and making it is not
-counted: a CSR matrix and an array of ids for ours, numba's typed lists of (id, score) arrays for ranx (its kernels on one
-thread, compiled beforehand), data frames for recommenders. recommenders answers from a cache when it is asked about the
-same frames again, so its scores are moved by a constant each turn. Where it is not installed, its own formulas are run in
-pandas (said so). All are compared by value, LensKit on some of the users.
+counted: a CSR matrix and an array of ids for ours, numba's typed lists of (id, score) arrays for ranx (its kernels on
+one thread, compiled beforehand), data frames for recommenders. recommenders answers from a cache when it is asked about
+the same frames again, so its scores are moved by a constant each turn. Where it is not installed, its own formulas are
+run in pandas (said so). All are compared by value, LensKit on some of the users.
 """
 
 from __future__ import annotations

@@ -56,10 +56,23 @@ def compare_users(
     return {name: compare_paired(first.scores[name], second.scores[name], **options) for name in names}
 
 
-def describe_comparison(found: Mapping[str, Comparison]) -> dict[str, dict[str, Any]]:
-    """JSON-ready: for each figure both means, the difference with its interval, p-values raw and by Holm's law."""
+class Described(dict[str, dict[str, Any]]):
+    """A comparison as a report holds it: JSON-ready, and as text one line a figure."""
+
+    def __str__(self) -> str:
+        width = max(map(len, self), default=0)
+        return "".join(
+            f"\n    {name:<{width}}  {one['difference']:+.4f}  [{one['low']:+.4f}, {one['high']:+.4f}]"
+            f"  p {one['p_value']:.3f}, by Holm {one['p_value_holm']:.3f}"
+            f"  won {one['wins']}, lost {one['losses']}, tied {one['ties']}, sign test p {one['sign_p_value']:.3f}"
+            for name, one in self.items()
+        )
+
+
+def describe_comparison(found: Mapping[str, Comparison]) -> Described:
+    """JSON-ready: for each figure both means, the difference with its interval, raw and by Holm's law its p-value."""
     adjusted = adjusted_p_values({name: one.p_value for name, one in found.items()})
-    return {
+    rows = {
         name: {
             "first": round(one.first, 6),
             "second": round(one.second, 6),
@@ -75,6 +88,7 @@ def describe_comparison(found: Mapping[str, Comparison]) -> dict[str, dict[str, 
         }
         for name, one in found.items()
     }
+    return Described(rows)
 
 
 def write_scores(path: str | Path, scores: Mapping[str, UserScores]) -> None:

@@ -228,8 +228,8 @@ def _beside(
     return {
         "against": against,
         "against_settings": settings[against],
-        "comparison": describe_comparison(found),
         "comparison_says": f"{name} minus {against}, user by user: bootstrap interval, randomisation test, sign test",
+        "comparison": describe_comparison(found),
     }
 
 

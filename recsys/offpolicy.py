@@ -21,6 +21,7 @@ switch_dr dm + mean of w (r - q(x, a)) where w <= threshold
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
@@ -171,7 +172,7 @@ def _analytic(top: Float64, bottom: Float64 | None, confidence: float) -> Metric
         influence = (top - value * bottom) / scale  # the delta method for a ratio of means
     if n < 2:
         return Metric(value, -np.inf, np.inf)
-    half = NormalDist().inv_cdf(0.5 + confidence / 2) * float(influence.std(ddof=1)) / np.sqrt(n)
+    half = NormalDist().inv_cdf(0.5 + confidence / 2) * float(influence.std(ddof=1)) / math.sqrt(n)
     return Metric(value, value - half, value + half)
 
 

@@ -103,8 +103,8 @@ def score_held_out(model: Recommender, split: UserSplit, *, k: int = 10, ks: Seq
     ranked = [split.asked.item_ids.encode(answer.items) for answer in answers]
     width = max(map(len, ranked), default=0)
     padded = np.full((len(ranked), max(1, width)), -1, dtype=np.int32)
-    for row, found in zip(padded, ranked):
-        row[: len(found)] = found
+    for line, one in zip(padded, ranked):
+        line[: len(one)] = one
     scores = ranking_scores(truth, padded, ks=cuts)
     found = _with_counts(model, split.asked, truth, split.asked.user_ids.decode(codes), scores)
     return dataclasses.replace(found, strangers=sum(answer.kind == "popular" for answer in answers))

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from shared.errors import UsageError
+from shared.evaluation.judging import divided
 from shared.types import AnyArray, Bool, Float64, Int64
 
 
@@ -175,7 +176,7 @@ def diversity_score(ranked: AnyArray, features: AnyArray) -> Float64:
         squares[there] += alone[column[there]]
     count = (codes >= 0).sum(axis=1)
     pairs = count * (count - 1)
-    alike = np.divide((sums**2).sum(axis=1) - squares, pairs, out=np.full(len(codes), np.nan), where=pairs > 0)
+    alike = divided((sums**2).sum(axis=1) - squares, pairs)
     return 1 - alike
 
 
@@ -196,7 +197,7 @@ def list_diversity_score(ranked: AnyArray, similarity: AnyArray) -> Float64:
             both = (codes[:, one] >= 0) & (codes[:, other] >= 0)
             total[both] += 1 - alike[codes[both, one], codes[both, other]]
             pairs += both
-    return np.divide(total, pairs, out=np.full(len(codes), np.nan), where=pairs > 0)
+    return divided(total, pairs)
 
 
 def serendipity_score(ranked: AnyArray, relevant: AnyArray, expected: AnyArray) -> Float64:
@@ -224,7 +225,7 @@ def serendipity_score(ranked: AnyArray, relevant: AnyArray, expected: AnyArray) 
     for column in obvious.T:
         surprising &= codes != column[:, None]
     count = (codes >= 0).sum(axis=1)
-    return np.divide((useful & surprising).sum(axis=1), count, out=np.full(len(codes), np.nan), where=count > 0)
+    return divided((useful & surprising).sum(axis=1), count)
 
 
 def calibration_error(ranked: AnyArray, histories: Any, categories: AnyArray, *, alpha: float = 0.01) -> Float64:
@@ -272,7 +273,8 @@ def calibration_error(ranked: AnyArray, histories: Any, categories: AnyArray, *,
 
 def _normal(rows: Float64, empty: float) -> Float64:
     sums = rows.sum(axis=1, keepdims=True)
-    return np.divide(rows, sums, out=np.full_like(rows, empty), where=sums > 0)
+    shares: Float64 = np.divide(rows, sums, out=np.full_like(rows, empty), where=sums > 0)
+    return shares
 
 
 def _mean_of(codes: Int64, values: Float64) -> Float64:
@@ -280,7 +282,7 @@ def _mean_of(codes: Int64, values: Float64) -> Float64:
     there: Bool = codes >= 0
     sums = (values[np.where(there, codes, 0)] * there).sum(axis=1) if len(values) else np.zeros(len(codes))
     count = there.sum(axis=1)
-    return np.divide(sums, count, out=np.full(len(codes), np.nan), where=count > 0)
+    return divided(sums, count)
 
 
 def _codes(ranked: AnyArray, items: int) -> Int64:

@@ -6,7 +6,7 @@ in the processor's cache, so that a look-up is one read; else keys are sorted.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
@@ -17,9 +17,9 @@ import numpy as np
 from shared.errors import UsageError
 from shared.types import AnyArray, Float64, Int32, Int64
 
-Truth: TypeAlias = Sequence[Collection[str] | Collection[int] | AnyArray] | Any
-"""For each user the relevant ids, each once, in any order; or a ``scipy.sparse.csr_matrix`` of shape (users, ids),
-whose stored entries are relevant."""
+Truth: TypeAlias = Any
+"""For each user a collection of the relevant ids, each once, in any order; or a ``scipy.sparse.csr_matrix`` of shape
+(users, ids), whose stored entries are relevant."""
 Ranked: TypeAlias = Sequence[Sequence[str] | Sequence[int] | AnyArray] | AnyArray
 """For each user ids from best to worst, each once. In an integer array of shape (n, m) negative entries fill up."""
 
@@ -60,7 +60,7 @@ class Judged:
     @cached_property
     def count(self) -> Int64:
         """Hits of each user, shape (n,)."""
-        return np.bincount(self.users, minlength=len(self.relevant))
+        return np.bincount(self.users, minlength=len(self.relevant)).astype(np.int64, copy=False)
 
     def sum(self, values: Float64) -> Float64:
         """Sums over each user's hits of one value a hit: shape (n,)."""
@@ -91,9 +91,7 @@ def judge(truth: Truth, ranked: Ranked, *, k: int) -> Judged:
     return Judged(k, sizes, (given >= 0).sum(axis=1), users, places, ordinals)
 
 
-def judge_gains(
-    gains: Sequence[Mapping[str, float] | Mapping[int, float]] | Any, ranked: Ranked, *, k: int
-) -> tuple[Int64, Int64, Float64, tuple[Int64, Float64]]:
+def judge_gains(gains: Any, ranked: Ranked, *, k: int) -> tuple[Int64, Int64, Float64, tuple[Int64, Float64]]:
     """The hits where ids have gains.
 
     Args:
@@ -118,6 +116,12 @@ def judge_gains(
     found = _positions(sizes, ids, given)
     users, places = np.nonzero(found)
     return users, places, flat[found[users, places] - 1], (sizes, flat)
+
+
+def divided(top: AnyArray, bottom: AnyArray) -> Float64:
+    """``top / bottom``, shape (n,), with NaN where ``bottom`` is not above 0."""
+    ratio: Float64 = np.divide(top, bottom, out=np.full(np.shape(bottom), np.nan), where=np.asarray(bottom) > 0)
+    return ratio
 
 
 def _coded(truth: Truth, ranked: Ranked, k: int) -> tuple[Int64, AnyArray, AnyArray]:

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from shared.errors import UsageError
-from shared.evaluation.judging import Judged, Ranked, Truth, judge, judge_gains
+from shared.evaluation.judging import Judged, Ranked, Truth, divided, judge, judge_gains
 from shared.types import AnyArray, Float64, Int64
 
 __all__ = [
@@ -149,7 +149,7 @@ def graded_ndcg_score(
     place = np.arange(len(flat)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
     best = np.where(place < k, flat[order] / np.log2(place + 2), 0.0)
     ideal = np.bincount(owners, best, n)
-    return np.divide(gained, ideal, out=np.full(n, np.nan), where=ideal > 0)
+    return divided(gained, ideal)
 
 
 def auc_score(truth: Truth, ranked: Ranked, *, items: int | Int64 | None = None) -> Float64:
@@ -187,7 +187,7 @@ def auc_score(truth: Truth, ranked: Ranked, *, items: int | Int64 | None = None)
     ahead = judged.places - judged.ordinals + 1  # others that stand before each hit
     won = found * others - judged.sum(ahead.astype(np.float64)) + left * others_left / 2
     pairs = judged.relevant * others
-    return np.divide(won, pairs, out=np.full(len(pairs), np.nan), where=pairs > 0)
+    return divided(won, pairs)
 
 
 def ranking_scores(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -120,6 +121,10 @@ def test_two_algorithms_on_the_same_users(ratings: Path, tmp_path: Path) -> None
     assert said["difference"] == pytest.approx(said["first"] - said["second"], abs=2e-6)
     assert 0 < said["low"] < said["difference"] < said["high"]
     assert said["p_value"] <= said["p_value_holm"] < 0.05
+    lines = report.to_text().splitlines()
+    line = next(line for line in lines if line.startswith("    ndcg@10 "))
+    assert f"{said['difference']:+.4f}  [{said['low']:+.4f}, {said['high']:+.4f}]" in line
+    assert json.loads(json.dumps(report.to_json()))["notes"]["comparison"]["ndcg@10"] == said
     kept = read_scores(path)
     assert list(kept) == ["ease", "popularity"]
     users, figures = kept["ease"]
