@@ -102,9 +102,12 @@ def pandas_all(true: Any, given: Any, k: int) -> dict[str, float]:
 
 
 def lenskit_all(truth: csr_matrix, ranked: np.ndarray, k: int) -> dict[str, float]:
-    """LensKit divides recall by min(k, relevant); that is turned back before it is compared."""
+    """LensKit divides recall by min(k, relevant), which is turned back here, and its NDCG discounts the first two
+    places alike unless it is told to add 1 to the rank as all others do.
+    """
     metrics, data = require("lenskit.metrics", extra="bench"), require("lenskit.data", extra="bench")
-    kinds = {"ndcg": metrics.NDCG(k), "recall": metrics.Recall(k), "precision": metrics.Precision(k)}
+    weight = require("lenskit.metrics.ranking", extra="bench").LogRankWeight(offset=1)
+    kinds = {"ndcg": metrics.NDCG(k, weight=weight), "recall": metrics.Recall(k), "precision": metrics.Precision(k)}
     kinds |= {"mrr": metrics.RecipRank(k), "hit": metrics.Hit(k)}
     found: dict[str, list[float]] = {name: [] for name in kinds}
     for user in range(len(ranked)):

@@ -63,8 +63,8 @@ class Described(dict[str, dict[str, Any]]):
         width = max(map(len, self), default=0)
         return "".join(
             f"\n    {name:<{width}}  {one['difference']:+.4f}  [{one['low']:+.4f}, {one['high']:+.4f}]"
-            f"  p {one['p_value']:.3f}, by Holm {one['p_value_holm']:.3f}"
-            f"  won {one['wins']}, lost {one['losses']}, tied {one['ties']}, sign test p {one['sign_p_value']:.3f}"
+            f"  p {one['p_value']:.2g}, by Holm {one['p_value_holm']:.2g}"
+            f"  won {one['wins']}, lost {one['losses']}, tied {one['ties']}, sign test p {one['sign_p_value']:.2g}"
             for name, one in self.items()
         )
 

@@ -64,7 +64,7 @@ class Judged:
 
     def sum(self, values: Float64) -> Float64:
         """Sums over each user's hits of one value a hit: shape (n,)."""
-        sums: Float64 = np.bincount(self.users, values, len(self.relevant))
+        sums: Float64 = np.bincount(self.users, values, len(self.relevant)).astype(np.float64, copy=False)
         return sums
 
     def defined(self, scores: Float64) -> Float64:

@@ -108,6 +108,32 @@ def test_equal_to_what_ranx_said(k: int) -> None:
     np.testing.assert_allclose(means, GOLDEN[k], atol=1e-11)
 
 
+# Means over cases() by k. recommenders 1.2.1: ndcg, precision, recall, map, and map_at_k, which divides by
+# min(k, relevant).
+RECOMMENDERS = {
+    5: (0.21885004217, 0.206, 0.079095283488, 0.04947083627, 0.137275),
+    10: (0.217735096081, 0.1935, 0.15000255358, 0.070698953388, 0.109942065067),
+}
+# LensKit 2025.8.1: ndcg with LogRankWeight(offset=1), precision by the list's own length, recall by
+# min(k, relevant), mrr, hit.
+LENSKIT = {
+    5: (0.21885004217, 0.22075, 0.2135, 0.3815, 0.61),
+    10: (0.217735096081, 0.228281746032, 0.22175, 0.405390873016, 0.785),
+}
+
+
+@pytest.mark.parametrize("k", RECOMMENDERS)
+def test_equal_to_what_recommenders_and_lenskit_said(k: int) -> None:
+    truth, ranked = cases()
+    ours = {name.partition("@")[0]: scores for name, scores in ranking_scores(truth, ranked, k=k).items()}
+    relevant, given = (np.array([min(k, len(ids)) for ids in lists]) for lists in (truth, ranked))
+    whole = np.array([len(ids) for ids in truth])
+    means = [ours[name].mean() for name in ("ndcg", "precision", "recall", "map")]
+    np.testing.assert_allclose([*means, (ours["map"] * whole / relevant).mean()], RECOMMENDERS[k], atol=1e-11)
+    theirs = [ours["ndcg"], ours["precision"] * k / given, ours["recall"] * whole / relevant, ours["mrr"], ours["hit"]]
+    np.testing.assert_allclose([scores.mean() for scores in theirs], LENSKIT[k], atol=1e-11)
+
+
 def test_ndcg_equal_to_scikit_learn() -> None:
     metrics = pytest.importorskip("sklearn.metrics")
     rng = np.random.default_rng(1)
