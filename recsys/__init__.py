@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from recsys.predictor import recommender
     from recsys.reading import load_interactions
     from recsys.sql import from_sql
+    from recsys.searching import search
     from recsys.store import load
     from recsys.types import Recommendations, SimilarItems
 
@@ -48,6 +49,7 @@ __all__ = [
     "load_features",
     "load_interactions",
     "recommender",
+    "search",
 ]
 _HOMES = {
     "recsys.collaborative.ease": ("EaseConfig", "fit_ease"),
@@ -59,6 +61,7 @@ _HOMES = {
     "recsys.features": ("Features", "load_features"),
     "recsys.reading": ("load_interactions",),
     "recsys.sql": ("from_sql",),
+    "recsys.searching": ("search",),
     "recsys.store": ("load",),
     "recsys.types": ("Recommendations", "SimilarItems"),
 }

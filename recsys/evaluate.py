@@ -11,18 +11,18 @@ from typing import Any
 import numpy as np
 
 from recsys.collaborative.algorithms import ALGORITHMS, DEFAULT, find_algorithm
+from recsys.comparing import compare_users, describe_comparison, write_scores
 from recsys.data import Interactions
 from recsys.model import Recommender
 from recsys.reading import load_interactions
-from recsys.split import Split, leave_last_out, random, stratified, temporal
+from recsys.scoring import UserScores, score_users
+from recsys.split import Split, leave_last_out, random, stratified, temporal, temporal_by_user
 from recsys.store import TASK, load
 from recsys.threads import limit_threads
 from shared.backends.base import check_threads
 from shared.errors import DataError, UnknownNameError, UsageError
 from shared.evaluation.intervals import mean_interval
-from shared.evaluation.ranking import ranking_scores
 from shared.evaluation.report import Evaluation
-from shared.types import Float64, Id
 from shared.weights.folder import is_model_folder
 
 READING = ("columns", "user", "item", "rating", "time", "id_type", "duplicates")
@@ -34,62 +34,11 @@ SPLITS: dict[str, Callable[[Interactions, float, int], Split]] = {
     ),
     "random": lambda all_, train, seed: random(all_, train=train, rng=np.random.default_rng(seed)),
     "temporal": lambda all_, train, seed: temporal(all_, train=train),
+    "temporal-by-user": lambda all_, train, seed: temporal_by_user(all_, train=train),
     "leave-last-out": lambda all_, train, seed: leave_last_out(all_),
     "leave-last-row-out": lambda all_, train, seed: leave_last_out(all_, order="file"),
 }
 """Splits by name. The stratified ones draw with NumPy's old generator, as the published ones did."""
-
-
-@dataclasses.dataclass(frozen=True)
-class UserScores:
-    """Figures of each test user.
-
-    Attributes:
-        users: the users' ids, n of them.
-        scores: by figure (``"ndcg@10"``), shape (n,).
-        strangers: how many of the users the model did not know, so that they got the popular items.
-        unreachable: how many test interactions are with items that the model does not know; they stay in the truth.
-    """
-
-    users: tuple[Id, ...]
-    scores: Mapping[str, Float64]
-    strangers: int
-    unreachable: int
-
-
-def score_users(
-    model: Recommender, test: Interactions, *, k: int = 10, exclude_seen: bool = True, limit: int | None = None
-) -> UserScores:
-    """Rank the whole catalogue for each user of ``test`` and compare with what the user did there.
-
-    Args:
-        model: what is evaluated. Items of its training histories are not ranked for their user again.
-        test: held-out interactions; every one counts as relevant.
-        k: how many places count, at least 1.
-        exclude_seen: ``False`` lets the model name what it saw the user do.
-        limit: only the first users, in the order of their ids.
-
-    Raises:
-        DataError: ``test`` is empty.
-    """
-    if not len(test):
-        raise DataError("expected at least one test interaction. Got none: hold out a larger share")
-    codes = np.unique(test.users)[:limit]
-    matrix = test.matrix
-    truth = [matrix.indices[matrix.indptr[code] : matrix.indptr[code + 1]] for code in codes]
-    users = test.user_ids.decode(codes)
-    ranking = model.rank(users, k, exclude_seen=exclude_seen)
-    to_test = test.item_ids.encode(model.item_ids.ids)
-    beyond = len(test.item_ids) + np.arange(len(to_test))  # items that the test data never heard of are misses
-    to_test = np.where(to_test >= 0, to_test, beyond)
-    ranked = np.where(ranking.items >= 0, to_test[ranking.items], -1)
-    known = model.item_ids.encode(test.item_ids.ids) >= 0
-    return UserScores(
-        users,
-        ranking_scores(truth, ranked, k=k),
-        int((model.user_ids.encode(users) < 0).sum()),
-        sum(int((~known[items]).sum()) for items in truth),
-    )
 
 
 def evaluate(
@@ -101,12 +50,15 @@ def evaluate(
     seed: int = 0,
     device: str = "auto",
     threads: int | None = None,
-    k: int = 10,
+    k: int | str = 10,
     include_seen: bool = False,
     titles: str | None = None,
     split: str | None = None,
     train: float = 0.75,
     positive: str = "all",
+    against: str | None = None,
+    per_user: str | None = None,
+    auc: bool = False,
     **options: Any,
 ) -> Evaluation:
     """Evaluate an algorithm on a ratings file, or a saved model on interactions that it has not seen.
@@ -123,12 +75,16 @@ def evaluate(
         seed: of the split and of the bootstrap over users.
         device: ``"auto"`` or ``"cpu"``.
         threads: threads of the linear algebra; ``None`` uses every processor.
-        k: how many places count.
+        k: how many places count; several by commas, like ``"5,10,20"``.
         include_seen: rank what the user interacted with in training too.
         titles: taken for the sake of the command; titles do not matter here.
         split: a key of :data:`SPLITS`, or ``"none"``; ``None`` takes ``"stratified"``.
         train: share of interactions that stays in training.
         positive: ``"all"``, or ``">=4"``: only interactions of at least that value are kept, before the split.
+        against: a second algorithm, fitted with its own defaults on the same part (or a second model folder that saw
+            none of the test interactions); the notes then hold a paired comparison of every figure.
+        per_user: a Parquet file to write with the figures of each user, of both models where there are two.
+        auc: the area under the ROC curve of whole rankings too.
         options: keywords of :func:`recsys.load_interactions`, and options of the algorithm.
 
     Raises:
@@ -137,40 +93,71 @@ def evaluate(
     """
     check_device(device)
     check_threads(threads)
+    ks = read_ks(k)
+    _check_writable(per_user)
     minimum = read_positive(positive)
-    chosen = split or ("stratified" if model is None or model in ALGORITHMS else None)
+    name = model or DEFAULT
+    if against == name:
+        raise UsageError(f"against must be another model than {name}. Got the same")
+    chosen = split or ("stratified" if name in ALGORITHMS else None)
     reading, hyper = divide_options(options)
     whole = load_interactions(dataset, format=format, **reading)
     kept = whole if minimum is None else whole.at_least(minimum)
-    notes: dict[str, Any] = {}
+    scores: dict[str, UserScores] = {}
+    settings: dict[str, dict[str, Any]] = {}
     with limit_threads(threads):
-        if model is None or model in ALGORITHMS:
-            fitted, test, notes = _fit_part(model or DEFAULT, kept, split=chosen, train=train, seed=seed, hyper=hyper)
-        else:
-            fitted, test = _open_saved(model, chosen, hyper), kept
-            _refuse_seen(fitted, test)
-        start = perf_counter()
-        found = score_users(fitted, test, k=k, exclude_seen=not include_seen, limit=limit)
+        parts = _cut(kept, name, chosen, train, seed)
+        for system in [name] if against is None else [name, against]:
+            given = hyper if system == name else {}
+            fitted, settings[system] = _obtain(system, parts, split=chosen, seed=seed, hyper=given)
+            start = perf_counter()
+            scores[system] = score_users(fitted, parts.test, ks=ks, exclude_seen=not include_seen, limit=limit, auc=auc)
+            settings[system]["rank_seconds"] = round(perf_counter() - start, 3)
+    if per_user is not None:
+        write_scores(per_user, scores)
+    found = scores[name]
+    notes = settings[name] | _beside(scores, settings, name, against, seed)
     rng = np.random.default_rng(seed)
     return Evaluation(
         task=TASK,
-        model=model or DEFAULT,
+        model=name,
         dataset=dataset.name,
         n=len(found.users),
         failed=0,
-        metrics={name: mean_interval(values, rng=rng) for name, values in found.scores.items()},
+        metrics={
+            figure: mean_interval(values[~np.isnan(values)], rng=rng)
+            for figure, values in found.scores.items()
+            if not np.isnan(values).all()
+        },
         notes={
             "protocol": _protocol(chosen, train, positive, include_seen),
-            "options": dataclasses.asdict(fitted.config),
             **notes,
-            "test_interactions": len(test),
+            "test_interactions": len(parts.test),
             "test_interactions_with_unknown_items": found.unreachable,
             "unknown_users": found.strangers,
             "interval": "95 % percentile bootstrap over users, 1000 resamples",
             "seed": seed,
-            "rank_seconds": round(perf_counter() - start, 3),
         },
     )
+
+
+def read_ks(k: int | str) -> tuple[int, ...]:
+    """How many places count, from a number or numbers by commas.
+
+    Raises:
+        UsageError: it is something else.
+
+    Example:
+        >>> read_ks("5,10")
+        (5, 10)
+    """
+    try:
+        found = tuple(dict.fromkeys(int(part) for part in str(k).split(",")))
+    except ValueError:
+        raise UsageError(f"k must be a whole number, or several by commas like 5,10,20. Got {k!r} instead") from None
+    if min(found) < 1:
+        raise UsageError(f"k must be at least 1. Got {k} instead")
+    return found
 
 
 def divide_options(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -201,20 +188,55 @@ def check_device(device: str) -> None:
         raise UsageError(f"device must be auto or cpu: these recommenders run on the processor. Got {device!r} instead")
 
 
-def _fit_part(
-    name: str, kept: Interactions, *, split: str | None, train: float, seed: int, hyper: Mapping[str, Any]
-) -> tuple[Recommender, Interactions, dict[str, Any]]:
+def _cut(kept: Interactions, name: str, split: str | None, train: float, seed: int) -> Split:
+    """The parts to fit and to test on; for a saved model everything is test."""
+    if name not in ALGORITHMS:
+        return Split(kept.take(np.zeros(0, np.int64)), kept)
     if split == "none":
         raise UsageError("split 'none' is for a saved model, --model FOLDER. An algorithm needs a part to be fitted on")
     if split not in SPLITS:
         raise UnknownNameError("split", str(split), [*SPLITS, "none"])
+    return SPLITS[split](kept, train, seed)
+
+
+def _obtain(
+    name: str, parts: Split, *, split: str | None, seed: int, hyper: Mapping[str, Any]
+) -> tuple[Recommender, dict[str, Any]]:
+    """The model to ask, and what there is to say of it."""
+    if name in ALGORITHMS and split == "none":
+        raise UsageError(f"{name} needs a part to be fitted on. Compare a saved model with another saved model")
+    if name not in ALGORITHMS:
+        fitted = _open_saved(name, split, hyper)
+        _refuse_seen(fitted, parts.test)
+        return fitted, {"options": dataclasses.asdict(fitted.config)}
     algorithm = find_algorithm(name)
     config = algorithm.configure(name, hyper)
-    parts = SPLITS[split](kept, train, seed)
     start = perf_counter()
     fitted = algorithm.fit(parts.train, config, rng=np.random.default_rng(seed))
     seconds = round(perf_counter() - start, 3)
-    return fitted, parts.test, {"train_interactions": len(parts.train), "fit_seconds": seconds}
+    said = {"options": dataclasses.asdict(config), "train_interactions": len(parts.train), "fit_seconds": seconds}
+    return fitted, said
+
+
+def _beside(
+    scores: Mapping[str, UserScores], settings: Mapping[str, Any], name: str, against: str | None, seed: int
+) -> dict[str, Any]:
+    """Notes on the second model: its figures and the paired differences, first - second."""
+    if against is None:
+        return {}
+    found = compare_users(scores[name], scores[against], rng=np.random.default_rng(seed))
+    return {
+        "against": against,
+        "against_settings": settings[against],
+        "comparison_says": f"{name} minus {against}, user by user: bootstrap interval, randomisation test, sign test",
+        "comparison": describe_comparison(found),
+    }
+
+
+def _check_writable(per_user: str | None) -> None:
+    """Refuse before the long work what could not be written after it."""
+    if per_user is not None and (Path(per_user).is_dir() or not Path(per_user).absolute().parent.is_dir()):
+        raise UsageError(f"per_user must be a file in a folder that exists. Got {per_user}")
 
 
 def _open_saved(model: str, split: str | None, hyper: Mapping[str, Any]) -> Recommender:

@@ -155,6 +155,10 @@ TASK = Task(
             f"for --model {', '.join(ALGORITHMS)}: one of {', '.join(SPLITS)}; for a saved model: none",
         ),
         Option("train", float, 0.75, "share of interactions that stays in training, between 0 and 1"),
+        Option("k", str, "10", "how many places count, at least 1; several by commas, like 5,10,20"),
+        Option("against", str, None, "a second algorithm or model folder: every figure is compared user by user"),
+        Option("auc", bool, False, "the area under the ROC curve of whole rankings too"),
+        Option("per_user", str, None, "a Parquet file to write with the figures of each user"),
         *_SHARED,
     ),
 )

@@ -116,4 +116,4 @@ def test_train_then_predict_then_evaluate(tmp_path: Path) -> None:
     found = json.loads(
         said("evaluate", "recsys.collaborative", str(data), "--model", "popularity", "--k", "3", "--json")
     )
-    assert set(found["metrics"]) == {"ndcg@3", "precision@3", "recall@3", "map@3", "mrr@3", "hit@3"}
+    assert set(found["metrics"]) == {"ndcg@3", "precision@3", "recall@3", "map@3", "mrr@3", "hit@3", "f1@3"}

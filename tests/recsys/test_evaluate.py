@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -10,8 +11,10 @@ import pytest
 
 import recsys
 from recsys.collaborative.task import TASK, train
-from recsys.evaluate import evaluate, score_users
-from recsys.split import stratified
+from recsys.comparing import compare_users, read_scores, write_scores
+from recsys.evaluate import evaluate
+from recsys.scoring import UserScores, sampled_scores, score_held_out, score_users
+from recsys.split import hold_out_users, stratified
 from shared.errors import DataError, UnknownNameError, UsageError
 
 
@@ -55,12 +58,98 @@ def test_nothing_held_out_says_so() -> None:
         score_users(recsys.fit_popularity(whole), whole.at_least(5))
 
 
+def test_many_k_and_the_area_under_the_curve(ratings: Path) -> None:
+    parts = stratified(recsys.load_interactions(ratings), rng=np.random.RandomState(0))
+    model = recsys.fit_ease(parts.train)
+    found = score_users(model, parts.test, ks=(3, 9), auc=True)
+    for k in (3, 9):
+        for name, values in score_users(model, parts.test, k=k).scores.items():
+            np.testing.assert_array_equal(found.scores[name], values)
+    for at, user in enumerate(found.users[:10]):  # by counting pairs of unseen items
+        scores = model.score([user])[0]
+        code = parts.test.user_ids.code(user)
+        right = model.item_ids.encode(parts.test.item_ids.decode(parts.test.items[parts.test.users == code]))
+        seen = model.histories[model.user_ids.code(user)].indices
+        others = np.setdiff1d(np.arange(len(scores)), np.concatenate([right, seen]))
+        pairs = scores[right][:, None] - scores[others]
+        assert found.scores["auc"][at] == pytest.approx((pairs > 0).mean(), abs=1e-9)
+
+
+def test_people_who_were_not_in_training(ratings: Path) -> None:
+    whole = recsys.load_interactions(ratings)
+    fold = hold_out_users(whole, given=0.7, rng=np.random.default_rng(0))
+    model = recsys.fit_item_knn(fold.train)
+    found = score_held_out(model, fold, ks=(5, 10))
+    assert (len(found.users), found.strangers) == (15, 0)
+    user = found.users[4]
+    code = whole.user_ids.code(user)
+    rows = fold.given.users == code
+    given = dict(zip(whole.item_ids.decode(fold.given.items[rows]), fold.given.values[rows].tolist()))
+    asked = set(whole.item_ids.decode(fold.asked.items[fold.asked.users == code]))
+    answer = model.fold_in(given, k=5)
+    assert found.scores["precision@5"][4] == pytest.approx(len(asked & set(answer.items)) / 5)
+    assert found.scores["ndcg@10"].mean() > 0.3
+
+
+def test_sampled_figures_come_with_a_warning_and_another_name(ratings: Path) -> None:
+    parts = stratified(recsys.load_interactions(ratings), rng=np.random.RandomState(0))
+    model = recsys.fit_item_knn(parts.train)
+    with pytest.warns(UserWarning, match="figures among 5 sampled items are not comparable"):
+        few = sampled_scores(model, parts.test, candidates=5, k=3, rng=np.random.default_rng(0))
+    assert next(iter(few.scores)) == "ndcg@3 of 5 sampled"
+    whole = score_users(model, parts.test, k=3)
+    assert few.scores["recall@3 of 5 sampled"].mean() > whole.scores["recall@3"].mean()  # fewer rivals
+    with pytest.warns(UserWarning, match="among 30 sampled"):
+        every = sampled_scores(model, parts.test, candidates=30, k=3, rng=np.random.default_rng(0))
+    for name, values in whole.scores.items():  # all others drawn: the whole ranking again
+        np.testing.assert_allclose(every.scores[f"{name} of 30 sampled"], values)
+    with pytest.raises(UsageError, match="candidates must be at least 1"):
+        sampled_scores(model, parts.test, candidates=0, rng=np.random.default_rng(0))
+
+
+def test_two_algorithms_on_the_same_users(ratings: Path, tmp_path: Path) -> None:
+    path = tmp_path / "users.parquet"
+    report = evaluate(
+        ratings, model="ease", against="popularity", k="5,10", per_user=str(path), auc=True, seed=2, l2=50.0
+    )
+    assert 0.5 < report.metrics["auc"].value < 1
+    assert [name for name in report.metrics if name.startswith("ndcg")] == ["ndcg@5", "ndcg@10"]
+    said = report.notes["comparison"]["ndcg@10"]
+    rival = evaluate(ratings, model="popularity", seed=2).metrics["ndcg@10"].value
+    assert said["first"] == pytest.approx(report.metrics["ndcg@10"].value, abs=1e-6)
+    assert said["second"] == pytest.approx(rival, abs=1e-6)
+    assert said["difference"] == pytest.approx(said["first"] - said["second"], abs=2e-6)
+    assert 0 < said["low"] < said["difference"] < said["high"]
+    assert said["p_value"] <= said["p_value_holm"] < 0.05
+    lines = report.to_text().splitlines()
+    line = next(line for line in lines if line.startswith("    ndcg@10 "))
+    assert f"{said['difference']:+.4f}  [{said['low']:+.4f}, {said['high']:+.4f}]" in line
+    assert json.loads(json.dumps(report.to_json()))["notes"]["comparison"]["ndcg@10"] == said
+    kept = read_scores(path)
+    assert list(kept) == ["ease", "popularity"]
+    users, figures = kept["ease"]
+    assert len(users) == 60
+    assert figures["ndcg@10"].mean() == pytest.approx(report.metrics["ndcg@10"].value)
+
+
+def test_models_are_compared_on_the_same_users() -> None:
+    one = UserScores(("a", "b"), {"hit@1": np.array([1.0, 0.0])}, 0, 0)
+    for other, message in (
+        (UserScores(("a", "c"), one.scores, 0, 0), "on the same users in the same order"),
+        (UserScores(("a", "b"), {"hit@2": np.zeros(2)}, 0, 0), "must share a figure. Got hit@1 and hit@2"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            compare_users(one, other, rng=np.random.default_rng(0))
+    with pytest.raises(UsageError, match="all models must have the same figures"):
+        write_scores("x.parquet", {"one": one, "other": UserScores(("a",), {"hit@2": np.zeros(1)}, 0, 0)})
+
+
 def test_an_algorithm_is_fitted_on_the_training_part(ratings: Path) -> None:
     report = evaluate(ratings, model="item_knn", seed=3, k=5)
     whole = recsys.load_interactions(ratings)
     parts = stratified(whole, rng=np.random.RandomState(3))
     wanted = score_users(recsys.fit_item_knn(parts.train), parts.test, k=5)
-    assert list(report.metrics) == ["ndcg@5", "precision@5", "recall@5", "map@5", "mrr@5", "hit@5"]
+    assert list(report.metrics) == ["ndcg@5", "precision@5", "recall@5", "map@5", "mrr@5", "hit@5", "f1@5"]
     for name, metric in report.metrics.items():
         np.testing.assert_allclose(metric.value, wanted.scores[name].mean())
         assert metric.low <= metric.value <= metric.high
@@ -76,7 +165,16 @@ def test_taste_beats_popularity_where_there_is_taste(ratings: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "split", ["stratified", "stratified-item", "random", "temporal", "leave-last-out", "leave-last-row-out"]
+    "split",
+    [
+        "stratified",
+        "stratified-item",
+        "random",
+        "temporal",
+        "temporal-by-user",
+        "leave-last-out",
+        "leave-last-row-out",
+    ],
 )
 def test_every_split_evaluates_and_repeats(ratings: Path, split: str) -> None:
     one, again = (evaluate(ratings, model="popularity", split=split, seed=1) for _ in range(2))
@@ -129,6 +227,10 @@ def test_a_saved_model_is_evaluated_on_what_it_has_not_seen(ratings: Path, tmp_p
         ({"positive": ">=6"}, DataError, "at least one interaction"),
         ({"train": 1.5}, UsageError, "train must lie between 0 and 1"),
         ({"k": 0}, UsageError, "k must be"),
+        ({"k": "5;10"}, UsageError, "k must be a whole number, or several by commas"),
+        ({"against": "ease"}, UsageError, "against must be another model than ease"),
+        ({"against": "eese"}, UnknownNameError, "no algorithm or model folder is called 'eese'"),
+        ({"per_user": "/nowhere/users.parquet"}, UsageError, "per_user must be a file in a folder that exists"),
         (
             {"model": "item_knn", "l2": 3.0},
             UsageError,

@@ -1,12 +1,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 import pytest
 
 from recsys.data import Interactions, from_records
-from recsys.split import Split, leave_last_out, random, stratified, temporal
+from recsys.split import (
+    Split,
+    folds,
+    hold_out_users,
+    leave_last_out,
+    random,
+    stratified,
+    temporal,
+    temporal_by_user,
+    user_folds,
+)
 from shared.errors import DataError, UsageError
 
 Cut = Callable[[Interactions], Split]
@@ -16,6 +27,7 @@ SPLITS: dict[str, Cut] = {
     "stratified by item": lambda whole: stratified(whole, by="item", rng=np.random.default_rng(0)),
     "leave last out": leave_last_out,
     "temporal": temporal,
+    "temporal by user": temporal_by_user,
 }
 
 
@@ -108,7 +120,7 @@ def test_temporal_never_tests_on_the_past() -> None:
     assert len(parts.train) <= round(0.7 * len(made()))
 
 
-@pytest.mark.parametrize("cut", [leave_last_out, temporal])
+@pytest.mark.parametrize("cut", [leave_last_out, temporal, temporal_by_user])
 def test_splits_by_time_need_times(cut: Cut) -> None:
     with pytest.raises(DataError, match="split needs times, and these interactions have none"):
         cut(from_records([("a", "x"), ("a", "y")]))
@@ -136,3 +148,80 @@ def test_other_wrong_arguments_say_so() -> None:
         leave_last_out(made(), count=0)
     with pytest.raises(UsageError, match="order must be 'time' or 'file'. Got 'id' instead"):
         leave_last_out(made(), order="id")  # type: ignore[arg-type]
+
+
+def cells(*parts: Interactions) -> list[tuple[int, int]]:
+    return sorted(pair for part in parts for pair in keys(part))
+
+
+def test_each_users_latest_share_is_held_out() -> None:
+    whole = from_records(
+        [(user, item, 1, time) for user in "ab" for time, item in enumerate("vwxyz")] + [("c", "v", 1, 9)]
+    )
+    held = temporal_by_user(whole, train=0.6).test
+    assert cells(held) == [(0, 3), (0, 4), (1, 3), (1, 4)]  # ceil(0.6 x 5) = 3 stay; c has one, and keeps it
+    assert cells(temporal_by_user(whole, train=0.7).test) == [(0, 4), (1, 4)]
+
+
+def test_folds_test_every_record_once() -> None:
+    whole = made()
+    parts = folds(whole, count=4, rng=np.random.default_rng(0))
+    assert cells(*(fold.test for fold in parts)) == cells(whole)
+    assert max(len(fold.test) for fold in parts) - min(len(fold.test) for fold in parts) <= 1
+    for fold in parts:
+        assert cells(fold.train, fold.test) == cells(whole)
+        assert fold.train.user_ids is fold.test.user_ids is whole.user_ids
+    again = folds(whole, count=4, rng=np.random.default_rng(0))
+    assert [cells(fold.test) for fold in again] == [cells(fold.test) for fold in parts]
+    assert cells(folds(whole, count=4, rng=np.random.default_rng(1))[0].test) != cells(parts[0].test)
+
+
+@pytest.mark.parametrize("order", ["random", "time"])
+def test_user_folds_hold_everybody_out_once(order: Literal["random", "time"]) -> None:
+    whole = made()
+    parts = user_folds(whole, count=3, given=0.7, order=order, rng=np.random.default_rng(0))
+    assert cells(*(part for fold in parts for part in (fold.given, fold.asked))) == cells(whole)
+    for fold in parts:
+        assert cells(fold.train, fold.given, fold.asked) == cells(whole)
+        assert not set(fold.train.users) & set(fold.given.users)
+        assert set(fold.asked.users) <= set(fold.given.users)
+        assert fold.train.item_ids is fold.given.item_ids is fold.asked.item_ids is whole.item_ids
+        if order == "time":
+            assert fold.given.times is not None
+            assert fold.asked.times is not None
+            for user in set(fold.asked.users):
+                before, after = (part.times[part.users == user] for part in (fold.given, fold.asked))  # type: ignore[index]
+                assert before.max() <= after.min()
+
+
+def test_held_out_people_keep_their_share() -> None:
+    whole = from_records([(user, item) for user in range(8) for item in range(5)] + [(8, 0), (9, 0)])
+    fold = hold_out_users(whole, train=0.5, given=0.5, rng=np.random.default_rng(1))
+    assert len(set(fold.train.users)) == 5
+    size = np.bincount(fold.given.users, minlength=10) + np.bincount(fold.asked.users, minlength=10)
+    given = np.bincount(fold.given.users, minlength=10)
+    assert set(given[size == 5]) == {3}  # ceil(0.5 x 5)
+    assert set(given[size == 1]) <= {1}
+    assert (hold_out_users(whole, given=0.99, rng=np.random.default_rng(1)).asked.users >= 0).sum() > 0
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (
+            lambda whole: folds(whole, count=1, rng=np.random.default_rng(0)),
+            UsageError,
+            "from 2 to the number of inter",
+        ),
+        (lambda whole: user_folds(whole, count=31, rng=np.random.default_rng(0)), UsageError, "number of users, 30"),
+        (lambda whole: hold_out_users(whole, given=1.0, rng=np.random.default_rng(0)), UsageError, "given must lie"),
+        (
+            lambda whole: hold_out_users(whole, order="file", rng=np.random.default_rng(0)),
+            UsageError,
+            "order must be 'random' or 'time'. Got 'file'",
+        ),
+    ],
+)
+def test_wrong_folds_say_so(call: Cut, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        call(made())
