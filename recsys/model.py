@@ -21,8 +21,9 @@ from shared.errors import UsageError
 from shared.types import AnyArray, Bool, Float32, Id, Int32, Int64
 
 NOTHING_LEFT = "no item is left that was not seen"
-_BLOCK = 16_000_000
-"""Scores held at once (64 MB), so that ranking many users never materialises users x items."""
+_BLOCK = 4_000_000
+"""Scores held at once (16 MB): ranking many users never materialises users x items, and a block stays near the cache.
+"""
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ class Recommender(ABC):
         codes = self.user_ids.encode(_listed(users))
         scores = np.full((len(codes), len(self.item_ids)), np.nan, dtype=np.float32)
         if (codes >= 0).any():
-            scores[codes >= 0] = self.score_histories(self.histories[codes[codes >= 0]])
+            scores[codes >= 0] = self.score_users(codes[codes >= 0])
         return scores
 
     def score_users(self, codes: Int32) -> Float32:
