@@ -1,6 +1,6 @@
 """User k-nearest neighbours: people get what people like them took.
 
-P. Resnick et al., "GroupLens", CSCW 1994, and J. Herlocker et al., "An algorithmic framework for performing collaborative
+P. Resnick et al., "GroupLens", CSCW 1994, and J. Herlocker et al., "An algorithmic framework for collaborative
 filtering", SIGIR 1999, in the form for interactions: a sum of weights, with the shrinkage of item neighbours.
 """
 
