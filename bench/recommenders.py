@@ -103,7 +103,7 @@ def top_k(users: int, items: int, threads: int, turns: int) -> None:
 
 
 def surprise(users: int, items: int, threads: int, turns: int) -> None:
-    """Surprise ranks by asking for one pair at a time; its model has as many factors, and what they are costs nothing."""
+    """Surprise ranks by asking for one pair at a time. Its factors are untrained: what they are costs nothing."""
     from surprise import SVD, Dataset, Reader
 
     model = random_factors(users, items)

@@ -19,4 +19,4 @@ def limit_threads(threads: int | None) -> AbstractContextManager[Any]:
 def count_threads() -> int:
     """How many threads the linear algebra may use now, for libraries that must be told; at least 1."""
     found = require("threadpoolctl", extra="all").threadpool_info()
-    return max([1, *(pool["num_threads"] for pool in found if pool["user_api"] == "blas")])
+    return max([1, *(int(pool["num_threads"]) for pool in found if pool["user_api"] == "blas")])

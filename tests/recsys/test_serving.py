@@ -105,7 +105,8 @@ def random_factors(users: int = 200, items: int = 700) -> Als:
     rng = np.random.default_rng(0)
     lengths = rng.uniform(0.2, 3, size=(items, 1))
     vectors = rng.normal(size=(users, 8)), rng.normal(size=(items, 8)) * lengths
-    seen = csr_matrix((rng.random((users, items)) < 0.02).astype(np.float32))
+    taken = rng.random((users, items)) < 0.02
+    seen = csr_matrix(taken[:, np.argsort(-taken.sum(axis=0))].astype(np.float32))
     names = Vocabulary("user", tuple(f"u{n}" for n in range(users))), Vocabulary("item", tuple(range(items)))
     return Als(AlsConfig(factors=8), *names, seen, *(one.astype(np.float32) for one in vectors))
 
