@@ -11,7 +11,9 @@ from recsys.collaborative.als import Als, AlsConfig, fit_als
 from recsys.collaborative.bpr import BprConfig, fit_bpr
 from recsys.collaborative.factors import map_histories
 from recsys.collaborative.logistic_mf import LogisticMfConfig, fit_logistic_mf
+from recsys.collaborative.task import train
 from recsys.data import Interactions, csr, from_records
+from recsys.evaluate import evaluate
 from recsys.model import Recommender
 from recsys.testing import RecommenderContract, tastes
 from recsys.threads import limit_threads
@@ -187,3 +189,17 @@ def test_a_saved_model_answers_without_implicit(tmp_path: Path, monkeypatch: pyt
     model = recsys.load(tmp_path)
     assert model.recommend(["no mocha"], k=1)[0].items == ("mocha",)
     assert model.fold_in(["latte", "espresso", "ristretto"], k=1).items == ("mocha",)
+
+
+def test_the_command_trains_and_evaluates_factors(tmp_path: Path) -> None:
+    data = tmp_path / "ratings.csv"
+    whole = tastes()
+    users, items = whole.user_ids.decode(whole.users), whole.item_ids.decode(whole.items)
+    data.write_text("user,item,rating\n" + "".join(f"{u},{i},4\n" for u, i in zip(users, items)))
+    options = {"factors": 2, "l2": 0.1, "iterations": 30}
+    said = train(data, tmp_path / "m", algorithm="als", threads=1, **options)
+    assert said["options"] == {**options, "alpha": 5.0, "weighting": "log", "bm25_k1": 0.0, "bm25_b": 0.8}
+    assert recsys.load(tmp_path / "m", mmap=True).recommend(["no mocha"], k=1)[0].items == ("mocha",)
+    assert evaluate(data, model="als", k=2, **options).metrics["ndcg@2"].value > 0
+    with pytest.raises(UsageError, match="bpr has no option weighting"):
+        train(data, tmp_path / "n", algorithm="bpr", weighting="log")
