@@ -103,12 +103,11 @@ def explain_history(model: Recommender, history: Sequence[Id] | Mapping[Id, floa
 
 
 def _explain(model: Recommender, user: Id | None, history: Csr, item: int) -> Explanation:
+    source: Source = "users" if isinstance(model, UserKnn) else "items"
     if isinstance(model, UserKnn):
-        source, ids = "users", model.user_ids
-        codes, parts = _people(model, history, item)
+        ids, (codes, parts) = model.user_ids, _people(model, history, item)
     else:
-        source, ids = "items", model.item_ids
-        codes, parts = history.indices, model.contributions(history, item)
+        ids, codes, parts = model.item_ids, history.indices, model.contributions(history, item)
     named = np.flatnonzero(parts)
     named = named[np.argsort(-parts[named].astype(np.float32), kind="stable")]
     because = ids.decode(codes[named])

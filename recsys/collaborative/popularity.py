@@ -118,4 +118,6 @@ def _decayed(interactions: Interactions, config: PopularityConfig) -> Float64:
         )
     days = (interactions.times.max() - interactions.times) / 86_400
     weights = weigh(interactions.values, config.weighting) * 0.5 ** (days / config.half_life)
-    return np.bincount(interactions.items, weights=weights, minlength=len(interactions.item_ids))
+    sums: Float64 = np.zeros(len(interactions.item_ids))
+    np.add.at(sums, interactions.items, weights)
+    return sums

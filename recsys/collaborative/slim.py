@@ -176,5 +176,6 @@ def _descend(gram: Float64, target: Float64, l1: float, l2: float) -> Float64:
         if not going.any():
             break
         if going.mean() < 0.75:  # what is done leaves, so that the last columns do not cost as much as all
-            active, gram, scale, found, left = (part[going] for part in (active, gram, scale, found, left))
+            active, gram, scale = active[going], gram[going], scale[going]
+            found, left = found[going], left[going]
     return result

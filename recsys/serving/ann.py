@@ -115,8 +115,8 @@ def approximate(
 
 def _search(model: Factors, index: Any, codes: Int32, k: int, exclude_seen: bool) -> list[tuple[Int32, Float32]]:
     """Items and exact scores of each user, best first. So many more are looked for as the user has seen."""
-    users, answers = model.user_factors[codes], []
-    for code, user in zip(codes, users):
+    answers: list[tuple[Int32, Float32]] = []
+    for code, user in zip(codes, model.user_factors[codes]):
         seen = model.histories.indices[model.histories.indptr[code] : model.histories.indptr[code + 1]]
         wanted = min(len(model.item_ids), k + (len(seen) if exclude_seen else 0))
         found = np.asarray(index.search(np.append(user, np.float32(0)), wanted, threads=1).keys).astype(np.int32)
