@@ -21,9 +21,14 @@ from typing import Any
 
 import numpy as np
 
+from recsys.collaborative.als import fit_als
+from recsys.collaborative.bpr import fit_bpr
 from recsys.collaborative.ease import EaseConfig, fit_ease
 from recsys.collaborative.item_knn import fit_item_knn
+from recsys.collaborative.logistic_mf import fit_logistic_mf
 from recsys.collaborative.popularity import fit_popularity
+from recsys.collaborative.slim import fit_slim
+from recsys.collaborative.user_knn import fit_user_knn
 from recsys.data import Interactions
 from recsys.evaluate import score_users
 from recsys.model import Recommender
@@ -45,7 +50,12 @@ PAPER = EaseConfig(weighting="binary", activity_power=0, popularity_power=0)
 FITS: dict[str, Callable[[Interactions], Recommender]] = {
     "EASE": fit_ease,
     "EASE, as in its paper": lambda train: fit_ease(train, PAPER),
+    "SLIM": fit_slim,
     "item-kNN": fit_item_knn,
+    "user-kNN": fit_user_knn,
+    "ALS": fit_als,
+    "BPR": fit_bpr,
+    "logistic MF": fit_logistic_mf,
     "popularity": fit_popularity,
 }
 FIGURES = ("ndcg@10", "map@10", "precision@10", "recall@10")

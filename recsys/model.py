@@ -18,11 +18,12 @@ from recsys.ranking import check_k, exclude, top_k
 from recsys.types import Recommendations, SimilarItems
 from shared.catalogue import ModelCard
 from shared.errors import UsageError
-from shared.types import AnyArray, Bool, Float32, Id, Int32, Int64
+from shared.types import AnyArray, Bool, Float32, Float64, Id, Int32, Int64
 
 NOTHING_LEFT = "no item is left that was not seen"
-_BLOCK = 16_000_000
-"""Scores held at once (64 MB), so that ranking many users never materialises users x items."""
+_BLOCK = 4_000_000
+"""Scores held at once (16 MB): ranking many users never materialises users x items, and a block stays near the cache.
+"""
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,19 @@ class Recommender(ABC):
     def item_similarities(self, items: Int32) -> Float32:
         """How alike all items are to some: shape (n, items), float32; ``-inf`` where nothing is known."""
 
+    def contributions(self, history: Csr, item: int) -> Float64:
+        """What each interaction of one history (CSR, shape (1, items)) adds to the score of an item.
+
+        Shape (nnz,), float64, in the order of ``history.indices``; their sum is the score by :meth:`score_histories`.
+
+        Raises:
+            UsageError: scores of this family are no such sum.
+        """
+        raise UsageError(
+            f"scores of {self.family} are no sum over a history, so there is nothing to name as its reason. "
+            "Fit ease, slim, item_knn, user_knn or als for explanations"
+        )
+
     def arrays(self) -> Mapping[str, AnyArray]:
         """What the family has learned beside the histories; see :mod:`recsys.store`."""
         return {}
@@ -77,10 +91,9 @@ class Recommender(ABC):
         """
 
     @cached_property
-    def popularity(self) -> Int64:
-        """How many users each item has, shape (items,), never rising."""
-        counts: Int64 = self.histories.getnnz(axis=0).astype(np.int64)
-        return counts
+    def popularity(self) -> Int64 | Float64:
+        """How many users each item has, shape (items,), never rising: what somebody unknown is answered by."""
+        return count_users(self.histories)
 
     def score(self, users: Sequence[Id]) -> Float32:
         """Scores of all items, shape (len(users), items), float32, columns in the order of ``item_ids``.
@@ -90,7 +103,7 @@ class Recommender(ABC):
         codes = self.user_ids.encode(_listed(users))
         scores = np.full((len(codes), len(self.item_ids)), np.nan, dtype=np.float32)
         if (codes >= 0).any():
-            scores[codes >= 0] = self.score_histories(self.histories[codes[codes >= 0]])
+            scores[codes >= 0] = self.score_users(codes[codes >= 0])
         return scores
 
     def score_users(self, codes: Int32) -> Float32:
@@ -277,6 +290,12 @@ class Recommender(ABC):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.config} of {len(self.user_ids)} users and {len(self.item_ids)} items>"
+
+
+def count_users(histories: Csr) -> Int64:
+    """How many users each item of histories has, shape (items,)."""
+    counts: Int64 = histories.getnnz(axis=0).astype(np.int64)
+    return counts
 
 
 def _listed(values: Any) -> Any:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 import zipfile
 from pathlib import Path
-
-import numpy as np
 
 from recsys.collaborative.algorithms import find_algorithm
 from recsys.data import read_csr
 from recsys.ids import Vocabulary
 from recsys.model import Recommender
+from recsys.packing import pack, unpack
 from shared.catalogue import ModelCard
-from shared.errors import DataError, TriptychError
-from shared.weights import resolve, write_model_folder
+from shared.errors import DataError, TriptychError, UsageError
+from shared.weights import read_model_folder, resolve, write_model_folder
 
 TASK = "recsys.collaborative"
 FILE = "model.npz"
@@ -40,9 +38,7 @@ def save(
     arrays = {**model.user_ids.to_arrays(), **model.item_ids.to_arrays(), **model.arrays()}
     for part in ("data", "indices", "indptr"):
         arrays[f"histories.{part}"] = getattr(model.histories, part)
-    content = io.BytesIO()
-    np.savez(content, **arrays)  # type: ignore[arg-type]  # the stubs read the keywords as allow_pickle
-    return write_model_folder(folder, describe(model, name=name, licence=licence), {FILE: content.getvalue()})
+    return write_model_folder(folder, describe(model, name=name, licence=licence), {FILE: pack(arrays)})
 
 
 def describe(model: Recommender, *, name: str | None = None, licence: str = "LicenseRef-own-data") -> ModelCard:
@@ -59,19 +55,26 @@ def describe(model: Recommender, *, name: str | None = None, licence: str = "Lic
     )
 
 
-def load(folder: str | Path) -> Recommender:
-    """Read a model folder. The file's hash is checked and nothing in it is executed.
+def load(folder: str | Path, *, mmap: bool = False, verify: bool = True) -> Recommender:
+    """Read a model folder. Nothing in it is executed.
+
+    Args:
+        folder: what :func:`save` wrote.
+        mmap: leave the arrays in the file and let the system read the pages that are asked for, shared by all processes
+            that do so. The file must then stay as it is while the model lives. What this skips: whether what the family
+            learned is finite is not looked at, which would read every page.
+        verify: check the file's hash, which reads it once from end to end. ``False`` trusts the folder, so that a
+            mapped model opens at once whatever its size.
 
     Raises:
         DataError: the folder holds no recommender, or a malformed one.
         WeightsError: the file is missing, or its bytes are not those of the card.
     """
-    opened = resolve(Path(folder), task=TASK)
-    family = find_algorithm(opened.card.family).model
-    config = opened.card.options.get("config", {})
+    card, path = _find(Path(folder), verify)
+    family = find_algorithm(card.family).model
+    config = card.options.get("config", {})
     try:
-        with np.load(opened.files[FILE], allow_pickle=False) as archive:
-            arrays = {key: archive[key] for key in archive.files}
+        arrays = unpack(path, mmap=mmap)
         users, items = Vocabulary.from_arrays("user", arrays), Vocabulary.from_arrays("item", arrays)
         histories = read_csr("histories", arrays, (len(users), len(items)))
         return family.restore(config, (users, items, histories), arrays)
@@ -79,3 +82,13 @@ def load(folder: str | Path) -> Recommender:
         raise DataError(f"{folder} must hold a saved recommender. {error}") from error
     except (ValueError, TypeError, KeyError, EOFError, OSError, zipfile.BadZipFile) as error:
         raise DataError(f"{folder} must hold a saved recommender. {type(error).__name__}: {error}") from error
+
+
+def _find(folder: Path, verify: bool) -> tuple[ModelCard, Path]:
+    if verify:
+        opened = resolve(folder, task=TASK)
+        return opened.card, opened.files[FILE]
+    card = read_model_folder(folder.expanduser())
+    if card.task != TASK:
+        raise UsageError(f"{folder} must hold a model of {TASK}. It holds one of {card.task}")
+    return card, folder.expanduser() / FILE

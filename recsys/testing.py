@@ -46,11 +46,14 @@ def tastes(rename: Callable[[str], Id] = lambda name: name) -> Interactions:
 class RecommenderContract:
     """What every recommender must keep. A subclass gives :meth:`fit`.
 
-    ``personal`` says whether the ranking depends on the person, ``similar`` whether similar items are known.
+    ``personal`` says whether the ranking depends on the person, ``similar`` whether similar items are known, and
+    ``fold_in_error`` how far scores of a known history that is folded in may be from the user's own; ``None`` where the
+    two are different estimates, so that only the best item must be the same.
     """
 
     personal = True
     similar = True
+    fold_in_error: float | None = 1e-5
 
     def fit(self, interactions: Interactions) -> Recommender:
         """The model under test."""
@@ -139,8 +142,11 @@ class RecommenderContract:
         folded, known = model.fold_in(history, k=5), model.recommend(["no mocha"], k=5)[0]
         assert folded.user is None
         assert folded.reason == "fold-in"
-        assert folded.items == known.items
-        np.testing.assert_allclose(folded.scores, known.scores, rtol=1e-5)
+        assert folded.items[0] == known.items[0]
+        if self.fold_in_error is not None:
+            assert folded.items == known.items
+            error = self.fold_in_error
+            np.testing.assert_allclose(folded.scores, known.scores, rtol=error, atol=error)
 
     def test_unknown_items_of_a_history_are_passed_over_and_named(self, model: Recommender) -> None:
         answer = model.fold_in(["latte", "cocoa", "espresso"], k=2)
@@ -155,7 +161,7 @@ class RecommenderContract:
     def test_many_histories_equal_one_by_one(self, model: Recommender) -> None:
         histories: list[list[Id]] = [["latte"], [], ["assam", "ceylon"], ["cocoa"]]
         for answer, history in zip(model.fold_in_many(histories, k=3), histories):
-            assert answer == model.fold_in(history, k=3)
+            _assert_alike(answer, model.fold_in(history, k=3))
         assert model.fold_in_many([]) == []
 
     def test_similar_items_are_of_one_kind(self, model: Recommender) -> None:
@@ -243,13 +249,21 @@ class RecommenderContract:
     def test_the_predictor_answers_the_same(self, model: Recommender) -> None:
         people: list[Id | list[Id]] = ["no mocha", ["latte", "espresso"], "stranger", []]
         answers = recommender(model, k=3).predict(people)
-        assert all(isinstance(answer, Recommendations) for answer in answers)
-        assert answers == [
+        wanted = [
             model.recommend(["no mocha"], k=3)[0],
             model.fold_in(["latte", "espresso"], k=3),
             model.recommend(["stranger"], k=3)[0],
             model.fold_in([], k=3),
         ]
+        for answer, one in zip(answers, wanted, strict=True):
+            assert isinstance(answer, Recommendations)
+            _assert_alike(answer, one)
+
+
+def _assert_alike(one: Recommendations, other: Recommendations) -> None:
+    """Equal but for what rounding does to scores: a product of many rows may round otherwise than that of one."""
+    assert (one.user, one.items, one.reason) == (other.user, other.items, other.reason)
+    np.testing.assert_allclose(one.scores, other.scores, rtol=1e-5, atol=1e-6)
 
 
 def _likes(user: str, item: str) -> bool:

@@ -14,3 +14,9 @@ def limit_threads(threads: int | None) -> AbstractContextManager[Any]:
         return nullcontext()
     limits: AbstractContextManager[Any] = require("threadpoolctl", extra="all").threadpool_limits(threads)
     return limits
+
+
+def count_threads() -> int:
+    """How many threads the linear algebra may use now, for libraries that must be told; at least 1."""
+    found = require("threadpoolctl", extra="all").threadpool_info()
+    return max([1, *(int(pool["num_threads"]) for pool in found if pool["user_api"] == "blas")])

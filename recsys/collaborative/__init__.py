@@ -1,1 +1,1 @@
-"""Recommendation from who liked what: popularity, item neighbours, EASE."""
+"""Recommendation from who liked what: popularity, neighbours, linear models, factors."""

@@ -7,9 +7,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from recsys.collaborative.als import Als, AlsConfig, fit_als
+from recsys.collaborative.bpr import Bpr, BprConfig, fit_bpr
 from recsys.collaborative.ease import Ease, EaseConfig, fit_ease
 from recsys.collaborative.item_knn import ItemKnn, ItemKnnConfig, fit_item_knn
+from recsys.collaborative.logistic_mf import LogisticMf, LogisticMfConfig, fit_logistic_mf
 from recsys.collaborative.popularity import Popularity, PopularityConfig, fit_popularity
+from recsys.collaborative.slim import Slim, SlimConfig, fit_slim
+from recsys.collaborative.user_knn import UserKnn, UserKnnConfig, fit_user_knn
 from recsys.model import Recommender
 from shared.errors import UnknownNameError, UsageError
 
@@ -45,6 +50,11 @@ class Algorithm:
 ALGORITHMS = {
     "ease": Algorithm(EaseConfig, fit_ease, Ease),
     "item_knn": Algorithm(ItemKnnConfig, fit_item_knn, ItemKnn),
+    "user_knn": Algorithm(UserKnnConfig, fit_user_knn, UserKnn),
+    "slim": Algorithm(SlimConfig, fit_slim, Slim),
+    "als": Algorithm(AlsConfig, fit_als, Als),
+    "bpr": Algorithm(BprConfig, fit_bpr, Bpr),
+    "logistic_mf": Algorithm(LogisticMfConfig, fit_logistic_mf, LogisticMf),
     "popularity": Algorithm(PopularityConfig, fit_popularity, Popularity),
 }
 DEFAULT = "ease"

@@ -17,8 +17,9 @@ from scipy.linalg.lapack import dpotrf, dpotri
 from recsys.data import Csr, Interactions
 from recsys.histories import WEIGHTING_HELP, Parts, Weighting, check_weighting, training_parts
 from recsys.model import Recommender
+from recsys.packing import read_array
 from recsys.threads import limit_threads
-from shared.errors import DataError, UsageError
+from shared.errors import UsageError
 from shared.types import AnyArray, Float32, Float64, Int32
 
 _STEP = 1024
@@ -80,6 +81,11 @@ class Ease(Recommender):
         """See :meth:`recsys.model.Recommender.item_similarities`: the rows of B, so what an item speaks for."""
         return self.weights[items]
 
+    def contributions(self, history: Csr, item: int) -> Float64:
+        """See :meth:`recsys.model.Recommender.contributions`: each weight times its entry of B."""
+        parts: Float64 = history.data.astype(np.float64) * self.weights[history.indices, item]
+        return parts
+
     def arrays(self) -> Mapping[str, AnyArray]:
         """See :meth:`recsys.model.Recommender.arrays`."""
         return {"weights": self.weights}
@@ -87,12 +93,8 @@ class Ease(Recommender):
     @classmethod
     def restore(cls, config: Mapping[str, Any], parts: Parts, arrays: Mapping[str, AnyArray]) -> Ease:
         """See :meth:`recsys.model.Recommender.restore`."""
-        weights = arrays.get("weights", np.zeros(0))
         n = len(parts[1])
-        if weights.shape != (n, n) or weights.dtype != np.float32 or not np.isfinite(weights).all():
-            came = f"{weights.dtype} {weights.shape}"
-            raise DataError(f"weights must be a finite float32 array of shape ({n}, {n}). Got {came} instead")
-        return cls(EaseConfig(**config), *parts, weights)
+        return cls(EaseConfig(**config), *parts, read_array("weights", arrays, (n, n)))
 
 
 def fit_ease(

@@ -18,7 +18,7 @@ from recsys.histories import WEIGHTING_HELP, Parts, Weighting, check_weighting, 
 from recsys.model import Recommender
 from recsys.ranking import top_k
 from shared.errors import DataError, UsageError
-from shared.types import AnyArray, Float32, Int32
+from shared.types import AnyArray, Float32, Float64, Int32
 
 _BLOCK = 8_000_000
 """Similarities held at once (64 MB)."""
@@ -74,6 +74,12 @@ class ItemKnn(Recommender):
         scores[scores == 0] = -np.inf
         return scores
 
+    def contributions(self, history: Csr, item: int) -> Float64:
+        """See :meth:`recsys.model.Recommender.contributions`: each weight times its similarity."""
+        similarities = self.neighbours[item].toarray().ravel()
+        parts: Float64 = history.data.astype(np.float64) * similarities[history.indices]
+        return parts
+
     def arrays(self) -> Mapping[str, AnyArray]:
         """See :meth:`recsys.model.Recommender.arrays`."""
         found = self.neighbours
@@ -106,7 +112,12 @@ def fit_item_knn(
     """
     config = config or ItemKnnConfig()
     users, items, histories = training_parts(interactions, config.weighting)
-    n = len(items)
+    return ItemKnn(config, users, items, histories, nearest_items(histories, config.neighbours, config.shrink))
+
+
+def nearest_items(histories: Csr, neighbours: int, shrink: float) -> Csr:
+    """Each item's nearest by shrunk cosine; see :func:`fit_item_knn`. CSR, shape (items, items), float32, above 0."""
+    n = histories.shape[1]
     exact = histories.astype(np.float64)
     columns = exact.T.tocsr()
     norms = np.sqrt(np.asarray(columns.multiply(columns).sum(axis=1)).ravel())
@@ -115,16 +126,16 @@ def fit_item_knn(
     for start in range(0, n, step):
         stop = min(n, start + step)
         common = (columns[start:stop] @ exact).toarray()
-        scale = norms[start:stop, None] * norms[None, :] + config.shrink
+        scale = norms[start:stop, None] * norms[None, :] + shrink
         similarity = np.divide(common, scale, out=np.zeros_like(common), where=scale > 0).astype(np.float32)
         similarity[np.arange(stop - start), np.arange(start, stop)] = 0
         similarity[similarity <= 0] = -np.inf
-        near, best = top_k(similarity, min(config.neighbours, n))
+        near, best = top_k(similarity, min(neighbours, n))
         kept = near >= 0
         data.append(best[kept])
         indices.append(near[kept])
         counts.append(kept.sum(axis=1))
     indptr = np.concatenate([[0], np.cumsum(np.concatenate(counts))])
-    neighbours = csr_matrix((np.concatenate(data), np.concatenate(indices), indptr), shape=(n, n), dtype=np.float32)
-    neighbours.sort_indices()
-    return ItemKnn(config, users, items, histories, neighbours)
+    found = csr_matrix((np.concatenate(data), np.concatenate(indices), indptr), shape=(n, n), dtype=np.float32)
+    found.sort_indices()
+    return found

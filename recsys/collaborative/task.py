@@ -33,7 +33,7 @@ def open_model(
 ) -> RecommenderPredictor:
     """Open a model folder for ids that come through text; see :func:`recsys.recommender`.
 
-    Ranking uses one thread whatever ``threads`` says.
+    ``threads`` does not matter: ranking takes the threads that the linear algebra has anyway.
 
     Raises:
         UsageError: no model is named, or an argument is wrong.

@@ -118,3 +118,53 @@ def test_a_folder_of_another_task_is_refused(folder: Path, tmp_path: Path) -> No
         recsys.load(folder)
     with pytest.raises(DataError, match="must be a model folder"):
         recsys.load(tmp_path / "none")
+
+
+def test_a_mapped_model_is_the_same_model(folder: Path) -> None:
+    read, mapped = recsys.load(folder), recsys.load(folder, mmap=True)
+    assert isinstance(mapped.weights, np.memmap)  # type: ignore[attr-defined]
+    assert not mapped.weights.flags.writeable  # type: ignore[attr-defined]
+    assert mapped.weights.ctypes.data % 64 == 0  # type: ignore[attr-defined]
+    users = [*read.user_ids.ids, "stranger"]
+    assert mapped.recommend(users) == read.recommend(users)
+    assert mapped.fold_in(["latte"]) == read.fold_in(["latte"])
+    mapped.save(folder.parent / "again", name="tastes", licence="CC0-1.0")
+    assert (folder.parent / "again" / "model.npz").read_bytes() == (folder / "model.npz").read_bytes()
+
+
+def test_mapping_checks_the_hash_unless_told_not_to(folder: Path) -> None:
+    content = bytearray((folder / "model.npz").read_bytes())
+    at = content.index(np.float32(recsys.load(folder).weights[0, 1]).tobytes())  # type: ignore[attr-defined]
+    content[at : at + 4] = np.float32(np.nan).tobytes()
+    (folder / "model.npz").write_bytes(content)
+    with pytest.raises(WeightsError, match="model.npz"):
+        recsys.load(folder, mmap=True)
+    assert np.isnan(recsys.load(folder, mmap=True, verify=False).weights).sum() == 1  # type: ignore[attr-defined]
+    with pytest.raises(DataError, match="must hold a saved recommender"):
+        recsys.load(folder, verify=False)
+
+
+def test_a_compressed_archive_cannot_be_mapped(folder: Path) -> None:
+    with np.load(folder / "model.npz") as archive:
+        arrays = {key: archive[key] for key in archive.files}
+    content = io.BytesIO()
+    np.savez_compressed(content, **arrays)
+    write_model_folder(folder, read_model_folder(folder), {"model.npz": content.getvalue()})
+    assert recsys.load(folder).recommend(["no mocha"], k=1)[0].items == ("mocha",)
+    with pytest.raises(DataError, match="is compressed and cannot be mapped. Load it with mmap=False"):
+        recsys.load(folder, mmap=True)
+
+
+def test_mapping_never_runs_a_pickle(folder: Path, tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    rewrite(folder, weights=np.array([Trap(mark)], dtype=object))
+    with pytest.raises(DataError, match="needs a pickle"):
+        recsys.load(folder, mmap=True)
+    assert not mark.exists()
+
+
+def test_a_folder_of_another_task_is_refused_unverified(folder: Path) -> None:
+    card = folder / "card.toml"
+    card.write_text(card.read_text().replace("recsys.collaborative", "nlp.classification"))
+    with pytest.raises(UsageError, match="must hold a model of recsys.collaborative"):
+        recsys.load(folder, verify=False)
