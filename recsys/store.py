@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from recsys.collaborative.algorithms import find_algorithm
 from recsys.data import read_csr
+from recsys.families import find_family
 from recsys.ids import Vocabulary
 from recsys.model import Recommender
 from shared.catalogue import ModelCard
@@ -67,7 +67,7 @@ def load(folder: str | Path) -> Recommender:
         WeightsError: the file is missing, or its bytes are not those of the card.
     """
     opened = resolve(Path(folder), task=TASK)
-    family = find_algorithm(opened.card.family).model
+    family = find_family(opened.card.family)
     config = opened.card.options.get("config", {})
     try:
         with np.load(opened.files[FILE], allow_pickle=False) as archive:
