@@ -61,7 +61,8 @@ def diversify(answer: Recommendations, *, vectors: Float32, k: int, relevance: f
     gain = relevance * _stretched(answer.scores)
     nearest = np.full(n, -np.inf)
     left = np.ones(n, dtype=np.bool_)
-    chosen, worth = [], []
+    chosen: list[int] = []
+    worth: list[float] = []
     for _ in range(min(k, n)):
         penalty = nearest if chosen else np.zeros(n)
         value = np.where(left, gain - (1 - relevance) * penalty, -np.inf)
@@ -171,7 +172,7 @@ def apply_rules(
     check_k(k)
     must, groups = dict(must or {}), dict(groups or {})
     most, least = dict(at_most or {}), dict(at_least or {})
-    _check_rules(k, must, must_not, groups, most, least)
+    _check_rules(k, must=must, must_not=must_not, groups=groups, most=most, least=least)
     used = Counter(groups[item] for item in must if item in groups)
     banned = {*must_not, *must}
     waiting = [at for at, item in enumerate(answer.items) if item not in banned]
@@ -211,6 +212,7 @@ def _ruled(answer: Recommendations, named: dict[int, Id], placed: dict[int, int]
 
 def _check_rules(
     k: int,
+    *,
     must: Mapping[Id, int],
     must_not: Collection[Id],
     groups: Mapping[Id, Hashable],

@@ -20,6 +20,9 @@ from recsys.ids import Vocabulary
 from shared.errors import DataError, UsageError
 from shared.types import AnyArray, Float32, Id
 
+WORD = r"(?u)\b\w+\b"
+"""A word; one letter is one too, as in "M" or "Z"."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TfidfConfig(ContentConfig):
@@ -149,6 +152,5 @@ def _vectorizer(config: TfidfConfig, **options: Any) -> Any:
     from sklearn.feature_extraction.text import TfidfVectorizer  # noqa: PLC0415 - heavy, and asked for by few
 
     learned = {} if options else {"min_df": config.min_items, "max_df": float(config.max_share)}
-    return TfidfVectorizer(
-        ngram_range=(1, config.ngrams), sublinear_tf=True, token_pattern=r"(?u)\b\w+\b", **learned, **options
-    )
+    shape = {"ngram_range": (1, config.ngrams), "token_pattern": WORD}
+    return TfidfVectorizer(sublinear_tf=True, **shape, **learned, **options)

@@ -74,7 +74,9 @@ class Everyone:
         for at, (user, one) in enumerate(zip(users, found)):
             if one.kind == "personal":
                 code = self.model.user_ids.code(user)
-                answers.append(self._with_new(one, self._liked(code), k, exclude_seen, among, without))
+                answers.append(
+                    self._with_new(one, self._liked(code), k, exclude_seen=exclude_seen, among=among, without=without)
+                )
                 continue
             known = as_id(user)
             given = None if segments is None else segments[at]
@@ -109,7 +111,7 @@ class Everyone:
         without = list(without)
         found = self.model.fold_in(history, k, exclude_seen=exclude_seen, among=among, without=without)
         if found.kind == "fold-in":
-            return self._with_new(found, history, k, exclude_seen, among, without)
+            return self._with_new(found, history, k, exclude_seen=exclude_seen, among=among, without=without)
         if self.content is not None and len(history):
             about = self.content.fold_in(history, k, exclude_seen=exclude_seen, among=among, without=without)
             if about.kind == "fold-in" and (about.scores > 0).any():
@@ -123,6 +125,7 @@ class Everyone:
         found: Recommendations,
         history: Sequence[Id] | Mapping[Id, float],
         k: int,
+        *,
         exclude_seen: bool,
         among: Sequence[Id] | None,
         without: Sequence[Id],

@@ -165,8 +165,8 @@ def _standardised(scores: Float32, open_: Bool) -> Float32:
     centred: Float64 = exact - mean
     deviation = np.sqrt((centred**2 * open_).sum(axis=1, keepdims=True) / count)
     flat = deviation <= 1e-9 * np.maximum(np.abs(mean), 1e-30)
-    found = np.divide(centred, deviation, out=np.zeros_like(centred), where=~flat)
-    return found.astype(np.float32)
+    found: Float32 = np.divide(centred, deviation, out=np.zeros_like(centred), where=~flat).astype(np.float32)
+    return found
 
 
 def _rows(values: Csr) -> Int32:

@@ -78,7 +78,7 @@ class Reranked(Hybrid):
     def combine(self, values: Csr, users: Int32 | None) -> Float32:
         """See :meth:`recsys.hybrid.blend.Hybrid.combine`."""
         standard = self.members.standard(values, users)
-        base = standard.mean(axis=0)
+        base: Float32 = standard.mean(axis=0)
         seen = seen_mask(values)
         chosen = best_candidates(base, seen, self.config.candidates)
         scores = np.stack([np.take_along_axis(one, chosen, axis=1) for one in standard])

@@ -114,7 +114,7 @@ def learn_ndcg(found: list[Lesson], *, k: int, steps: int = 24) -> Float64:
         Shape (members,), float64, at least 0, their sum 1.
     """
     count = len(found[0].scores)
-    weights = np.zeros(count)
+    weights: Float64 = np.zeros(count)
     sums = [np.zeros(one.held.shape) for one in found]
     best = -1.0
     for _ in range(steps):
@@ -129,7 +129,8 @@ def learn_ndcg(found: list[Lesson], *, k: int, steps: int = 24) -> Float64:
         best = value
         weights[-at] += share
         sums = [s + share * one.scores[-at] for s, one in zip(sums, found)]
-    return weights / weights.sum()
+    shares: Float64 = weights / weights.sum()
+    return shares
 
 
 def learn_logistic(found: list[Lesson]) -> tuple[Float64, float]:

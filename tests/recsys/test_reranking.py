@@ -109,7 +109,7 @@ def test_quotas_give_the_first_ranking_that_keeps_them(
     kinds: list[str], most: dict[str, int], least: dict[str, int]
 ) -> None:
     k = 3
-    groups = {item: kind for item, kind in enumerate(kinds)}
+    groups = dict(enumerate(kinds))
     whole = Recommendations(None, tuple(range(len(kinds))), "fold-in", -np.arange(len(kinds), dtype=np.float32))
     found = apply_rules(whole, k=k, groups=groups, at_most=most, at_least=least)
     wanted = {kind: min(count, kinds.count(kind)) for kind, count in least.items()}
