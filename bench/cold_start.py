@@ -11,7 +11,8 @@ else of the person left out of every ranking:
 - the same people trained on with all that is not test (some 80 ratings at the mean), which is more than the five tell.
 
 Items: in each of ten rounds a tenth of the items is held out entirely, each once, and people are given a ranking of the
-items held out. Popularity knows nothing of them; what it can be given is the popularity of their genres and years.
+items held out. Popularity knows nothing of them: either they stand by id (which in this data set is no neutral order,
+for well-known films have low ids), or by the mean popularity of their genres and years among the other items.
 Intervals are percentile bootstraps over people.
 """
 
@@ -137,9 +138,9 @@ def items(whole: Interactions, folder: Path, rounds: int, seed: int) -> None:
         for name, lists in zip(names, ranked):
             figures[name] += ndcg_score(truth, [list(one) for one in lists], k=10).tolist()
     print(f"\nItems held out entirely, ranked among themselves: {rounds} rounds, {len(figures[names[0]])} rankings")
-    print("| by | NDCG@10 (95 % interval) | over popularity of genres and years |")
+    print("| by | NDCG@10 (95 % interval) | over the better popularity |")
     print("| --- | --- | --- |")
-    base = np.array(figures[names[4]])
+    base = np.array(max((figures[name] for name in names[3:5]), key=np.mean))
     for name, values in figures.items():
         found = mean_interval(np.array(values), rng=np.random.default_rng(42))
         print(f"| {name} | {found.value:.4f} ({found.low:.4f}..{found.high:.4f}) | {ratio(np.array(values), base)} |")

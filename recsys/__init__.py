@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from recsys.collaborative.ease import EaseConfig, fit_ease
     from recsys.collaborative.item_knn import ItemKnnConfig, fit_item_knn
     from recsys.collaborative.popularity import PopularityConfig, fit_popularity
+    from recsys.collaborative.rp3beta import Rp3BetaConfig, fit_rp3beta
     from recsys.content.ease import EaseContentConfig, fit_ease_content
     from recsys.content.embeddings import fit_embeddings
     from recsys.content.model import ContentConfig, fit_vectors
@@ -46,6 +47,7 @@ __all__ = [
     "Recommendations",
     "Recommender",
     "RerankConfig",
+    "Rp3BetaConfig",
     "SimilarItems",
     "TfidfConfig",
     "apply_rules",
@@ -60,6 +62,7 @@ __all__ = [
     "fit_item_knn",
     "fit_popularity",
     "fit_rerank",
+    "fit_rp3beta",
     "fit_vectors",
     "from_frame",
     "from_records",
@@ -73,6 +76,7 @@ _HOMES = {
     "recsys.collaborative.ease": ("EaseConfig", "fit_ease"),
     "recsys.collaborative.item_knn": ("ItemKnnConfig", "fit_item_knn"),
     "recsys.collaborative.popularity": ("PopularityConfig", "fit_popularity"),
+    "recsys.collaborative.rp3beta": ("Rp3BetaConfig", "fit_rp3beta"),
     "recsys.content.ease": ("EaseContentConfig", "fit_ease_content"),
     "recsys.content.embeddings": ("fit_embeddings",),
     "recsys.content.model": ("ContentConfig", "fit_vectors"),

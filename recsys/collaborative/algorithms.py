@@ -10,6 +10,7 @@ from typing import Any
 from recsys.collaborative.ease import Ease, EaseConfig, fit_ease
 from recsys.collaborative.item_knn import ItemKnn, ItemKnnConfig, fit_item_knn
 from recsys.collaborative.popularity import Popularity, PopularityConfig, fit_popularity
+from recsys.collaborative.rp3beta import Rp3Beta, Rp3BetaConfig, fit_rp3beta
 from recsys.model import Recommender
 from shared.errors import UnknownNameError, UsageError
 
@@ -46,6 +47,7 @@ ALGORITHMS = {
     "ease": Algorithm(EaseConfig, fit_ease, Ease),
     "item_knn": Algorithm(ItemKnnConfig, fit_item_knn, ItemKnn),
     "popularity": Algorithm(PopularityConfig, fit_popularity, Popularity),
+    "rp3beta": Algorithm(Rp3BetaConfig, fit_rp3beta, Rp3Beta),
 }
 DEFAULT = "ease"
 
