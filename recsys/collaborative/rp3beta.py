@@ -69,7 +69,7 @@ class Rp3Beta(ItemKnn):
         """See :meth:`recsys.model.Recommender.restore`."""
         options = Rp3BetaConfig(**config)
         checked = ItemKnn.restore({"neighbours": options.neighbours}, parts, arrays)
-        return cls(options, *parts, checked.neighbours)  # type: ignore[arg-type]  # the options differ, the matrix not
+        return cls(options, *parts, checked.neighbours)
 
 
 def fit_rp3beta(
@@ -120,4 +120,4 @@ def fit_rp3beta(
     forth: Csr = csr_matrix((np.concatenate(data), np.concatenate(indices), indptr), shape=(n, n), dtype=np.float32)
     back = forth.T.tocsr()
     back.sort_indices()
-    return Rp3Beta(config, users, items, histories, back)  # type: ignore[arg-type]  # the options differ
+    return Rp3Beta(config, users, items, histories, back)
