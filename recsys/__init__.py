@@ -23,54 +23,82 @@ if TYPE_CHECKING:
     from recsys.collaborative.item_knn import ItemKnnConfig, fit_item_knn
     from recsys.collaborative.logistic_mf import LogisticMfConfig, fit_logistic_mf
     from recsys.collaborative.popularity import PopularityConfig, fit_popularity
+    from recsys.collaborative.rp3beta import Rp3BetaConfig, fit_rp3beta
     from recsys.collaborative.slim import SlimConfig, fit_slim
     from recsys.collaborative.user_knn import UserKnnConfig, fit_user_knn
+    from recsys.content.ease import EaseContentConfig, fit_ease_content
+    from recsys.content.embeddings import fit_embeddings
+    from recsys.content.model import ContentConfig, fit_vectors
+    from recsys.content.tfidf import TfidfConfig, fit_content
     from recsys.data import Interactions, from_frame, from_records
+    from recsys.explanations import Explanation, explain, explain_history
     from recsys.features import Features, load_features
+    from recsys.hybrid.blend import BlendConfig, fit_blend, fuse
+    from recsys.hybrid.everyone import everyone
+    from recsys.hybrid.rerank import RerankConfig, fit_rerank
     from recsys.model import Recommender
     from recsys.predictor import recommender
     from recsys.reading import load_interactions
-    from recsys.sql import from_sql
+    from recsys.reranking import apply_rules, boost_novelty, diversify, prefer_fresh
     from recsys.searching import search
-    from recsys.explanations import Explanation, explain, explain_history
     from recsys.serving.ann import ApproximateRecommender, approximate
     from recsys.serving.bulk import recommend_all
+    from recsys.sql import from_sql
     from recsys.store import load
     from recsys.types import Recommendations, SimilarItems
 
 __all__ = [
     "AlsConfig",
     "ApproximateRecommender",
+    "BlendConfig",
     "BprConfig",
+    "ContentConfig",
     "EaseConfig",
-    "Features",
+    "EaseContentConfig",
     "Explanation",
+    "Features",
     "Interactions",
     "ItemKnnConfig",
     "LogisticMfConfig",
     "PopularityConfig",
     "Recommendations",
     "Recommender",
+    "RerankConfig",
+    "Rp3BetaConfig",
     "SimilarItems",
     "SlimConfig",
+    "TfidfConfig",
     "UserKnnConfig",
+    "apply_rules",
     "approximate",
+    "boost_novelty",
+    "diversify",
+    "everyone",
     "explain",
     "explain_history",
     "fit_als",
+    "fit_blend",
     "fit_bpr",
+    "fit_content",
     "fit_ease",
+    "fit_ease_content",
+    "fit_embeddings",
     "fit_item_knn",
     "fit_logistic_mf",
     "fit_popularity",
+    "fit_rerank",
+    "fit_rp3beta",
     "fit_slim",
     "fit_user_knn",
+    "fit_vectors",
     "from_frame",
     "from_records",
     "from_sql",
+    "fuse",
     "load",
     "load_features",
     "load_interactions",
+    "prefer_fresh",
     "recommend_all",
     "recommender",
     "search",
@@ -87,13 +115,22 @@ _HOMES = {
     "recsys.collaborative.ease": ("EaseConfig", "fit_ease"),
     "recsys.collaborative.item_knn": ("ItemKnnConfig", "fit_item_knn"),
     "recsys.collaborative.popularity": ("PopularityConfig", "fit_popularity"),
+    "recsys.collaborative.rp3beta": ("Rp3BetaConfig", "fit_rp3beta"),
+    "recsys.content.ease": ("EaseContentConfig", "fit_ease_content"),
+    "recsys.content.embeddings": ("fit_embeddings",),
+    "recsys.content.model": ("ContentConfig", "fit_vectors"),
+    "recsys.content.tfidf": ("TfidfConfig", "fit_content"),
     "recsys.data": ("Interactions", "from_frame", "from_records"),
+    "recsys.hybrid.blend": ("BlendConfig", "fit_blend", "fuse"),
+    "recsys.hybrid.everyone": ("everyone",),
+    "recsys.hybrid.rerank": ("RerankConfig", "fit_rerank"),
     "recsys.model": ("Recommender",),
     "recsys.predictor": ("recommender",),
     "recsys.features": ("Features", "load_features"),
     "recsys.reading": ("load_interactions",),
     "recsys.sql": ("from_sql",),
     "recsys.searching": ("search",),
+    "recsys.reranking": ("apply_rules", "boost_novelty", "diversify", "prefer_fresh"),
     "recsys.store": ("load",),
     "recsys.types": ("Recommendations", "SimilarItems"),
 }

@@ -6,8 +6,8 @@ import dataclasses
 import zipfile
 from pathlib import Path
 
-from recsys.collaborative.algorithms import find_algorithm
 from recsys.data import read_csr
+from recsys.families import find_family
 from recsys.ids import Vocabulary
 from recsys.model import Recommender
 from recsys.packing import pack, unpack
@@ -71,7 +71,7 @@ def load(folder: str | Path, *, mmap: bool = False, verify: bool = True) -> Reco
         WeightsError: the file is missing, or its bytes are not those of the card.
     """
     card, path = _find(Path(folder), verify)
-    family = find_algorithm(card.family).model
+    family = find_family(card.family)
     config = card.options.get("config", {})
     try:
         arrays = unpack(path, mmap=mmap)

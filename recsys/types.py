@@ -10,8 +10,9 @@ import numpy as np
 from shared.errors import UsageError
 from shared.types import Float32, Id, Result, array_field
 
-REASONS = ("personal", "fold-in", "popular")
-"""Where a ranking can come from: the user's own training history, a history given now, or everybody's."""
+REASONS = ("personal", "fold-in", "content", "segment", "popular")
+"""Where a ranking can come from: the user's own training history, a history given now, what the items of a history
+are about (where nobody's behaviour says more), what is popular in the user's segment, or what is popular with all."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,3 +72,13 @@ def check_ranking(owner: str, items: tuple[Id, ...], scores: Float32, titles: tu
         raise UsageError(f"{owner} must have titles for all items or none. Got {len(titles)} for {len(items)} instead")
     if not np.isfinite(scores).all() or (np.diff(scores) > 0).any():
         raise UsageError(f"{owner}.scores must be finite and never rise. Got {scores.tolist()[:10]} instead")
+
+
+def extend_reason(reason: str, fact: str) -> str:
+    """A reason with one more fact at its end.
+
+    Example:
+        >>> extend_reason(extend_reason("personal", "diversified"), "rules applied")
+        'personal: diversified; rules applied'
+    """
+    return f"{reason}{';' if ':' in reason else ':'} {fact}"

@@ -20,7 +20,7 @@ from nlp.classification.tfidf import FAMILY as TFIDF_FAMILY
 from nlp.classification.tfidf import open_tfidf
 from nlp.classification.train import TRAIN_OPTIONS, train
 from nlp.datasets import COLUMNS, FORMATS
-from nlp.encoder import GRAPH, TEXTS_AT_ONCE, Encoder, open_encoder
+from nlp.encoder import GRAPH, TEXTS_AT_ONCE, Encoder, embedder, open_encoder
 from nlp.evaluate import evaluate_classification
 from nlp.families import open_model
 from nlp.labels import LABEL_MAP
@@ -163,5 +163,5 @@ TASK = Task(
     train_options=TRAIN_OPTIONS,
     train_resumes=True,
     evaluate_options=(*COLUMNS, LABEL_MAP),
-    tools={"explain": explain, "optimize": partial(optimize, task=NAME)},
+    tools={"explain": explain, "optimize": partial(optimize, task=NAME), "embedder": embedder},
 )

@@ -13,6 +13,7 @@ from recsys.collaborative.ease import Ease, EaseConfig, fit_ease
 from recsys.collaborative.item_knn import ItemKnn, ItemKnnConfig, fit_item_knn
 from recsys.collaborative.logistic_mf import LogisticMf, LogisticMfConfig, fit_logistic_mf
 from recsys.collaborative.popularity import Popularity, PopularityConfig, fit_popularity
+from recsys.collaborative.rp3beta import Rp3Beta, Rp3BetaConfig, fit_rp3beta
 from recsys.collaborative.slim import Slim, SlimConfig, fit_slim
 from recsys.collaborative.user_knn import UserKnn, UserKnnConfig, fit_user_knn
 from recsys.model import Recommender
@@ -56,6 +57,7 @@ ALGORITHMS = {
     "bpr": Algorithm(BprConfig, fit_bpr, Bpr),
     "logistic_mf": Algorithm(LogisticMfConfig, fit_logistic_mf, LogisticMf),
     "popularity": Algorithm(PopularityConfig, fit_popularity, Popularity),
+    "rp3beta": Algorithm(Rp3BetaConfig, fit_rp3beta, Rp3Beta),
 }
 DEFAULT = "ease"
 

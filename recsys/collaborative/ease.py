@@ -118,7 +118,7 @@ def fit_ease(
     """
     config = config or EaseConfig()
     users, items, histories = training_parts(interactions, config.weighting)
-    gram = _gram(_balanced(histories, config.activity_power))
+    gram = _gram(balanced(histories, config.activity_power))
     popularity = np.diagonal(gram)
     relative = np.where(popularity > 0, popularity / popularity.mean(), 1)  # 0 where every weight of an item is 0
     gram[np.diag_indices_from(gram)] += config.l2 * relative**config.popularity_power
@@ -130,7 +130,7 @@ def fit_ease(
     return Ease(config, users, items, histories, _weights(inverse))
 
 
-def _balanced(histories: Csr, power: float) -> Csr:
+def balanced(histories: Csr, power: float) -> Csr:
     """Histories divided by their length to a power, then scaled to a mean square of 1; float64."""
     exact = histories.astype(np.float64)
     lengths = np.sqrt(np.asarray(exact.multiply(exact).sum(axis=1)).ravel())

@@ -1,0 +1,1 @@
+"""Recommendation from what items are about: words, or vectors of texts and pictures."""

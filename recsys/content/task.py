@@ -1,0 +1,230 @@
+"""The task ``recsys.content`` as commands, pages and batch jobs see it."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from recsys.collaborative.task import open_model
+from recsys.content.catalogue import as_known, find_encoder, read_items, read_vectors
+from recsys.content.embeddings import fit_embeddings
+from recsys.content.model import Content, ContentConfig, fit_vectors
+from recsys.content.tfidf import TfidfConfig, fit_content
+from recsys.data import Interactions
+from recsys.evaluate import SPLITS, divide_options, read_positive, score_users
+from recsys.evaluate import evaluate as evaluate_saved
+from recsys.reading import FORMATS, load_interactions
+from recsys.threads import limit_threads
+from shared.errors import UnknownNameError, UsageError
+from shared.evaluation.intervals import mean_interval
+from shared.evaluation.report import Evaluation
+from shared.tasks import Option, Task
+
+NAME = "recsys.content"
+_CONTENT = ("items", "item_column", "text", "vectors", "encoder")
+
+
+def fit(interactions: Interactions, options: dict[str, Any], *, threads: int | None = None) -> Content:
+    """A content model from a catalogue of texts or of vectors.
+
+    Args:
+        interactions: what happened.
+        options: ``items`` with ``item_column``, ``text`` and ``encoder``, or ``vectors``; and fields of
+            :class:`~recsys.content.tfidf.TfidfConfig`. ``None`` stands for what was not given.
+        threads: of an encoder.
+
+    Raises:
+        DataError: a file is malformed.
+        UsageError: neither or both of items and vectors are given, or an option is wrong.
+    """
+    given = {key: value for key, value in options.items() if value is not None}
+    where = {key: given.pop(key) for key in _CONTENT if key in given}
+    if ("items" in where) == ("vectors" in where):
+        raise UsageError(
+            f"{NAME} needs to know what items are. Give --items FILE with their text, or --vectors FILE.npz"
+        )
+    if "vectors" in where or "encoder" in where:
+        unfit = sorted(set(given) - {field.name for field in dataclasses.fields(ContentConfig)})
+        if unfit:
+            raise UsageError(f"options of words do not fit vectors. Got {', '.join(unfit)}: leave them out")
+    if "vectors" in where:
+        ids, vectors = read_vectors(where["vectors"])
+        return fit_vectors(interactions, ContentConfig(**given), items=as_known(ids, interactions), vectors=vectors)
+    columns = [name.strip() for name in where.get("text", "").split(",") if name.strip()]
+    read = read_items(where["items"], item=where.get("item_column"), text=columns)
+    texts = dict(zip(as_known(list(read), interactions), read.values()))
+    if "encoder" in where:
+        encode = find_encoder(where["encoder"], threads=threads)
+        return fit_embeddings(interactions, ContentConfig(**given), items=texts, encode=encode)
+    return fit_content(interactions, TfidfConfig(**given), items=texts)
+
+
+def train(
+    dataset: Path,
+    out: Path,
+    *,
+    format: str | None = None,
+    seed: int = 0,
+    positive: str = "all",
+    name: str | None = None,
+    licence: str = "LicenseRef-own-data",
+    threads: int | None = None,
+    **options: Any,
+) -> dict[str, Any]:
+    """Fit a content model on a whole ratings file and save it.
+
+    Args:
+        dataset: a ratings file; see :func:`recsys.load_interactions`.
+        out: the model folder to write.
+        format: the file's format; ``None`` detects.
+        seed: taken for the sake of the command; nothing here is random.
+        positive: ``"all"``, or ``">=4"``: only interactions of at least that value are kept.
+        name: the model's name; ``None`` takes the family's.
+        licence: SPDX identifier of the data's licence.
+        threads: of an encoder and of the linear algebra.
+        options: keywords of :func:`recsys.load_interactions`, and those of :func:`fit`.
+
+    Returns:
+        What was fitted, on how much, and how long it took.
+    """
+    reading, content = divide_options(options)
+    whole = load_interactions(dataset, format=format, **reading)
+    minimum = read_positive(positive)
+    kept = whole if minimum is None else whole.at_least(minimum)
+    start = perf_counter()
+    with limit_threads(threads):
+        model = fit(kept, content, threads=threads)
+    seconds = round(perf_counter() - start, 3)
+    card = model.save(out, name=name, licence=licence)
+    return {
+        "model": card.name,
+        "folder": str(out),
+        "options": dataclasses.asdict(model.config),
+        "users": len(model.user_ids),
+        "items": len(model.item_ids),
+        "new_items": int((model.popularity == 0).sum()),
+        "interactions": len(kept),
+        "fit_seconds": seconds,
+        "bytes": card.size,
+    }
+
+
+def evaluate(
+    dataset: Path,
+    *,
+    model: str | None = None,
+    format: str | None = None,
+    limit: int | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    threads: int | None = None,
+    k: int = 10,
+    include_seen: bool = False,
+    titles: str | None = None,
+    split: str | None = None,
+    train: float = 0.75,
+    positive: str = "all",
+    **options: Any,
+) -> Evaluation:
+    """Evaluate content on a split of a ratings file, or a saved model on interactions that it has not seen.
+
+    See :func:`recsys.evaluate.evaluate`, whose protocol this is; without a model one is fitted as by :func:`fit`.
+
+    Raises:
+        DataError: the data are malformed or too few.
+        UsageError: an argument is wrong.
+    """
+    reading, content = divide_options(options)
+    if model is not None:
+        found = evaluate_saved(
+            dataset,
+            model=model,
+            format=format,
+            limit=limit,
+            seed=seed,
+            device=device,
+            threads=threads,
+            k=k,
+            include_seen=include_seen,
+            split=split or "none",
+            positive=positive,
+            **reading,
+        )
+        return dataclasses.replace(found, task=NAME)
+    name = split or "stratified"
+    if name not in SPLITS:
+        raise UnknownNameError("split", name, SPLITS)
+    minimum = read_positive(positive)
+    whole = load_interactions(dataset, format=format, **reading)
+    parts = SPLITS[name](whole if minimum is None else whole.at_least(minimum), train, seed)
+    with limit_threads(threads):
+        fitted = fit(parts.train, content, threads=threads)
+        scores = score_users(fitted, parts.test, k=k, exclude_seen=not include_seen, limit=limit)
+    rng = np.random.default_rng(seed)
+    return Evaluation(
+        task=NAME,
+        model=fitted.family,
+        dataset=dataset.name,
+        n=len(scores.users),
+        failed=0,
+        metrics={key: mean_interval(values, rng=rng) for key, values in scores.scores.items()},
+        notes={
+            "protocol": f"{name} split, positive {positive}, binary relevance, mean over users with test interactions",
+            "options": dataclasses.asdict(fitted.config),
+            "train_interactions": len(parts.train),
+            "test_interactions": len(parts.test),
+            "unknown_users": scores.strangers,
+            "seed": seed,
+        },
+    )
+
+
+_SHARED = (
+    Option("items", str, None, "a file with a header and an item a row: its id and its text"),
+    Option("item_column", str, None, "the column of ids in the items' file; the first when not given"),
+    Option("text", str, None, "the columns of text, like title,genres; all others when not given"),
+    Option("encoder", str, None, "a task that offers an encoder, like nlp.classification[:MODEL]; else words (TF-IDF)"),
+    Option("vectors", str, None, "an .npz with ids and vectors, of texts or pictures, in place of --items"),
+    Option("positive", str, "all", "all, or like '>=4': keep only interactions of at least that value"),
+    *(
+        Option(field.name, type(field.default), None, f"{field.metadata['help']} (default: {field.default})")
+        for field in dataclasses.fields(TfidfConfig)
+    ),
+    Option("columns", str, None, "what the columns of a ratings file without a header are, like user,item,-,time"),
+    Option("user", str, None, "the header's name of the column of users"),
+    Option("item", str, None, "the header's name of the column of items"),
+    Option("rating", str, None, "the header's name of the column of ratings"),
+    Option("time", str, None, "the header's name of the column of times"),
+    Option("id_type", str, "str", "str keeps ids as they are written; int reads whole numbers"),
+    Option("duplicates", str, "last", "a pair that comes again: last (by time), sum, mean or error"),
+)
+
+TASK = Task(
+    name=NAME,
+    summary="What a user would like next, from what items are about; new items among them",
+    inputs="id",
+    open=open_model,
+    options=(
+        Option("k", int, 10, "how many items, at least 1"),
+        Option("include_seen", bool, False, "rank what the user interacted with in training too"),
+        Option("titles", str, None, "a file with item ids and titles; answers then carry titles"),
+    ),
+    evaluate=evaluate,
+    formats=tuple(FORMATS),
+    train=train,
+    train_options=(
+        *_SHARED,
+        Option("name", str, None, "the model's name; the family's when not given"),
+        Option("licence", str, "LicenseRef-own-data", "SPDX identifier of the data's licence"),
+        Option("threads", int, None, "processor threads; all when not given"),
+    ),
+    evaluate_options=(
+        Option("split", str, None, f"one of {', '.join(SPLITS)}; none for a saved model"),
+        Option("train", float, 0.75, "share of interactions that stays in training, between 0 and 1"),
+        *_SHARED,
+    ),
+)

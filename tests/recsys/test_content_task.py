@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+import recsys
+from recsys.content import catalogue
+from recsys.content.catalogue import find_encoder, read_items, read_vectors
+from recsys.content.task import NAME, TASK, evaluate, train
+from shared.errors import DataError, UnknownNameError, UsageError
+from shared.tasks import Task
+
+RATINGS = "user,item,rating\n7,1,5\n7,2,4\n8,3,5\n8,4,3\n9,1,3\n9,2,5\n"
+BOOKS = (
+    "id,title,tags\n1,Dune,desert planet\n2,Foundation,planet empire\n"
+    "3,Emma,marriage village\n4,Persuasion,marriage\n5,Hyperion,planet pilgrims\n"
+)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> dict[str, Any]:
+    (tmp_path / "ratings.csv").write_text(RATINGS)
+    (tmp_path / "books.csv").write_text(BOOKS)
+    vectors = np.array([[1, 0], [0.9, 0.1], [0, 1], [0.1, 1], [1, 0.1]], dtype=np.float32)
+    np.savez(tmp_path / "vectors.npz", ids=np.arange(1, 6), vectors=vectors)
+    return {
+        name: tmp_path / file
+        for name, file in (
+            ("ratings", "ratings.csv"),
+            ("books", "books.csv"),
+            ("vectors", "vectors.npz"),
+            ("out", "out"),
+        )
+    }
+
+
+@pytest.mark.parametrize("id_type", ["str", "int"])
+@pytest.mark.parametrize("kind", ["words", "vectors"])
+def test_training_writes_a_model_that_knows_new_items(files: dict[str, Any], id_type: str, kind: str) -> None:
+    source = (
+        {"items": str(files["books"]), "text": "tags", "max_share": 1.0}
+        if kind == "words"
+        else {"vectors": str(files["vectors"])}
+    )
+    report = train(files["ratings"], files["out"], id_type=id_type, **source)
+    assert (report["items"], report["new_items"], report["interactions"]) == (5, 1, 6)
+    answer = TASK.open(files["out"], k=1).predict(["7"])[0]
+    assert [str(item) for item in answer.items] == ["5"]
+    assert recsys.load(files["out"]).fold_in(["5"] if id_type == "str" else [5], k=2).items[0] in ("1", "2", 1, 2)
+
+
+def test_an_encoder_is_found_by_its_task(files: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[Any] = []
+
+    def embedder(name: str | None, *, threads: int | None) -> Any:
+        opened.append((name, threads))
+        words = ["planet", "marriage", "village", "empire"]
+        return SimpleNamespace(predict=lambda texts: [np.array([t.count(w) for w in words], np.float32) for t in texts])
+
+    fake = Task("nlp.fake", "", "text", embedder, tools={"embedder": embedder})
+    monkeypatch.setattr(catalogue, "find_task", {"nlp.fake": fake, NAME: TASK}.__getitem__)
+    train(files["ratings"], files["out"], items=str(files["books"]), encoder="nlp.fake:tiny", threads=1)
+    assert opened == [("tiny", 1)]
+    assert recsys.load(files["out"]).recommend(["7"], k=1)[0].items == ("5",)
+    with pytest.raises(UsageError, match="recsys.content offers no 'embedder'"):
+        find_encoder(NAME)
+
+
+def test_the_text_task_offers_its_encoder() -> None:
+    from nlp.classification.task import TASK as TEXT
+    from nlp.encoder import embedder
+
+    assert TEXT.tools[catalogue.ENCODER] is embedder
+
+
+def test_evaluation_fits_on_the_training_part(files: dict[str, Any]) -> None:
+    found = evaluate(files["ratings"], items=str(files["books"]), train=0.5, k=2)
+    assert (found.task, found.model, found.n) == (NAME, "content_tfidf", 3)
+    assert set(found.metrics) == {f"{name}@2" for name in ("ndcg", "precision", "recall", "map", "mrr", "hit")}
+    assert found.notes["train_interactions"] + found.notes["test_interactions"] == 6
+    with pytest.raises(UnknownNameError, match="no split is called 'randm'. Nearest: random"):
+        evaluate(files["ratings"], items=str(files["books"]), split="randm")
+
+
+def test_evaluation_of_a_saved_model(files: dict[str, Any], tmp_path: Path) -> None:
+    train(files["ratings"], files["out"], items=str(files["books"]), max_share=1.0)
+    held = tmp_path / "held.csv"
+    held.write_text("user,item,rating\n7,5,4\n")
+    found = evaluate(held, model=str(files["out"]), k=1)
+    assert (found.task, found.metrics["hit@1"].value) == (NAME, 1.0)
+    with pytest.raises(DataError, match="must be new to the model"):
+        evaluate(files["ratings"], model=str(files["out"]))
+
+
+def test_items_of_several_rows_are_joined(tmp_path: Path) -> None:
+    path = tmp_path / "tags.tsv"
+    path.write_text("item\ttag\n1\tsea\n2\tland\n1\tship\n")
+    assert read_items(path) == {"1": "sea ship", "2": "land"}
+    with pytest.raises(DataError, match="must have a column 'name'. It has: item, tag"):
+        read_items(path, text=["name"])
+    path.write_text("item\ttag\n1\n")
+    with pytest.raises(DataError, match="line 2: expected 2 fields. Got 1"):
+        read_items(path)
+    with pytest.raises(UsageError, match="Nothing stands at"):
+        read_items(tmp_path / "none.csv")
+
+
+def test_vectors_are_checked(tmp_path: Path) -> None:
+    path = tmp_path / "v.npz"
+    np.savez(path, ids=np.arange(3), vectors=np.zeros((2, 2)))
+    with pytest.raises(DataError, match="a finite vector for each id"):
+        read_vectors(path)
+    np.savez(path, ids=np.array([object()], dtype=object), vectors=np.zeros((1, 2)))
+    with pytest.raises(DataError, match=r"must be an \.npz file"):
+        read_vectors(path)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, "needs to know what items are"),
+        ({"items": "books", "vectors": "vectors"}, "needs to know what items are"),
+        ({"vectors": "vectors", "ngrams": 2}, "options of words do not fit vectors. Got ngrams"),
+        ({"items": "ratings"}, "item of the interactions"),
+    ],
+)
+def test_wrong_options_say_so(files: dict[str, Any], options: dict[str, Any], message: str) -> None:
+    given = {key: str(files[value]) if value in files else value for key, value in options.items()}
+    with pytest.raises(UsageError, match=message):
+        train(files["ratings"], files["out"], **given)
