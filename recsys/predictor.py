@@ -87,7 +87,7 @@ class RecommenderPredictor:
         return self.model.item_ids.read(item) if self.text_ids else item
 
     def _run(self, people: Sequence[Person]) -> list[Recommendations]:
-        users = [person for person in people if not isinstance(person, dict | list)]
+        users: list[Any] = [person for person in people if not isinstance(person, dict | list)]
         histories = [person for person in people if isinstance(person, dict | list)]
         known = iter(self.model.recommend(users, self.k, exclude_seen=self.exclude_seen))
         folded = iter(self.model.fold_in_many(histories, self.k, exclude_seen=self.exclude_seen))

@@ -188,11 +188,11 @@ def _by_length(
         if 0 < sum(len(spans) for part in parts for spans in part) < whole:
             slices[f"entities of {title}"] = _triple(span_counts(*parts), seed)
     words = np.array([len(text.split()) for text in data.texts[: len(found)]])
-    for low, high in pairwise((0, *_TEXT_WORDS, None)):
-        rows = np.flatnonzero((words >= (low or 0)) & (words < (high or np.inf)))
+    for least, most in pairwise((0, *_TEXT_WORDS, None)):
+        rows = np.flatnonzero((words >= (least or 0)) & (words < (most or np.inf)))
         if 0 < len(rows) < len(words):
             own = SpanCounts(strict.labels, strict.right[rows], strict.predicted[rows], strict.true[rows])
-            slices[f"texts under {high} words" if high else f"texts of {low} words and more"] = _triple(own, seed)
+            slices[f"texts under {most} words" if most else f"texts of {least} words and more"] = _triple(own, seed)
     return slices
 
 

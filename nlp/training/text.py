@@ -78,11 +78,11 @@ def read(data: Joined, tokenizer: TextTokenizer) -> Read:
 def examples(found: Read, tokenizer: TextTokenizer, room: int, rng: np.random.Generator | None) -> list[Example]:
     """A window of each text: the whole of a short one, of a long one a part that ``rng`` draws, or its beginning."""
     made = []
-    for ids, code in zip(found.ids, found.codes):
+    targets: Any = found.codes.astype(np.float32 if found.codes.ndim == 2 else np.int64)
+    for ids, target in zip(found.ids, targets):
         spare = max(0, len(ids) - room)
         start = int(rng.integers(spare + 1)) if rng is not None and spare else 0
-        target = np.array(code, dtype=np.float32 if found.codes.ndim == 2 else np.int64)
-        made.append(Example(tokenizer.window(ids[start : start + room]), target))
+        made.append(Example(tokenizer.window(ids[start : start + room]), np.asarray(target)))
     return made
 
 
@@ -222,7 +222,8 @@ def _pairs(
 
 
 def _check(seen: Read, data: Joined, unseen: Read) -> None:
-    learnt = seen.codes.any(axis=0) if data.several else np.isin(np.arange(len(data.labels)), seen.codes)
+    known = np.arange(len(data.labels))
+    learnt = np.isin(known, np.flatnonzero(seen.codes.any(axis=0)) if data.several else seen.codes)
     missing = [label for label, there in zip(data.labels, learnt) if not there]
     if missing or not len(unseen.codes):
         raise DataError(f"every label needs a text that can be read, and so does validation. {missing} have none")

@@ -147,7 +147,8 @@ class MappedFactors(Factors):
 
 def free_columns(width: int, factors: int) -> Bool:
     """Which columns of users' vectors were learnt, shape (width,): all but the ones right after the factors."""
-    return np.arange(width) != factors
+    free: Bool = np.arange(width) != factors
+    return free
 
 
 def map_histories(histories: Csr, users: Float32, items: Float32, factors: int) -> Float32:

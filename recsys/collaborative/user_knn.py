@@ -139,4 +139,5 @@ def fit_user_knn(
 
 def _lengths(histories: Csr) -> Float32:
     squares = np.asarray(histories.multiply(histories).sum(axis=1, dtype=np.float64)).ravel()
-    return np.sqrt(squares).astype(np.float32)
+    lengths: Float32 = np.sqrt(squares).astype(np.float32)
+    return lengths

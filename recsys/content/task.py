@@ -15,9 +15,10 @@ from recsys.content.embeddings import fit_embeddings
 from recsys.content.model import Content, ContentConfig, fit_vectors
 from recsys.content.tfidf import TfidfConfig, fit_content
 from recsys.data import Interactions
-from recsys.evaluate import SPLITS, divide_options, read_positive, score_users
+from recsys.evaluate import SPLITS, divide_options, read_positive
 from recsys.evaluate import evaluate as evaluate_saved
 from recsys.reading import FORMATS, load_interactions
+from recsys.scoring import score_users
 from recsys.threads import limit_threads
 from shared.errors import UnknownNameError, UsageError
 from shared.evaluation.intervals import mean_interval

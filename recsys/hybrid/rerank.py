@@ -112,7 +112,7 @@ class Reranked(Hybrid):
         return cls(RerankConfig(**config), *parts, members, linear, trees)
 
 
-def describe(scores: Float32, chosen: Int32, values: Csr, popularity: Int64, means: Float64) -> Float64:
+def describe(scores: Float32, chosen: Int32, values: Csr, popularity: Int64 | Float64, means: Float64) -> Float64:
     """What a ranker sees of each candidate.
 
     Args:
