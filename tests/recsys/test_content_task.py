@@ -80,7 +80,7 @@ def test_the_text_task_offers_its_encoder() -> None:
 def test_evaluation_fits_on_the_training_part(files: dict[str, Any]) -> None:
     found = evaluate(files["ratings"], items=str(files["books"]), train=0.5, k=2)
     assert (found.task, found.model, found.n) == (NAME, "content_tfidf", 3)
-    assert set(found.metrics) == {f"{name}@2" for name in ("ndcg", "precision", "recall", "map", "mrr", "hit")}
+    assert set(found.metrics) == {f"{name}@2" for name in ("ndcg", "precision", "recall", "f1", "map", "mrr", "hit")}
     assert found.notes["train_interactions"] + found.notes["test_interactions"] == 6
     with pytest.raises(UnknownNameError, match="no split is called 'randm'. Nearest: random"):
         evaluate(files["ratings"], items=str(files["books"]), split="randm")
