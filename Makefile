@@ -42,10 +42,12 @@ unit: $(VENV)/.dev.stamp browser ## all fast tests, doctests and end-to-end test
 APT = [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq \
   && apt-get install -y -qq --no-install-recommends
 
-browser: ## a headless Chromium for the page tests, and OpenGL for tracking; said and skipped where they cannot be had
+browser: ## a headless Chromium for the page tests, OpenMP and OpenGL for LightGBM and tracking; said and skipped without
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null \
 	  || { $(APT) chromium fonts-dejavu-core >/dev/null; } \
 	  || echo "no Chromium here and none could be installed: the page tests will be skipped"
+	@$(PYTHON) -c 'import ctypes; ctypes.CDLL("libgomp.so.1")' 2>/dev/null || { $(APT) libgomp1 >/dev/null; } \
+	  || echo "no OpenMP library here and none could be installed: the tests of LightGBM will be skipped"
 	@$(PYTHON) -c 'import ctypes; ctypes.CDLL("libGL.so.1")' 2>/dev/null || { $(APT) libgl1 libglib2.0-0 >/dev/null; } \
 	  || echo "no OpenGL library here and none could be installed: the tracking tests will be skipped"
 
