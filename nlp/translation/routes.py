@@ -20,9 +20,11 @@ class Routes:
 
     Attributes:
         openers: what loads the model of a pair; for pairs of one model it gives the same one.
+        by_name: pairs of models that are taken only where they are named, for messages.
     """
 
     openers: Mapping[Pair, Callable[[], Engine]]
+    by_name: Mapping[str, Sequence[Pair]] = field(default_factory=dict)
     _loaded: dict[Pair, Engine] = field(default_factory=dict, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
@@ -63,7 +65,8 @@ class Routes:
         found = sorted((direct | {source for source, to in self.openers if to in direct}) - {target})
         if not found:
             known = ", ".join(self._languages(1))
-            raise UsageError(f"target must be a language that a model writes: {known}. Got {target!r} instead")
+            hint = self._hint(lambda pair: pair[1] == target)
+            raise UsageError(f"target must be a language that a model writes: {known}. Got {target!r} instead{hint}")
         return found
 
     def reached(self, source: str, targets: Sequence[str]) -> list[str]:
@@ -81,6 +84,10 @@ class Routes:
                 f"{', '.join(self.names()) or 'none'}"
             )
         return found
+
+    def _hint(self, fits: Callable[[Pair], bool]) -> str:
+        found = sorted(name for name, pairs in self.by_name.items() if any(map(fits, pairs)))
+        return f". To be chosen by name: {', '.join(found)} (--model {found[0]})" if found else ""
 
     def names(self) -> list[str]:
         """The pairs that a model translates, as ``"en-de"``."""

@@ -186,16 +186,21 @@ def _routes(name: str | Path | None, *, device: str, threads: int | None) -> tup
         opened = open_translation(name)
         loaded = load_engine(opened, device=device, threads=threads)
         return Routes({pair: (lambda: loaded) for pair in pairs_of(loaded.card)}), loaded.card
-    return Routes(_catalogued(device, threads)), catalogue.default(NAME)
+    asked_for = {card.name: sorted(pairs_of(card)) for card in _with_pairs() if card.opt_in}
+    return Routes(_catalogued(device, threads), asked_for), catalogue.default(NAME)
 
 
 def _catalogued(device: str, threads: int | None) -> dict[Pair, Callable[[], Engine]]:
     return {pair: partial(_engine, card.name, card.fingerprint, device, threads) for pair, card in directions().items()}
 
 
+def _with_pairs() -> list[ModelCard]:
+    return [card for card in catalogue.cards(NAME) if _says_pairs(card.options)]
+
+
 def _candidates() -> list[ModelCard]:
     """The catalogue's models that say what they translate: defaults first, those that must be converted last."""
-    known = [card for card in catalogue.cards(NAME) if not card.opt_in and _says_pairs(card.options)]
+    known = [card for card in _with_pairs() if not card.opt_in]
     return sorted(known, key=lambda card: (not card.default, card.family == CHECKPOINT_FAMILY, card.name))
 
 

@@ -89,7 +89,7 @@ def test_names_and_answers(tmp_path: Path, peft: Any) -> None:
     wanted = answer(own, tokenizer, TEXTS[1]).logits.numpy()
     np.testing.assert_allclose(single(graph, TEXTS[1])["logits"], wanted, atol=1e-3)
 
-    save(BERT, "ForQuestionAnswering", tmp_path / "reader")
+    _, tokenizer = save(BERT, "ForQuestionAnswering", tmp_path / "reader")
     start = transformers.BertForQuestionAnswering.from_pretrained(tmp_path / "reader")
     own = adapted(peft, tmp_path / "spans", start, task_type="QUESTION_ANS", target_modules=["query"])
     found = pair(opened(tmp_path / "spans", "nlp.qa"), TEXTS[1], TEXTS[0])

@@ -397,3 +397,8 @@ def test_kinds_of_input_errors_are_typed(german: Predictor[str, Translation]) ->
     assert issubclass(InputError, ValueError)
     found = list(german.stream(iter(["the cat", 3, "Why?"])))  # type: ignore[list-item]
     assert [type(one).__name__ for one in found] == ["Translation", "Failure", "Translation"]
+
+
+def test_models_that_must_be_named_are_named_in_the_message() -> None:
+    with pytest.raises(UsageError, match=r"Got 'de' instead\. To be chosen by name: .*en-xx.*\(--model en-xx\)"):
+        nlp.translator(source="en", target="de")
