@@ -72,6 +72,13 @@ bench: $(VENV)/.bench.stamp ## every speed and quality figure beside its peer; D
 	$(BIN)/python bench/recommendation.py --data $(DATA)/recsys/ml-100k/ml-100k
 	$(BIN)/python bench/training.py --data $(DATA)
 	$(BIN)/python bench/learning.py --data $(DATA)
+	$(BIN)/python bench/precision.py
+	$(BIN)/python bench/recommenders.py
+	$(BIN)/python bench/ranking_figures.py
+	$(BIN)/python bench/offpolicy.py
+	$(BIN)/python bench/hybrid.py --data $(DATA)/recsys/ml-100k/ml-100k
+	$(BIN)/python bench/cold_start.py --data $(DATA)/recsys/ml-100k/ml-100k
+	$(BIN)/python bench/recsys_load.py
 
 docs: $(VENV)/.dev.stamp ## run every command block of README.md and docs/
 	$(BIN)/pytest tests/docs -m 'slow or not slow' --override-ini addopts='--import-mode=importlib --strict-markers --strict-config'

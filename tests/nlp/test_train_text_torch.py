@@ -250,3 +250,12 @@ def test_a_killed_training_ends_as_one_that_was_not(torch: Any, moods: Path, tmp
         if name == "README.md":
             files = [content.split(b"Best epoch")[0] for content in files]
         assert files[0] == files[1]
+
+
+def test_a_training_that_is_told_to_end_keeps_its_best_epoch(torch: Any, moods: Path, tmp_path: Path) -> None:
+    (tmp_path / "model/_train").mkdir(parents=True)
+    (tmp_path / "model/_train/end").touch()
+    report = train(moods, tmp_path / "model", method="lora", epochs=5, **COMMON)
+    assert (report["epochs"], report["best_epoch"]) == (1, 1)
+    assert not (tmp_path / "model/_train/end").exists()
+    assert nlp.text_classifier(tmp_path / "model").predict(["good film"])[0].labels[0] in ("sad", "glad")
