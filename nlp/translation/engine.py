@@ -33,6 +33,8 @@ from shared.weights import Opened
 FAMILY = "ctranslate2"
 MODEL, CONFIG = "model.bin", "config.json"
 VOCABULARIES = ("shared_vocabulary.json", "source_vocabulary.json", "target_vocabulary.json")
+LENGTH_PENALTY = "length_penalty"
+"""The option of a card by which hypotheses are divided by their length to a power: above 1 favours long ones."""
 BATCH_TOKENS = 1024
 """Tokens that run together, padding counted."""
 LONGEST_PIECES = 220
@@ -120,6 +122,7 @@ class Engine:
             for name in ("before", "after", "prefix")
         )
         longest = max(map(len, cut))
+        favour = float(self.card.options.get(LENGTH_PENALTY, 1.0))
         try:
             results = self.translator.translate_batch(
                 [[*before, *pieces, *after] for pieces in cut],
@@ -128,7 +131,7 @@ class Engine:
                 batch_type="tokens",
                 beam_size=beam,
                 num_hypotheses=beam if again else 1,
-                length_penalty=1.0,
+                length_penalty=favour,
                 return_scores=True,
                 max_decoding_length=min(512, round(self.limits.widest * longest) + 24),
                 min_decoding_length=1,
@@ -141,7 +144,7 @@ class Engine:
             raise BackendError(f"CTranslate2 refused a batch for {self.card.name}: {error}") from error
         return [
             [
-                self._drafted(sentence, pieces, hypothesis[len(prefix) :], score)
+                self._drafted(sentence, pieces, hypothesis[len(prefix) :], score * len(hypothesis) ** (favour - 1))
                 for hypothesis, score in zip(result.hypotheses, result.scores)
             ]
             for sentence, pieces, result in zip(sentences, cut, results)
