@@ -23,6 +23,9 @@ from shared.weights.progress import reporting
 from shared.weights.words import human, masked
 
 CONNECT_SECONDS = 3.0
+LOOK_UPS = 2
+"""How often a name is looked up, each time for so long: a question or an answer can get lost on the way, and a resolver
+may wait five seconds before it asks again."""
 READ_SECONDS = 5.0
 """A stall this long breaks a download off; it is then gone on with, so that short stalls cost little."""
 UNREACHABLE_SECONDS = 60.0
@@ -97,18 +100,21 @@ def _look_up(url: str) -> None:
     if urllib.request.getproxies() and not urllib.request.proxy_bypass(host):
         return
     answers: list[object] = []
+    answered = threading.Event()
 
     def ask() -> None:
         try:
             answers.append(socket.getaddrinfo(host, None))
         except (OSError, UnicodeError) as error:
             answers.append(error)
+        answered.set()
 
-    thread = threading.Thread(target=ask, daemon=True)
-    thread.start()
-    thread.join(CONNECT_SECONDS)
-    if not answers:
-        raise httpx2.ConnectTimeout(f"no address for it within {CONNECT_SECONDS:.0f} seconds")
+    for _ in range(LOOK_UPS):
+        threading.Thread(target=ask, daemon=True).start()
+        if answered.wait(CONNECT_SECONDS):
+            break
+    else:
+        raise httpx2.ConnectTimeout(f"no address for it within {LOOK_UPS * CONNECT_SECONDS:.0f} seconds")
     if isinstance(answers[0], Exception):
         raise httpx2.ConnectError(f"no address for it: {answers[0]}") from answers[0]
 

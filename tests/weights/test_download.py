@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import termios
@@ -11,6 +12,7 @@ import textwrap
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from standin import Page, StandIn, closed_port, mute_port, noise, row, sha256, write_rows
@@ -175,6 +177,22 @@ def test_a_name_that_is_looked_up_too_slowly_is_given_up(
         ensure(card(), progress=False)
     wait.set()
     assert time.monotonic() - began < 3
+
+
+def test_a_look_up_that_gets_lost_is_made_again(home: Path, server: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    lost, real = threading.Event(), socket.getaddrinfo
+    asked: list[Any] = []
+
+    def look_up(*args: Any, **kwargs: Any) -> Any:
+        asked.append(args)
+        return real(*args, **kwargs) if len(asked) > 1 else lost.wait(20) and []
+
+    monkeypatch.setattr("socket.getaddrinfo", look_up)
+    monkeypatch.setattr("shared.weights.http.CONNECT_SECONDS", 0.5)
+    server.pages["/model.bin"] = Page(CONTENT)
+    write_rows(home, row("tiny", CONTENT, f"{server.url}/model.bin"))
+    assert ensure(card(), progress=False)["model.bin"].read_bytes() == CONTENT
+    lost.set()
 
 
 def test_a_redirect_to_plain_http_elsewhere_is_refused(home: Path, server: StandIn) -> None:
