@@ -115,9 +115,14 @@ def _hyper_options() -> Iterator[Option]:
         yield Option(name, kind, None, f"{takers[0][1].metadata['help']} (default: {defaults})")
 
 
-_SHARED = (
-    Option("positive", str, "all", "all, or like '>=4': keep only interactions of at least that value"),
-    *_hyper_options(),
+OPENING_OPTIONS = (
+    Option("k", int, 10, "how many items, at least 1"),
+    Option("include_seen", bool, False, "rank what the user interacted with in training too"),
+    Option("titles", str, None, "a file with item ids and titles; answers then carry titles"),
+)
+"""What every task of recommendation opens a model with."""
+POSITIVE_OPTION = Option("positive", str, "all", "all, or like '>=4': keep only interactions of at least that value")
+READING_OPTIONS = (
     Option("columns", str, None, "what the columns of a file without a header are, like user,item,-,time"),
     Option("user", str, None, "the header's name of the column of users"),
     Option("item", str, None, "the header's name of the column of items"),
@@ -126,17 +131,19 @@ _SHARED = (
     Option("id_type", str, "str", "str keeps ids as they are written; int reads whole numbers"),
     Option("duplicates", str, "last", "a pair that comes again: last (by time), sum, mean or error"),
 )
+"""How every task of recommendation reads a ratings file."""
+_SHARED = (
+    POSITIVE_OPTION,
+    *_hyper_options(),
+    *READING_OPTIONS,
+)
 
 TASK = Task(
     name=NAME,
     summary="What a user would like next, from who liked what",
     inputs="id",
     open=open_model,
-    options=(
-        Option("k", int, 10, "how many items, at least 1"),
-        Option("include_seen", bool, False, "rank what the user interacted with in training too"),
-        Option("titles", str, None, "a file with item ids and titles; answers then carry titles"),
-    ),
+    options=OPENING_OPTIONS,
     evaluate=evaluate,
     formats=tuple(FORMATS),
     train=train,

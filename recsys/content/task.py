@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from recsys.collaborative.task import open_model
+from recsys.collaborative.task import OPENING_OPTIONS, POSITIVE_OPTION, READING_OPTIONS, open_model
 from recsys.content.catalogue import as_known, find_encoder, read_items, read_vectors
 from recsys.content.embeddings import fit_embeddings
 from recsys.content.model import Content, ContentConfig, fit_vectors
@@ -190,18 +190,12 @@ _SHARED = (
     Option("text", str, None, "the columns of text, like title,genres; all others when not given"),
     Option("encoder", str, None, "a task that offers an encoder, like nlp.classification[:MODEL]; else words (TF-IDF)"),
     Option("vectors", str, None, "an .npz with ids and vectors, of texts or pictures, in place of --items"),
-    Option("positive", str, "all", "all, or like '>=4': keep only interactions of at least that value"),
+    POSITIVE_OPTION,
     *(
         Option(field.name, type(field.default), None, f"{field.metadata['help']} (default: {field.default})")
         for field in dataclasses.fields(TfidfConfig)
     ),
-    Option("columns", str, None, "what the columns of a ratings file without a header are, like user,item,-,time"),
-    Option("user", str, None, "the header's name of the column of users"),
-    Option("item", str, None, "the header's name of the column of items"),
-    Option("rating", str, None, "the header's name of the column of ratings"),
-    Option("time", str, None, "the header's name of the column of times"),
-    Option("id_type", str, "str", "str keeps ids as they are written; int reads whole numbers"),
-    Option("duplicates", str, "last", "a pair that comes again: last (by time), sum, mean or error"),
+    *READING_OPTIONS,
 )
 
 TASK = Task(
@@ -209,11 +203,7 @@ TASK = Task(
     summary="What a user would like next, from what items are about; new items among them",
     inputs="id",
     open=open_model,
-    options=(
-        Option("k", int, 10, "how many items, at least 1"),
-        Option("include_seen", bool, False, "rank what the user interacted with in training too"),
-        Option("titles", str, None, "a file with item ids and titles; answers then carry titles"),
-    ),
+    options=OPENING_OPTIONS,
     evaluate=evaluate,
     formats=tuple(FORMATS),
     train=train,
