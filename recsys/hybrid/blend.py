@@ -65,11 +65,16 @@ class BlendConfig:
         for name, value, known in (("method", self.method, METHODS), ("learn", self.learn, LEARN)):
             if value not in known:
                 raise UsageError(f"{name} must be one of {', '.join(known)}. Got {value!r} instead")
-        for name, least in (("k", 1), ("folds", 2), ("candidates", 1), ("people", 1)):
-            if getattr(self, name) < least:
-                raise UsageError(f"{name} must be at least {least}. Got {getattr(self, name)} instead")
-        if self.weighting != "value":
-            raise UsageError(f"weighting of a hybrid must be 'value'. Got {self.weighting!r}: set it for the members")
+        check_hybrid(self, {"k": 1, "folds": 2, "candidates": 1, "people": 1})
+
+
+def check_hybrid(config: Any, least: Mapping[str, int]) -> None:
+    """Raise a :class:`~shared.errors.UsageError` where an option is below its least, or members may not weigh."""
+    for name, bound in least.items():
+        if getattr(config, name) < bound:
+            raise UsageError(f"{name} must be at least {bound}. Got {getattr(config, name)} instead")
+    if config.weighting != "value":
+        raise UsageError(f"weighting of a hybrid must be 'value'. Got {config.weighting!r}: set it for the members")
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -11,7 +11,7 @@ import numpy as np
 
 from recsys.data import Csr, Interactions
 from recsys.histories import Parts, Weighting
-from recsys.hybrid.blend import DEFAULT_MEMBERS, Hybrid, read_members
+from recsys.hybrid.blend import DEFAULT_MEMBERS, Hybrid, check_hybrid, read_members
 from recsys.hybrid.members import Fit, Members, assemble, ranks, seen_mask
 from recsys.hybrid.stacking import Lesson, best_candidates, lessons
 from recsys.model import Recommender
@@ -52,13 +52,9 @@ class RerankConfig:
     def __post_init__(self) -> None:
         if self.ranker not in RANKERS:
             raise UsageError(f"ranker must be one of {', '.join(RANKERS)}. Got {self.ranker!r} instead")
-        for name, least in (("candidates", 1), ("folds", 2), ("people", 1), ("trees", 1), ("leaves", 2)):
-            if getattr(self, name) < least:
-                raise UsageError(f"{name} must be at least {least}. Got {getattr(self, name)} instead")
+        check_hybrid(self, {"candidates": 1, "folds": 2, "people": 1, "trees": 1, "leaves": 2})
         if not self.learning_rate > 0:
             raise UsageError(f"learning_rate must be above 0. Got {self.learning_rate} instead")
-        if self.weighting != "value":
-            raise UsageError(f"weighting of a hybrid must be 'value'. Got {self.weighting!r}: set it for the members")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
