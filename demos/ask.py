@@ -29,6 +29,7 @@ MOST_CHARACTERS = 1_000_000
 """Of all documents of a visitor: a book, or about a minute's work."""
 MOST_QUESTION = 500
 PASTED = "pasted text.md"
+FEW_WORDS, SENTENCES = "A few words", "A whole sentence"
 _HANDBOOK = """# Office handbook
 
 ## Bicycles
@@ -47,7 +48,7 @@ Rooms are booked for two hours at most. A room in which nobody has appeared with
 The large room on the fourth floor seats eighteen and has the only projector that takes an old VGA cable.
 """
 _EXAMPLES = {
-    "When can I not have coffee?": [_HANDBOOK, "When can the coffee machine not be used?"],
+    "When can I not have coffee?": [_HANDBOOK, "When is the coffee machine descaled?"],
     "How long may a room be booked?": [_HANDBOOK, "How long can I book a meeting room for?"],
     "Something that it does not say": [_HANDBOOK, "Who won the cup final of 1966?"],
 }
@@ -89,6 +90,12 @@ def build(models: Models) -> None:
             question = gr.Textbox(
                 label="Question", max_length=MOST_QUESTION, placeholder="What would you like to know?"
             )
+            form = gr.Radio(
+                [FEW_WORDS, SENTENCES],
+                value=FEW_WORDS,
+                label="Answer with",
+                info="Words are those that a reader chose; it says so where there is no answer.",
+            )
             button = gr.Button("Ask", variant="primary")
             examples = gr.Examples(
                 list(_EXAMPLES.values()),
@@ -104,7 +111,9 @@ def build(models: Models) -> None:
                 result = gr.JSON(label="CitedAnswers")
     kept = gr.State(None, time_to_live=KEPT_SECONDS, delete_callback=_forget)
 
-    def tell(files: list[str] | None, pasted: str, question: str, kept: Shelf | None) -> tuple[Any, ...]:
+    def tell(
+        files: list[str] | None, pasted: str, question: str, form: str, kept: Shelf | None
+    ) -> tuple[Any, ...]:
         """Answers out of documents, best first, each with its file, page, heading and characters."""
         if not question.strip() or len(question) > MOST_QUESTION:
             raise refusal(f"write a question of at most {MOST_QUESTION} characters")
@@ -112,10 +121,11 @@ def build(models: Models) -> None:
         key = hashlib.sha256(repr(sorted((name, hashlib.sha256(data).hexdigest()) for name, data in sources)).encode())
         with plain_errors():
             reranker = models.reranker.get(gr.Info)
+            reader = models.reader.get(gr.Info) if form == FEW_WORDS else NO_READER
             begun = time.perf_counter()
             shelf = kept if kept is not None and kept.key == key.hexdigest() else _shelf(key.hexdigest(), sources)
             read = time.perf_counter()
-            found = asker(shelf.index, reranker=reranker, reader=NO_READER).predict([question], on_error="keep")[0]
+            found = asker(shelf.index, reranker=reranker, reader=reader).predict([question], on_error="keep")[0]
             asked = time.perf_counter()
         if kept is not None and shelf is not kept:
             kept.clear()
@@ -132,7 +142,7 @@ def build(models: Models) -> None:
             shelf,
         )
 
-    given, outputs = [files, pasted, question, kept], [result, answer, shown, kept]
+    given, outputs = [files, pasted, question, form, kept], [result, answer, shown, kept]
     asked = gr.on([button.click, question.submit], tell, given, outputs, api_name=PAGE.path, concurrency_limit=1)
     clicked = examples.load_input_event.then(tell, given, outputs, api_visibility="private")
     for event in (asked, clicked):

@@ -25,7 +25,7 @@ from vision.segmentation.promptable import prompting_at_hand
 
 if TYPE_CHECKING:
     from nlp.retrieval.rerank import Reranker
-    from nlp.types import Entities, TextLabels, Translation
+    from nlp.types import Answers, Entities, TextLabels, Translation
     from recsys import Interactions, Recommender
     from vision.segmentation.promptable import PromptableSegmenter
     from vision.types import Classification, Detections, Faces, Segmentation
@@ -154,6 +154,7 @@ class Models:
         entities: what a text names.
         translators: texts into another language, by the direction that a visitor chooses.
         reranker: which passages of a visitor's documents fit a question.
+        reader: where in a passage the answer stands.
         recommenders: fitted here over simulated readers, by the name that a visitor chooses.
     """
 
@@ -167,14 +168,15 @@ class Models:
     entities: Model[Predictor[Any, Entities]]
     translators: Mapping[str, Model[Predictor[str, Translation]]]
     reranker: Model[Reranker]
+    reader: Model[Predictor[Any, Answers]]
     recommenders: Mapping[str, Model[Recommender]]
 
     def all(self) -> list[Model[Any]]:
         """All of them, in the order of the pages."""
         clicked = [] if self.promptable is None else [self.promptable]
         pictures: list[Model[Any]] = [self.classifier, self.detector, *self.segmenters.values(), *clicked, self.faces]
-        texts: list[Model[Any]] = [*self.heads.values(), self.entities, *self.translators.values(), self.reranker]
-        return [*pictures, *texts, *self.recommenders.values()]
+        texts: list[Model[Any]] = [*self.heads.values(), self.entities, *self.translators.values()]
+        return [*pictures, *texts, self.reranker, self.reader, *self.recommenders.values()]
 
 
 def declare() -> Models:
@@ -190,6 +192,7 @@ def declare() -> Models:
         Model("Entities", default("nlp.ner"), nlp.entity_recognizer),
         {f"{source} to {target}": _translator(source, target, card) for (source, target), card in directions().items()},
         Model("Ask", find(DEFAULT_RERANKER), open_reranker),
+        Model("Ask", default("nlp.qa"), lambda: nlp.question_answerer(top_k=1)),
         {
             "EASE": _recommender("ease", "EASE, a linear model of books by books", _fit_ease),
             "Nearest neighbours": _recommender("item-knn", "books with the same readers", _fit_item_knn),

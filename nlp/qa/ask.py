@@ -93,7 +93,7 @@ def open_finder(
 def asker(
     index: Index,
     *,
-    reader: str | Path | None = None,
+    reader: str | Path | Predictor[Any, Answers] | None = None,
     answers: int = 3,
     reranker: str | Path | Reranker | None = None,
     way: str = "hybrid",
@@ -105,8 +105,8 @@ def asker(
 
     Args:
         index: see :func:`nlp.open_index`; it must stay open.
-        reader: name of a reader, as :func:`nlp.question_answerer` takes it; ``None`` for the default one, or for whole
-            sentences where there is no default; ``"none"`` for whole sentences.
+        reader: one that is open, or its name as :func:`nlp.question_answerer` takes it; ``None`` for the default one, or
+            for whole sentences where there is no default; ``"none"`` for whole sentences.
         answers: at most, at least 1.
         reranker: one that is open, or its name as :func:`nlp.retrieval.rerank.open_reranker` takes it.
         way: of search; see :meth:`nlp.retrieval.index.Index.search`.
@@ -196,7 +196,11 @@ def _pipeline(card: ModelCard, one: Callable[[str], Any], threads: int | None) -
     )
 
 
-def _reader(name: str | Path | None, *, device: str, threads: int | None) -> Predictor[Any, Answers] | None:
+def _reader(
+    name: str | Path | Predictor[Any, Answers] | None, *, device: str, threads: int | None
+) -> Predictor[Any, Answers] | None:
+    if name is not None and not isinstance(name, str | Path):
+        return name
     if name == NO_READER or (name is None and not any(card.default for card in catalogue.cards(TASK_NAME))):
         return None
     from nlp.qa.task import question_answerer  # noqa: PLC0415 - the task's row is made of this module
