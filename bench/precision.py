@@ -14,7 +14,7 @@ import time
 
 import torch
 
-from nlp.training.base import find_base
+from nlp.training.base import find_bert
 from nlp.training.network import Adapting, build_network
 from shared.settings import cpu_count
 from shared.training.loop import choose_precision
@@ -28,7 +28,7 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=int, default=value)
     asked = parser.parse_args()
     torch.set_num_threads(asked.threads)
-    base = find_base(asked.base)
+    base = find_bert(asked.base).base
     network = build_network(base, Adapting(asked.rank, base.shape.layers, 0.0), head="spans", outputs=2).train()
     moved = [parameter for parameter in network.parameters() if parameter.requires_grad]
     optimiser = torch.optim.AdamW(moved, lr=1e-4)

@@ -111,9 +111,7 @@ def build(models: Models) -> None:
                 result = gr.JSON(label="CitedAnswers")
     kept = gr.State(None, time_to_live=KEPT_SECONDS, delete_callback=_forget)
 
-    def tell(
-        files: list[str] | None, pasted: str, question: str, form: str, kept: Shelf | None
-    ) -> tuple[Any, ...]:
+    def tell(files: list[str] | None, pasted: str, question: str, form: str, kept: Shelf | None) -> tuple[Any, ...]:
         """Answers out of documents, best first, each with its file, page, heading and characters."""
         if not question.strip() or len(question) > MOST_QUESTION:
             raise refusal(f"write a question of at most {MOST_QUESTION} characters")

@@ -74,7 +74,9 @@ def prepare(item: Item, graph: TextGraph, *, rule: str) -> Prepared:
         InputError: see :func:`read_words` and :meth:`nlp.tokenize.TextTokenizer.ids`.
     """
     words = read_words(item, rule=rule)
-    ids, spans = graph.tokenizer.offsets(words.text)
+    # a break between sentences of given words is ours: no model was taught what it is as a token
+    text = words.text if isinstance(item, str) else words.text.replace("\n", " ")
+    ids, spans = graph.tokenizer.offsets(text)
     owners = np.searchsorted(words.spans[:, 0], spans[:, 0], side="right") - 1
     inside = (owners >= 0) & (spans[:, 0] < words.spans[owners, 1])
     owners = np.where(inside, owners, -1)

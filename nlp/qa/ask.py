@@ -105,8 +105,8 @@ def asker(
 
     Args:
         index: see :func:`nlp.open_index`; it must stay open.
-        reader: one that is open, or its name as :func:`nlp.question_answerer` takes it; ``None`` for the default one, or
-            for whole sentences where there is no default; ``"none"`` for whole sentences.
+        reader: one that is open, or its name as :func:`nlp.question_answerer` takes it; ``None`` for the default one,
+            or for whole sentences where there is no default; ``"none"`` for whole sentences.
         answers: at most, at least 1.
         reranker: one that is open, or its name as :func:`nlp.retrieval.rerank.open_reranker` takes it.
         way: of search; see :meth:`nlp.retrieval.index.Index.search`.

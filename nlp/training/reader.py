@@ -13,15 +13,13 @@ from nlp.pairs import pair_template
 from nlp.qa.data import Question
 from nlp.qa.decode import MOST_TOKENS
 from nlp.qa.evaluate import judged
-from nlp.tokenize import load_tokenizer
-from nlp.training.base import find_base, is_catalogued
+from nlp.training.base import find_start
 from nlp.training.calibrate import fit_temperature
 from nlp.training.examples import Example
 from nlp.training.learner import answers, learner
-from nlp.training.network import build_network
 from nlp.training.options import Recipe
 from nlp.training.reading import LONGEST_QUESTION, Found, example, held_out, judge, read
-from nlp.training.save import BACKEND, check_method, model_files
+from nlp.training.save import BACKEND
 from shared.errors import DataError, UsageError
 from shared.evaluation.answers import best_no_answer_threshold
 from shared.evaluation.report import Metric
@@ -65,11 +63,10 @@ def learn(
         WeightsError: the base or the folder cannot be had.
     """
     torch = require("torch", extra="torch")
-    check_method(recipe, catalogued=is_catalogued(recipe.base))
-    base = find_base(recipe.base)
-    tokenizer = load_tokenizer(base.tokenizer)
+    base = find_start(recipe)
+    tokenizer = base.tokenizer
     template = pair_template(tokenizer)
-    room = min(recipe.max_tokens, base.shape.positions)
+    room = min(recipe.max_tokens, base.positions)
     if room < 2 * LONGEST_QUESTION:
         raise UsageError(f"max_tokens must be at least {2 * LONGEST_QUESTION} for questions. Got {room} instead")
     seen, _, skipped = read(train, tokenizer)
@@ -77,7 +74,7 @@ def learn(
     if len(seen) < parts or not unseen:
         raise DataError(f"training needs questions to learn from and to judge by. Got {len(seen)} and {len(unseen)}")
     torch.manual_seed(derived(recipe.seed))
-    network = build_network(base, recipe.adapting(base.shape.layers), head="spans", outputs=2).to(device)
+    network = base.network(recipe.adapting(base.layers), head="spans").to(device)
     drawn = np.random.default_rng(recipe.seed).permutation(len(unseen))[:val_limit]
     chosen = [unseen[at] for at in drawn]
     held, owners, places = held_out(chosen, template, room)
@@ -111,7 +108,7 @@ def learn(
     if impossible.any() and not impossible.all():
         logits = np.stack([np.zeros_like(now.margins), now.margins - np.float32(threshold)], axis=1)
         temperature = fit_temperature(logits, impossible.astype(np.int64))
-    files, options = model_files(network.cpu(), base, recipe, types=True)
+    files, options = base.saved(network.cpu(), recipe, types=True)
     told = {
         **options,
         "max_tokens": room,
@@ -122,7 +119,7 @@ def learn(
         "no_answer": bool(impossible.any()),
     }
     course = Course(reached, "f1", len(seen), len(unseen), "questions", (*skipped, *skipped_val), base.sha256)
-    return Made(TASK, FAMILY, BACKEND, (), told, files, LIMITS), course
+    return Made(TASK, FAMILY, BACKEND, (), told, files, LIMITS, base.opt_in), course
 
 
 def _settled(found: Found, impossible: Bool) -> tuple[float, float]:

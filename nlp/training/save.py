@@ -9,7 +9,6 @@ from nlp.graphs.build import build_graph
 from nlp.graphs.parts import TOKENIZER, Base
 from nlp.training.network import all_tensors, trained_tensors
 from nlp.training.options import FULL, Recipe
-from shared.errors import UsageError
 
 BACKEND = "onnxruntime"
 ROOM = 1_000_000_000
@@ -38,16 +37,3 @@ def model_files(
     adapter = adapter_bytes({name: value.numpy() for name, value in trained_tensors(network).items()})
     options: dict[str, Any] = {"base": recipe.base, "base_sha256": base.sha256, "head": network.head_kind, **window}
     return {ADAPTER: adapter}, options | ({"types": True} if types else {})
-
-
-def check_method(recipe: Recipe, *, catalogued: bool) -> None:
-    """Check that what is saved can be opened again.
-
-    Raises:
-        UsageError: an adapter would stand on a base that nobody else finds by its name.
-    """
-    if recipe.method != FULL and not catalogued:
-        raise UsageError(
-            f"an adapter's base must be a catalogue name or a model folder. Got the checkpoint {recipe.base}: give "
-            "--method full, which saves a whole graph"
-        )

@@ -12,13 +12,11 @@ import nlp
 from nlp.ner.datasets import TaggedSentence, of_sentences
 from nlp.ner.shapes import SHAPES
 from nlp.spans import spans_of_tags
-from nlp.tokenize import load_tokenizer
-from nlp.training.base import find_base, is_catalogued
+from nlp.training.base import find_start
 from nlp.training.examples import IGNORED, Example
 from nlp.training.learner import answers, learner
-from nlp.training.network import build_network
 from nlp.training.options import Recipe
-from nlp.training.save import BACKEND, check_method, model_files
+from nlp.training.save import BACKEND
 from nlp.training.tagging import SCHEME, Sentence, cut, in_scheme, read_sentence, tag_names, window
 from shared.errors import DataError
 from shared.evaluation.intervals import bootstrap
@@ -57,10 +55,9 @@ def learn(
         WeightsError: the base or the folder cannot be had.
     """
     torch = require("torch", extra="torch")
-    check_method(recipe, catalogued=is_catalogued(recipe.base))
-    base = find_base(recipe.base)
-    tokenizer = load_tokenizer(base.tokenizer)
-    unknown = tokenizer.tokenizer.token_to_id("[UNK]") or 0
+    base = find_start(recipe)
+    tokenizer = base.tokenizer
+    unknown = next(filter(None, map(tokenizer.tokenizer.token_to_id, ("[UNK]", "<unk>"))), 0)
 
     def read(documents: Documents) -> list[list[Sentence]]:
         return [
@@ -76,10 +73,9 @@ def learn(
             f"training must have entities, and every tag that validation has. It lacks {', '.join(strange) or 'any'}"
         )
     numbers = {tag: at for at, tag in enumerate(tags)}
-    room = min(recipe.max_tokens, base.shape.positions) - len(tokenizer.before) - len(tokenizer.after)
+    room = min(recipe.max_tokens, base.positions) - len(tokenizer.before) - len(tokenizer.after)
     torch.manual_seed(derived(recipe.seed))
-    adapting = recipe.adapting(base.shape.layers)
-    network = build_network(base, adapting, head="tokens", outputs=len(tags), features=SHAPES).to(device)
+    network = base.network(recipe.adapting(base.layers), head="tokens", names=tags, features=SHAPES).to(device)
     drawn = np.random.default_rng(recipe.seed).permutation(len(unseen))[:val_limit]
     groups = cut([unseen[at] for at in drawn], room=room, rng=None)
     held = [window(tokenizer, group, numbers, told=True) for group in groups]
@@ -111,11 +107,11 @@ def learn(
         folder,
         seed=recipe.seed,
     )
-    files, options = model_files(network.cpu(), base, recipe)
-    size = min(recipe.max_tokens, base.shape.positions)
+    files, options = base.saved(network.cpu(), recipe)
+    size = min(recipe.max_tokens, base.positions)
     told = {**options, "max_tokens": size, "overlap": size // 4, "tags": tags, "scheme": SCHEME}
     course = Course(reached, "f1", len(seen), len(unseen), "documents", (), base.sha256)
-    return Made(TASK, FAMILY, BACKEND, (), told, files, LIMITS), course
+    return Made(TASK, FAMILY, BACKEND, (), told, files, LIMITS, base.opt_in), course
 
 
 def evaluate(model: Path, documents: Documents, *, threads: int | None, seed: int) -> Mapping[str, Metric]:

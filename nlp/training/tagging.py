@@ -45,9 +45,20 @@ class Sentence:
 
 def read_sentence(tokenizer: TextTokenizer, words: Sequence[str], tags: Sequence[str], unknown: int) -> Sentence:
     """Tokenise a sentence's words; a word without a token (a control character, say) becomes the unknown one."""
-    found = [np.array(tokenizer.tokenizer.encode(word, add_special_tokens=False).ids, dtype=np.int64) for word in words]
-    pieces = tuple(ids if len(ids) else np.array([unknown], dtype=np.int64) for ids in found)
+    before = word_prefix(tokenizer)
+    pieces = tuple(_piece(tokenizer, before + word, unknown) for word in words)
     return Sentence(tuple(words), pieces, tuple(tags))
+
+
+def word_prefix(tokenizer: TextTokenizer) -> str:
+    """What must stand before a word alone for it to become the tokens that it is within a text: nothing, or a space."""
+    first, second, both = (_piece(tokenizer, text, 0).tolist() for text in ("a", "b", "a b"))
+    return "" if both == first + second else " "
+
+
+def _piece(tokenizer: TextTokenizer, text: str, unknown: int) -> Int64:
+    ids = tokenizer.tokenizer.encode(text, add_special_tokens=False).ids
+    return np.array(ids or [unknown], dtype=np.int64)
 
 
 def window(tokenizer: TextTokenizer, sentences: Sequence[Sentence], tags: Mapping[str, int], *, told: bool) -> Example:
@@ -61,6 +72,8 @@ def window(tokenizer: TextTokenizer, sentences: Sequence[Sentence], tags: Mappin
     """
     words = [word for sentence in sentences for word in sentence.words]
     pieces = [ids for sentence in sentences for ids in sentence.pieces]
+    if word_prefix(tokenizer):
+        pieces[0] = _piece(tokenizer, words[0], int(pieces[0][0]))
     sizes = np.array([len(ids) for ids in pieces])
     starts = np.cumsum([0, *(len(sentence.words) for sentence in sentences)])[:-1].tolist()
     edges = (len(tokenizer.before), len(tokenizer.after))

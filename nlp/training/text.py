@@ -11,17 +11,17 @@ import numpy as np
 
 import nlp
 from nlp.classification.joined import Joined
-from nlp.tokenize import TextTokenizer, load_tokenizer
-from nlp.training.base import find_base, is_catalogued
+from nlp.families import is_checkpoint
+from nlp.tokenize import TextTokenizer
+from nlp.training.base import Start, find_bert, find_start
 from nlp.training.calibrate import fit_temperature
 from nlp.training.examples import Example, collate
 from nlp.training.learner import answers, learner
-from nlp.training.network import build_network
 from nlp.training.options import Recipe
-from nlp.training.save import BACKEND, check_method, model_files
+from nlp.training.save import BACKEND
 from nlp.training.thresholds import judged, settled
 from nlp.types import TextLabels
-from shared.errors import DataError, InputError
+from shared.errors import DataError, InputError, UsageError
 from shared.evaluation.classification import accuracy_score, macro_f1_score
 from shared.evaluation.intervals import bootstrap
 from shared.evaluation.ranked import labels_f1_score, micro_f1_score
@@ -97,17 +97,16 @@ def learn(
         WeightsError: the base or the folder cannot be had.
     """
     torch = require("torch", extra="torch")
-    check_method(recipe, catalogued=is_catalogued(recipe.base))
-    base = find_base(recipe.base)
-    tokenizer = load_tokenizer(base.tokenizer)
-    room = min(recipe.max_tokens, base.shape.positions) - len(tokenizer.before) - len(tokenizer.after)
+    base = find_start(recipe)
+    tokenizer = base.tokenizer
+    room = min(recipe.max_tokens, base.positions) - len(tokenizer.before) - len(tokenizer.after)
     seen, unseen = read(train, tokenizer), read(val, tokenizer)
     _check(seen, train, unseen)
     balanced, several = class_weight == BALANCED, train.several
     metric = "macro_f1" if balanced else "micro_f1" if several else "accuracy"
     torch.manual_seed(derived(recipe.seed))
     outputs = len(train.labels)
-    network = build_network(base, recipe.adapting(base.shape.layers), head="text", outputs=outputs).to(device)
+    network = base.network(recipe.adapting(base.layers), head="text", names=train.labels).to(device)
     held = examples(unseen, tokenizer, room, None)
 
     def logits() -> Float32:
@@ -161,15 +160,18 @@ def learn_from_few(train: Joined, recipe: Recipe, folder: TrainFolder, device: A
         WeightsError: the base or the folder cannot be had.
     """
     torch = require("torch", extra="torch")
-    check_method(recipe, catalogued=is_catalogued(recipe.base))
-    base = find_base(recipe.base)
-    tokenizer = load_tokenizer(base.tokenizer)
-    room = min(recipe.max_tokens, base.shape.positions) - len(tokenizer.before) - len(tokenizer.after)
+    if is_checkpoint(recipe.base):
+        raise UsageError(
+            f"few-shot begins with an encoder of the catalogue or a model folder. Got the checkpoint {recipe.base}: "
+            "give --method lora or full"
+        )
+    base = find_bert(recipe.base)
+    tokenizer = base.tokenizer
+    room = min(recipe.max_tokens, base.positions) - len(tokenizer.before) - len(tokenizer.after)
     seen = read(train, tokenizer)
     _check(seen, train, seen)
     torch.manual_seed(derived(recipe.seed))
-    adapting = recipe.adapting(base.shape.layers)
-    network = build_network(base, adapting, head="text", outputs=len(train.labels)).to(device)
+    network = base.network(recipe.adapting(base.layers), head="text", names=train.labels).to(device)
     texts = examples(seen, tokenizer, room, None)
 
     def vectors() -> Any:
@@ -229,12 +231,13 @@ def _check(seen: Read, data: Joined, unseen: Read) -> None:
         raise DataError(f"every label needs a text that can be read, and so does validation. {missing} have none")
 
 
-def _made(network: Any, base: Any, recipe: Recipe, data: Joined, judging: Mapping[str, Any]) -> Made:
-    files, options = model_files(network, base, recipe)
+def _made(network: Any, base: Start, recipe: Recipe, data: Joined, judging: Mapping[str, Any]) -> Made:
+    files, options = base.saved(network, recipe, several=data.several)
     told = {**options, **judging}
     if data.label_map:
         told["label_map"] = dict(data.label_map)
-    return Made(TASK, FAMILY, BACKEND, data.labels, told, files, LIMITS_OF_SEVERAL if data.several else LIMITS)
+    limits = LIMITS_OF_SEVERAL if data.several else LIMITS
+    return Made(TASK, FAMILY, BACKEND, data.labels, told, files, limits, base.opt_in)
 
 
 def _course(reached: Reached, metric: str, seen: Read, unseen: Read, sha256: str) -> Course:
