@@ -77,7 +77,7 @@ def test_a_classifier_learns_and_answers_without_torch(
     card = read_model_folder(tmp_path / "out")
     files = {"model.onnx", "tokenizer.json"} | (ADAPTER if method == "lora" else set())
     assert (card.family, {file.name for file in card.files}) == ("text-classifier", files)
-    model = nlp.text_classifier(tmp_path / "out", threads=1)
+    model: Any = nlp.text_classifier(tmp_path / "out", threads=1)
     assert [row.labels[0] for row in model.predict(["the funny film", "the lazy film"])] == ["good", "bad"]
     assert "licence is not stated" in card.opt_in  # a base without a card says nothing of its terms
 
@@ -101,15 +101,15 @@ def test_the_adapter_is_one_of_peft(films: Path, tmp_path: Path) -> None:
         library = peft.PeftModel.from_pretrained(library, tmp_path / "adapter").eval()
     tokenizer = transformers.AutoTokenizer.from_pretrained(place)
     texts = ["the funny book", "a lazy river and nobody minds", "film"]
-    ours = nlp.text_classifier(tmp_path / "out", threads=1).predict(texts)
+    ours: Any = nlp.text_classifier(tmp_path / "out", threads=1).predict(texts)
     temperature = read_model_folder(tmp_path / "out").options["temperature"]
     for text, found in zip(texts, ours):
         with torch.no_grad():
             logits = library(**tokenizer(text, return_tensors="pt")).logits[0] / temperature
         wanted = dict(zip(("bad", "good"), logits.softmax(0).tolist()))
         assert dict(zip(found.labels, found.scores)) == pytest.approx(wanted, abs=1e-4)
-    again = nlp.text_classifier(tmp_path / "adapter", threads=1)  # and ours opens it as any adapter of that library
-    assert [max(row.scores) for row in again.predict(texts)] != []
+    again: Any = nlp.text_classifier(tmp_path / "adapter", threads=1).predict(texts)  # as any adapter of that library
+    assert [row.labels[0] for row in again] == [f"LABEL_{row.labels[0] == 'good':d}" for row in ours]
 
 
 @pytest.mark.parametrize(("name", "method", "rate"), [("Roberta", "lora", 0.02), ("DistilBert", "full", 0.005)])
@@ -129,7 +129,7 @@ def test_a_tagger_learns_and_answers_without_torch(tmp_path: Path, name: str, me
     options = {**COMMON, "base": base(name, tmp_path), "method": method, "epochs": 20}
     report = nlp.ner.train.train(path, tmp_path / "out", **options, learning_rate=rate, validation=path)
     assert report["figures"]["f1"]["value"] >= 0.9
-    found = nlp.entity_recognizer(tmp_path / "out", threads=1).predict(["the market near Lyon"])[0]
+    found: Any = nlp.entity_recognizer(tmp_path / "out", threads=1).predict(["the market near Lyon"])[0]
     assert [(entity.text, entity.label) for entity in found.entities] == [("Lyon", "LOC")]
 
 
@@ -149,7 +149,9 @@ def test_a_reader_learns_and_answers_without_torch(tmp_path: Path) -> None:
     options = {**COMMON, "base": base("DistilBert", tmp_path), "method": "lora", "epochs": 10, "max_tokens": 128}
     report = nlp.qa.train.train(path, tmp_path / "out", **options, learning_rate=0.02, validation=path)
     assert report["figures"]["f1"]["value"] >= 0.9
-    found = nlp.question_answerer(tmp_path / "out", threads=1).predict([("open near?", "the film the Lyon late")])[0]
+    found: Any = nlp.question_answerer(tmp_path / "out", threads=1).predict([("open near?", "the film the Lyon late")])[
+        0
+    ]
     assert found.best is not None
     assert found.best.text == "Lyon"
 
