@@ -1,0 +1,294 @@
+"""Two towers: a vector of a person from their history, a vector of an item, and their inner product.
+
+X. Yi et al., "Sampling-bias-corrected neural modeling for large corpus item recommendations", RecSys 2019: a softmax
+over the items of a batch, each corrected by the logarithm of how often it is drawn. That frequency, which they estimate
+on a stream, is counted here. P. Covington, J. Adams and E. Sargin, "Deep neural networks for YouTube recommendations",
+RecSys 2016, for the tower over the mean of a history, so that people who come with a history alone need no vector.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, TypeAlias
+
+import numpy as np
+
+from recsys.collaborative.factors import check_positive
+from recsys.data import Csr, Interactions
+from recsys.deep.answering import cosines, mean_rows, row_numbers
+from recsys.deep.training import (
+    HELP,
+    TrainingConfig,
+    Validation,
+    at_least,
+    below_one,
+    hold_out,
+    session,
+    to_numpy,
+    train,
+)
+from recsys.features import Features
+from recsys.histories import WEIGHTING_HELP, Parts, Weighting, check_weighting, training_parts
+from recsys.ids import Vocabulary
+from recsys.model import Recommender
+from recsys.packing import read_array
+from shared.errors import UsageError
+from shared.lazy import require
+from shared.types import AnyArray, Float32, Int32, Int64
+
+Similarity: TypeAlias = Literal["dot", "cosine"]
+SIMILARITIES: tuple[Similarity, ...] = ("dot", "cosine")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TwoTowerConfig(TrainingConfig):
+    """Options of :func:`fit_two_tower`, and those of :class:`~recsys.deep.training.TrainingConfig`.
+
+    Attributes:
+        factors: length of the vectors, at least 1.
+        hidden: width of the hidden layer of each tower, at least 1.
+        dropout: share of a history that is hidden from the network in each step, in [0, 1).
+        similarity: ``"dot"``, or ``"cosine"``, which says nothing of how popular an item is.
+        temperature: what similarities are divided by before the softmax, above 0.
+        weighting: what an interaction weighs in the mean of a history: ``"binary"``, ``"value"`` or ``"log"``.
+    """
+
+    factors: int = field(default=64, metadata={"help": HELP["factors"]})
+    hidden: int = field(default=128, metadata={"help": HELP["hidden"]})
+    dropout: float = field(default=0.3, metadata={"help": HELP["dropout"]})
+    similarity: Similarity = field(default="dot", metadata={"help": "of user and item: dot or cosine"})
+    temperature: float = field(default=1.0, metadata={"help": "what similarities are divided by, above 0"})
+    batch_size: int = field(default=1024, metadata={"help": HELP["batch_size"]})
+    weighting: Weighting = field(default="binary", metadata={"help": WEIGHTING_HELP})
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_weighting(self.weighting)
+        at_least(self, 1, "factors", "hidden")
+        below_one(self, "dropout")
+        if self.similarity not in SIMILARITIES:
+            raise UsageError(f"similarity must be one of {', '.join(SIMILARITIES)}. Got {self.similarity!r} instead")
+        if not 0 < self.temperature < np.inf:
+            raise UsageError(f"temperature must be above 0 and finite. Got {self.temperature} instead")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class TwoTower(Recommender):
+    """Scores an item by the similarity of its vector with that of the history, divided by the temperature.
+
+    Attributes:
+        weights: by name, float32. ``history.weight``, shape (items, factors): what an item says in a history.
+            ``user.0.weight`` (hidden, factors), ``user.0.bias`` (hidden,), ``user.2.weight`` (factors, hidden) and
+            ``user.2.bias`` (factors,): the layers of the user tower, with max(0, .) between. ``item_vectors``, shape
+            (items, factors): what the item tower said of each item, of length 1 where the similarity is a cosine.
+    """
+
+    family: ClassVar[str] = "two_tower"
+    config: TwoTowerConfig
+    weights: Mapping[str, Float32]
+
+    def user_vectors(self, histories: Csr) -> Float32:
+        """Vectors of people described by histories of shape (n, items): shape (n, factors), float32."""
+        of = self.weights
+        mean = mean_rows(histories) @ of["history.weight"]
+        hidden = np.maximum(mean @ of["user.0.weight"].T + of["user.0.bias"], 0)
+        vectors: Float32 = hidden @ of["user.2.weight"].T + of["user.2.bias"]
+        if self.config.similarity == "cosine":
+            vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.float32(1e-12))
+        return vectors
+
+    def score_histories(self, histories: Csr) -> Float32:
+        """See :meth:`recsys.model.Recommender.score_histories`."""
+        scores: Float32 = self.user_vectors(histories) @ self.weights["item_vectors"].T
+        scores /= np.float32(self.config.temperature)
+        return scores
+
+    def item_similarities(self, items: Int32) -> Float32:
+        """See :meth:`recsys.model.Recommender.item_similarities`: the cosine of their vectors."""
+        return cosines(self.weights["item_vectors"], items)
+
+    def arrays(self) -> Mapping[str, AnyArray]:
+        """See :meth:`recsys.model.Recommender.arrays`."""
+        return self.weights
+
+    @classmethod
+    def restore(cls, config: Mapping[str, Any], parts: Parts, arrays: Mapping[str, AnyArray]) -> TwoTower:
+        """See :meth:`recsys.model.Recommender.restore`."""
+        options, items = TwoTowerConfig(**config), len(parts[1])
+        shapes: dict[str, tuple[int, ...]] = {
+            "history.weight": (items, options.factors),
+            "user.0.weight": (options.hidden, options.factors),
+            "user.0.bias": (options.hidden,),
+            "user.2.weight": (options.factors, options.hidden),
+            "user.2.bias": (options.factors,),
+            "item_vectors": (items, options.factors),
+        }
+        return cls(options, *parts, {name: read_array(name, arrays, shape) for name, shape in shapes.items()})
+
+
+def fit_two_tower(
+    interactions: Interactions,
+    config: TwoTowerConfig | None = None,
+    *,
+    features: Features | None = None,
+    device: str = "auto",
+    threads: int | None = None,
+    rng: np.random.Generator | None = None,
+) -> TwoTower:
+    """Minimise -ln of the softmax of s(u, i) / temperature - ln q_i over the items of a batch, q_i an item's frequency.
+
+    The person of a pair (u, i) is the mean of the history without i, some of it hidden; items that the person took stand
+    in no denominator but their own.
+
+    Args:
+        interactions: what happened.
+        config: options; ``None`` takes the defaults.
+        features: of items: numbers, categories and tags go into the item tower beside the id. They shape the vectors of
+            the items of training; an item that nobody took has none.
+        device: ``"auto"``, ``"cpu"`` or ``"gpu"``, where it is trained.
+        threads: of the processor; ``None`` takes as many as the linear algebra may use now.
+        rng: draws weights, batches and dropout; ``None`` stands for ``default_rng(0)``.
+
+    Raises:
+        DataError: there are no interactions, one counts against an item, no item has features, or the loss is no longer
+            a number.
+        MissingDependencyError: torch is not installed.
+        UsageError: there is no such device, or ``threads`` is below 1.
+    """
+    config, rng = config or TwoTowerConfig(), rng or np.random.default_rng(0)
+    users, items, histories = training_parts(interactions, config.weighting)
+    check_positive(histories, "two_tower")
+    known = feature_matrix(features, items)
+    validation = hold_out(histories, config.val_share, rng)
+    learnt = histories if validation is None else validation.learnt
+    people, taken = row_numbers(learnt), learnt.indices.astype(np.int64)
+    often = np.bincount(taken, minlength=len(items)) / len(taken)
+    with session(rng, device=device, threads=threads) as place:
+        torch = require("torch", extra="torch")
+        functional = torch.nn.functional
+        network = make_network(known, config).to(place)
+        correction = torch.from_numpy(np.log(np.maximum(often, 1e-12)).astype(np.float32)).to(place)
+
+        def loss(rows: Int64, _: float) -> Any:
+            whole, wanted = learnt[people[rows]], taken[rows]
+            barred = torch.from_numpy(_taken(whole, wanted)).to(place)
+            targets = torch.from_numpy(wanted).to(place)
+            given = _hidden(whole, wanted, config.dropout, rng)
+            said = score_vectors(user_tower(network, given, config), item_tower(network, targets, config), config)
+            said = (said - correction[targets]).masked_fill(barred, -torch.inf)
+            return functional.cross_entropy(said, torch.arange(len(rows), device=place))
+
+        def everything() -> Any:
+            return item_tower(network, torch.arange(len(items), device=place), config)
+
+        def answer(asked: Validation) -> Float32:
+            vectors = user_tower(network, asked.learnt[asked.people], config)
+            return to_numpy(score_vectors(vectors, everything(), config))
+
+        train(network, loss, rows=len(taken), config=config, rng=rng, validation=validation, answer=answer)
+        kept = {name: to_numpy(of) for name, of in network.state_dict().items() if name.split(".")[0] in _KEPT}
+        with torch.no_grad():
+            kept["item_vectors"] = to_numpy(everything())
+    return TwoTower(config, users, items, histories, kept)
+
+
+_KEPT = ("history", "user")
+"""Parts of the network that a model answers with; the item tower has said what it had to say."""
+
+
+def feature_matrix(features: Features | None, items: Vocabulary) -> Float32:
+    """What is known of each item, shape (items, d), float32: labels as 0 and 1, numbers in standard units, else 0.
+
+    Raises:
+        DataError: no item has features.
+        UsageError: there are no columns of numbers, categories or tags.
+    """
+    if features is None:
+        return np.zeros((len(items), 0), dtype=np.float32)
+    aligned = features.for_ids(items)
+    columns = [aligned.one_hot()[0].toarray()]
+    for values in aligned.numbers.values():
+        held = values[~np.isnan(values)].astype(np.float64)
+        if len(held):
+            units = (values - held.mean()) / max(float(held.std()), 1e-6)
+            columns.append(np.nan_to_num(units, nan=0.0)[:, None])
+    matrix: Float32 = np.concatenate(columns, axis=1, dtype=np.float32)
+    if not matrix.shape[1]:
+        raise UsageError(f"features must have numbers, categories or tags. Got {features!r}: texts say nothing here")
+    return matrix
+
+
+def make_network(known: Float32, config: TwoTowerConfig) -> Any:
+    """Both towers as a torch module; ``known`` is of shape (items, d)."""
+    torch = require("torch", extra="torch")
+    nn = torch.nn
+    items, width = known.shape
+    network = nn.ModuleDict(
+        {
+            "history": nn.Embedding(items, config.factors),
+            "user": _layers(nn, config.factors, config),
+            "id": nn.Embedding(items, config.factors),
+            "item": _layers(nn, config.factors + width, config),
+        }
+    )
+    network.register_buffer("known", torch.from_numpy(known), persistent=False)
+    return network
+
+
+def user_tower(network: Any, histories: Csr, config: TwoTowerConfig) -> Any:
+    """Vectors of people, shape (n, factors), from histories: CSR, shape (n, items)."""
+    torch = require("torch", extra="torch")
+    place, scaled = network["history"].weight.device, mean_rows(histories)
+    mean = torch.nn.functional.embedding_bag(
+        torch.from_numpy(scaled.indices.astype(np.int64)).to(place),
+        network["history"].weight,
+        torch.from_numpy(scaled.indptr[:-1].astype(np.int64)).to(place),
+        mode="sum",
+        per_sample_weights=torch.from_numpy(scaled.data).to(place),
+    )
+    return _scaled(network["user"](mean), config)
+
+
+def item_tower(network: Any, items: Any, config: TwoTowerConfig) -> Any:
+    """Vectors of items, shape (n, factors), from their codes: a torch tensor of shape (n,), int64."""
+    torch = require("torch", extra="torch")
+    return _scaled(network["item"](torch.cat([network["id"](items), network.known[items]], 1)), config)
+
+
+def score_vectors(users: Any, items: Any, config: TwoTowerConfig) -> Any:
+    """Scores of shape (users, items)."""
+    return users @ items.T / config.temperature
+
+
+def _layers(nn: Any, width: int, config: TwoTowerConfig) -> Any:
+    return nn.Sequential(nn.Linear(width, config.hidden), nn.ReLU(), nn.Linear(config.hidden, config.factors))
+
+
+def _scaled(vectors: Any, config: TwoTowerConfig) -> Any:
+    functional = require("torch.nn.functional", extra="torch")
+    return functional.normalize(vectors) if config.similarity == "cosine" else vectors
+
+
+def _taken(histories: Csr, items: Int64) -> AnyArray:
+    """Whether the person of each row took the item of each column, shape (n, n), bool, but for the row's own item.
+
+    Where an item was drawn for several people, a person who took it is asked for it in their own column alone.
+    """
+    found = histories[:, items].toarray() != 0
+    same = items[:, None] == items
+    found |= same
+    np.fill_diagonal(found, False)
+    return found
+
+
+def _hidden(histories: Csr, items: Int64, share: float, rng: np.random.Generator) -> Csr:
+    """Histories without the row's item, and without a share of the rest that is drawn anew."""
+    rows = row_numbers(histories)
+    kept = histories.indices != items[rows]
+    if share:
+        kept &= rng.random(histories.nnz) >= share
+    given = histories.copy()
+    given.data = np.where(kept, histories.data, 0).astype(np.float32)
+    given.eliminate_zeros()
+    return given
