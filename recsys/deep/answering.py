@@ -37,6 +37,12 @@ def row_numbers(histories: Csr) -> Int64:
     return rows
 
 
+def centred(vectors: Float32) -> Float32:
+    """Vectors of items less their mean, which a softmax over items does not see: it moves all scores alike."""
+    found: Float32 = vectors - vectors.mean(axis=0, dtype=np.float32)
+    return found
+
+
 def cosines(vectors: Float32, items: Int32) -> Float32:
     """The cosine of some vectors with all of shape (items, d): shape (n, items), float32."""
     lengths = np.maximum(np.linalg.norm(vectors, axis=1), np.finfo(np.float32).tiny)

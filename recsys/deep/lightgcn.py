@@ -62,10 +62,10 @@ class LightGcnConfig(TrainingConfig):
 class LightGcn(Factors):
     """Factors that are means over the layers of a graph.
 
-    Somebody new is a node that was added to the graph without changing it: with n items of n_i people each, the vector is
-    the sum over items and layers 0 to ``layers`` - 1 of e_i / (n n_i)^1/2, divided by ``layers`` + 1. For a person of
-    training that is the vector that was learnt, less the person's own vector of layer 0, for which nothing stands in
-    where nobody learnt one: its expectation is 0.
+    Somebody new is a node that was added to the graph without changing it: with n items of n_i people each, the vector
+    is the sum over items and layers 0 to ``layers`` - 1 of e_i / (n n_i)^1/2, divided by ``layers`` + 1. For a person
+    of training that is the vector that was learnt, less the person's own vector of layer 0, divided so too: for
+    somebody new nothing was learnt, and its expectation, 0, stands there.
 
     Attributes:
         item_folds: shape (items, factors), float32: what an item adds to such a vector, times n^1/2.
@@ -143,9 +143,10 @@ def fit_lightgcn(
         train(table, loss, rows=len(pairs), config=config, rng=rng, validation=validation, answer=answer)
         first = to_numpy(table.weight)
     layers = _layers(_adjacency(histories), first, config.layers)
-    mean: Float32 = np.mean(layers, axis=0, dtype=np.float32)
+    mean: Float32 = np.stack(layers).mean(axis=0)
     degrees = np.sqrt(np.maximum(histories.getnnz(axis=0), 1)).astype(np.float32)
-    folds = np.sum(layers[:-1], axis=0, dtype=np.float32)[people:] / degrees[:, None] / np.float32(config.layers + 1)
+    below: Float32 = np.stack(layers[:-1]).sum(axis=0)
+    folds = below[people:] / degrees[:, None] / np.float32(config.layers + 1)
     return LightGcn(config, users, items, histories, mean[:people].copy(), mean[people:].copy(), folds)
 
 
@@ -168,7 +169,8 @@ def others(histories: Csr, users: Int64, rng: np.random.Generator) -> Int64:
     before = histories.indices - (np.arange(histories.nnz) - histories.indptr[rows])  # h_t - t, never falling
     rank = (rng.random(len(users)) * (width - counts[users])).astype(np.int64)
     passed = np.searchsorted(rows * width + before, users * width + rank, side="right")
-    return rank + passed - histories.indptr[users]
+    found: Int64 = rank + passed - histories.indptr[users]
+    return found
 
 
 def smoothing(histories: Csr, layers: int, place: Any) -> Callable[[Any], Any]:

@@ -1,7 +1,8 @@
 """Mult-VAE: an autoencoder of histories with a multinomial likelihood.
 
 D. Liang, R. G. Krishnan, M. D. Hoffman and T. Jebara, "Variational autoencoders for collaborative filtering", WWW 2018:
-one hidden layer on either side, tanh, dropout of the input, and a weight of the Kullback-Leibler term that rises from 0.
+one hidden layer on either side, tanh, dropout of the input, and a weight of the Kullback-Leibler term that rises from
+0.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import numpy as np
 
 from recsys.collaborative.factors import check_positive
 from recsys.data import Csr, Interactions
-from recsys.deep.answering import cosines, unit_rows
+from recsys.deep.answering import centred, cosines, unit_rows
 from recsys.deep.training import (
     HELP,
     TrainingConfig,
@@ -49,7 +50,9 @@ class MultVaeConfig(TrainingConfig):
     factors: int = field(default=200, metadata={"help": HELP["factors"]})
     hidden: int = field(default=600, metadata={"help": HELP["hidden"]})
     dropout: float = field(default=0.5, metadata={"help": HELP["dropout"]})
-    kl_weight: float = field(default=0.2, metadata={"help": "weight that the Kullback-Leibler term reaches, at least 0"})
+    kl_weight: float = field(
+        default=0.2, metadata={"help": "weight that the Kullback-Leibler term reaches, at least 0"}
+    )
     anneal: int = field(default=50, metadata={"help": "epochs over which that weight rises from 0, at least 0"})
     weighting: Weighting = field(default="binary", metadata={"help": WEIGHTING_HELP})
 
@@ -86,8 +89,8 @@ class MultVae(Recommender):
         return scores
 
     def item_similarities(self, items: Int32) -> Float32:
-        """See :meth:`recsys.model.Recommender.item_similarities`: the cosine of rows of the last layer."""
-        return cosines(self.weights["output.weight"], items)
+        """See :meth:`recsys.model.Recommender.item_similarities`: the cosine of centred rows of the last layer."""
+        return cosines(centred(self.weights["output.weight"]), items)
 
     def arrays(self) -> Mapping[str, AnyArray]:
         """See :meth:`recsys.model.Recommender.arrays`."""
@@ -137,7 +140,7 @@ def fit_multvae(
         def loss(rows: Int64, gone: float) -> Any:
             given = torch.from_numpy(learnt[rows].toarray()).to(place)
             risen = min(1.0, gone / config.anneal) if config.anneal else 1.0
-            return _loss(network, given, config, config.kl_weight * risen)
+            return loss_of(network, given, config, config.kl_weight * risen)
 
         def answer(asked: Validation) -> Float32:
             return to_numpy(logits(network, torch.from_numpy(asked.learnt[asked.people].toarray()).to(place)))
@@ -176,7 +179,7 @@ def logits(network: Any, histories: Any) -> Any:
     return network["output"](network["decoder"](network["mean"](hidden)).tanh())
 
 
-def _loss(network: Any, histories: Any, config: MultVaeConfig, kl_weight: float) -> Any:
+def loss_of(network: Any, histories: Any, config: MultVaeConfig, kl_weight: float) -> Any:
     """The mean over people of the negative bound, with one draw of the latent vector for each."""
     torch = require("torch", extra="torch")
     functional = torch.nn.functional

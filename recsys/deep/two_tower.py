@@ -16,7 +16,7 @@ import numpy as np
 
 from recsys.collaborative.factors import check_positive
 from recsys.data import Csr, Interactions
-from recsys.deep.answering import cosines, mean_rows, row_numbers
+from recsys.deep.answering import centred, cosines, mean_rows, row_numbers
 from recsys.deep.training import (
     HELP,
     TrainingConfig,
@@ -35,7 +35,7 @@ from recsys.model import Recommender
 from recsys.packing import read_array
 from shared.errors import UsageError
 from shared.lazy import require
-from shared.types import AnyArray, Float32, Int32, Int64
+from shared.types import AnyArray, Bool, Float32, Int32, Int64
 
 Similarity: TypeAlias = Literal["dot", "cosine"]
 SIMILARITIES: tuple[Similarity, ...] = ("dot", "cosine")
@@ -105,8 +105,12 @@ class TwoTower(Recommender):
         return scores
 
     def item_similarities(self, items: Int32) -> Float32:
-        """See :meth:`recsys.model.Recommender.item_similarities`: the cosine of their vectors."""
-        return cosines(self.weights["item_vectors"], items)
+        """See :meth:`recsys.model.Recommender.item_similarities`: the cosine of their vectors.
+
+        Under ``"dot"`` of centred ones, see :func:`recsys.deep.answering.centred`.
+        """
+        vectors = self.weights["item_vectors"]
+        return cosines(centred(vectors) if self.config.similarity == "dot" else vectors, items)
 
     def arrays(self) -> Mapping[str, AnyArray]:
         """See :meth:`recsys.model.Recommender.arrays`."""
@@ -138,8 +142,8 @@ def fit_two_tower(
 ) -> TwoTower:
     """Minimise -ln of the softmax of s(u, i) / temperature - ln q_i over the items of a batch, q_i an item's frequency.
 
-    The person of a pair (u, i) is the mean of the history without i, some of it hidden; items that the person took stand
-    in no denominator but their own.
+    The person of a pair (u, i) is the mean of the history without i, some of it hidden; items that the person took
+    stand in no denominator but their own.
 
     Args:
         interactions: what happened.
@@ -166,18 +170,15 @@ def fit_two_tower(
     often = np.bincount(taken, minlength=len(items)) / len(taken)
     with session(rng, device=device, threads=threads) as place:
         torch = require("torch", extra="torch")
-        functional = torch.nn.functional
         network = make_network(known, config).to(place)
         correction = torch.from_numpy(np.log(np.maximum(often, 1e-12)).astype(np.float32)).to(place)
 
         def loss(rows: Int64, _: float) -> Any:
             whole, wanted = learnt[people[rows]], taken[rows]
-            barred = torch.from_numpy(_taken(whole, wanted)).to(place)
             targets = torch.from_numpy(wanted).to(place)
-            given = _hidden(whole, wanted, config.dropout, rng)
+            given = hidden(whole, wanted, config.dropout, rng)
             said = score_vectors(user_tower(network, given, config), item_tower(network, targets, config), config)
-            said = (said - correction[targets]).masked_fill(barred, -torch.inf)
-            return functional.cross_entropy(said, torch.arange(len(rows), device=place))
+            return loss_of(said, correction[targets], barred(whole, wanted))
 
         def everything() -> Any:
             return item_tower(network, torch.arange(len(items), device=place), config)
@@ -232,6 +233,8 @@ def make_network(known: Float32, config: TwoTowerConfig) -> Any:
             "item": _layers(nn, config.factors + width, config),
         }
     )
+    for name in ("history", "id"):
+        nn.init.normal_(network[name].weight, std=0.1)  # torch's own, 1, is noise that training never covers
     network.register_buffer("known", torch.from_numpy(known), persistent=False)
     return network
 
@@ -261,6 +264,20 @@ def score_vectors(users: Any, items: Any, config: TwoTowerConfig) -> Any:
     return users @ items.T / config.temperature
 
 
+def loss_of(said: Any, log_often: Any, out: Bool) -> Any:
+    """The mean over n pairs of the cross-entropy of the own item among those of the batch.
+
+    Args:
+        said: scores of shape (n, n), row for row a person, column for column an item.
+        log_often: shape (n,), the logarithm of how often each item is drawn; it is taken off the scores (equation 3).
+        out: shape (n, n), which items are no rivals; see :func:`barred`.
+    """
+    torch = require("torch", extra="torch")
+    place = said.device
+    left = (said - log_often).masked_fill(torch.from_numpy(out).to(place), -torch.inf)
+    return torch.nn.functional.cross_entropy(left, torch.arange(len(said), device=place))
+
+
 def _layers(nn: Any, width: int, config: TwoTowerConfig) -> Any:
     return nn.Sequential(nn.Linear(width, config.hidden), nn.ReLU(), nn.Linear(config.hidden, config.factors))
 
@@ -270,19 +287,17 @@ def _scaled(vectors: Any, config: TwoTowerConfig) -> Any:
     return functional.normalize(vectors) if config.similarity == "cosine" else vectors
 
 
-def _taken(histories: Csr, items: Int64) -> AnyArray:
+def barred(histories: Csr, items: Int64) -> Bool:
     """Whether the person of each row took the item of each column, shape (n, n), bool, but for the row's own item.
 
     Where an item was drawn for several people, a person who took it is asked for it in their own column alone.
     """
-    found = histories[:, items].toarray() != 0
-    same = items[:, None] == items
-    found |= same
+    found: Bool = (histories[:, items].toarray() != 0) | (items[:, None] == items)
     np.fill_diagonal(found, False)
     return found
 
 
-def _hidden(histories: Csr, items: Int64, share: float, rng: np.random.Generator) -> Csr:
+def hidden(histories: Csr, items: Int64, share: float, rng: np.random.Generator) -> Csr:
     """Histories without the row's item, and without a share of the rest that is drawn anew."""
     rows = row_numbers(histories)
     kept = histories.indices != items[rows]
