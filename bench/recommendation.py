@@ -33,9 +33,9 @@ from recsys.collaborative.popularity import fit_popularity
 from recsys.collaborative.slim import fit_slim
 from recsys.collaborative.user_knn import fit_user_knn
 from recsys.data import Interactions
-from recsys.deep.lightgcn import fit_lightgcn
-from recsys.deep.multvae import fit_multvae
-from recsys.deep.two_tower import fit_two_tower
+from recsys.deep.lightgcn import LightGcnConfig, fit_lightgcn
+from recsys.deep.multvae import MultVaeConfig, fit_multvae
+from recsys.deep.two_tower import TwoTowerConfig, fit_two_tower
 from recsys.evaluate import score_users
 from recsys.model import Recommender
 from recsys.reading import load_interactions
@@ -70,6 +70,43 @@ DEEP: dict[str, Callable[[Interactions], Recommender]] = {
     "two towers": fit_two_tower,
 }
 """Fitted for the first seed alone: they take minutes, the others seconds."""
+
+TRIED: tuple[tuple[Callable[..., Recommender], tuple[Any, ...]], ...] = (
+    (
+        fit_multvae,
+        (
+            MultVaeConfig(),
+            MultVaeConfig(weighting="binary", kl_weight=0.2, anneal=50),
+            MultVaeConfig(weighting="binary"),
+            MultVaeConfig(kl_weight=1.0),
+            MultVaeConfig(dropout=0.7),
+            MultVaeConfig(hidden=200, factors=64),
+            MultVaeConfig(batch_size=250, learning_rate=0.002),
+        ),
+    ),
+    (
+        fit_lightgcn,
+        (
+            LightGcnConfig(),
+            LightGcnConfig(layers=1),
+            LightGcnConfig(layers=3),
+            LightGcnConfig(factors=64),
+            LightGcnConfig(l2=0.01),
+            LightGcnConfig(batch_size=4096, learning_rate=0.01),
+        ),
+    ),
+    (
+        fit_two_tower,
+        (
+            TwoTowerConfig(),
+            TwoTowerConfig(weighting="binary"),
+            TwoTowerConfig(dropout=0.3),
+            TwoTowerConfig(weight_decay=0.3),
+            TwoTowerConfig(similarity="cosine", temperature=0.1),
+        ),
+    ),
+)
+"""What ``--deep --tune`` compares, around the defaults."""
 
 
 def cut(whole: Interactions, seed: int, by: str = "user") -> Split:

@@ -41,16 +41,16 @@ class LightGcnConfig(TrainingConfig):
 
     Attributes:
         factors: length of the vectors, at least 1.
-        layers: how many steps along edges are looked, at least 1.
+        layers: how many steps along edges are looked, at least 1; 3 in the paper.
         l2: strength of the penalty on the squared vectors of layer 0 that a step takes part in, at least 0.
     """
 
     weighting: ClassVar[Weighting] = "binary"
-    factors: int = field(default=64, metadata={"help": HELP["factors"]})
-    layers: int = field(default=3, metadata={"help": "steps along the edges of the graph, at least 1"})
-    l2: float = field(default=1e-4, metadata={"help": "penalty on squared weights, above 0"})
-    batch_size: int = field(default=4096, metadata={"help": HELP["batch_size"]})
-    learning_rate: float = field(default=0.01, metadata={"help": HELP["learning_rate"]})
+    factors: int = field(default=128, metadata={"help": HELP["factors"]})
+    layers: int = field(default=1, metadata={"help": "steps along the edges of the graph, at least 1"})
+    l2: float = field(default=0.003, metadata={"help": "penalty on squared weights, above 0"})
+    batch_size: int = field(default=2048, metadata={"help": HELP["batch_size"]})
+    learning_rate: float = field(default=0.005, metadata={"help": HELP["learning_rate"]})
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -42,19 +42,19 @@ class MultVaeConfig(TrainingConfig):
         factors: length of the latent vector, at least 1; 200 in the paper.
         hidden: width of the hidden layers, at least 1; 600 in the paper.
         dropout: share of a history that is hidden from the network in each step, in [0, 1).
-        kl_weight: weight that the Kullback-Leibler term reaches (beta), at least 0.
+        kl_weight: weight that the Kullback-Leibler term reaches (beta), at least 0; 0.2 in the paper.
         anneal: epochs over which it rises there from 0, at least 0.
-        weighting: ``"binary"`` as in the paper, ``"value"`` or ``"log"`` (of 1 + value).
+        weighting: ``"binary"`` as in the paper, ``"value"`` or ``"log"`` (of 1 + value), of inputs and targets alike.
     """
 
     factors: int = field(default=200, metadata={"help": HELP["factors"]})
     hidden: int = field(default=600, metadata={"help": HELP["hidden"]})
     dropout: float = field(default=0.5, metadata={"help": HELP["dropout"]})
     kl_weight: float = field(
-        default=0.2, metadata={"help": "weight that the Kullback-Leibler term reaches, at least 0"}
+        default=0.5, metadata={"help": "weight that the Kullback-Leibler term reaches, at least 0"}
     )
-    anneal: int = field(default=50, metadata={"help": "epochs over which that weight rises from 0, at least 0"})
-    weighting: Weighting = field(default="binary", metadata={"help": WEIGHTING_HELP})
+    anneal: int = field(default=20, metadata={"help": "epochs over which that weight rises from 0, at least 0"})
+    weighting: Weighting = field(default="log", metadata={"help": WEIGHTING_HELP})
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -1,9 +1,10 @@
 """How networks that recommend are trained: mini-batches, people held out in part, and the best epoch kept.
 
-The steps are those of AdamW (I. Loshchilov and F. Hutter, "Decoupled weight decay regularization", ICLR 2019), and what
+The steps are those of AdamW (I. Loshchilov and F. Hutter, "Decoupled weight decay regularization", ICLR 2019). What
 answers is a running average of the weights that they pass through (B. Polyak and A. Juditsky, SIAM J. Control and
-Optimization 30, 1992, here exponential), which on data of this kind is worth more than most options. What is random comes from one generator and, for torch, from a seed that it draws, so one generator gives one model on one
-processor with one number of threads. A GPU adds in an order of its own, and promises nothing of the kind.
+Optimization 30, 1992, here exponential), which for histories is worth more than most options. What is random comes from
+one generator and, for torch, from a seed that it draws, so one generator gives one model on one processor with one
+number of threads. A GPU adds in an order of its own, and promises nothing of the kind.
 """
 
 from __future__ import annotations

@@ -56,11 +56,14 @@ class TwoTowerConfig(TrainingConfig):
 
     factors: int = field(default=64, metadata={"help": HELP["factors"]})
     hidden: int = field(default=128, metadata={"help": HELP["hidden"]})
-    dropout: float = field(default=0.3, metadata={"help": HELP["dropout"]})
+    dropout: float = field(default=0.5, metadata={"help": HELP["dropout"]})
     similarity: Similarity = field(default="dot", metadata={"help": "of user and item: dot or cosine"})
     temperature: float = field(default=1.0, metadata={"help": "what similarities are divided by, above 0"})
+    epochs: int = field(default=20, metadata={"help": HELP["epochs"]})
+    patience: int = field(default=3, metadata={"help": HELP["patience"]})
+    learning_rate: float = field(default=0.003, metadata={"help": HELP["learning_rate"]})
     batch_size: int = field(default=1024, metadata={"help": HELP["batch_size"]})
-    weighting: Weighting = field(default="binary", metadata={"help": WEIGHTING_HELP})
+    weighting: Weighting = field(default="log", metadata={"help": WEIGHTING_HELP})
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -43,7 +43,7 @@ CONFIGS: dict[str, Any] = {
 
 def fit(name: str, interactions: Interactions, seed: int = 0, **options: Any) -> Any:
     config = CONFIGS[name] if not options else type(CONFIGS[name])(**{**vars(CONFIGS[name]), **options})
-    return ALGORITHMS[name].fit(interactions, config, rng=np.random.default_rng(seed))
+    return ALGORITHMS[name].fit(interactions, config, threads=1, rng=np.random.default_rng(seed))
 
 
 @functools.cache
@@ -307,7 +307,7 @@ def test_items_of_one_kind_come_together_by_their_features() -> None:
     config = TwoTowerConfig(factors=4, hidden=8, epochs=10, batch_size=30, learning_rate=0.02, val_share=0)
     together = []
     for known in (None, features):
-        model = fit_two_tower(from_records(records), config, features=known)
+        model = fit_two_tower(from_records(records), config, features=known, threads=1)
         kinds = np.array([str(item)[0] for item in model.item_ids.ids])
         found = model.item_similarities(np.arange(len(kinds), dtype=np.int32))
         a, b = np.flatnonzero(kinds == "a")[:10], np.flatnonzero(kinds == "b")
@@ -334,7 +334,7 @@ def test_the_command_trains_and_evaluates(name: str, tmp_path: Path) -> None:
     said = train_task(data, tmp_path / "m", algorithm=name, threads=1, epochs=2, factors=4)
     assert said["options"]["epochs"] == 2
     assert recsys.load(tmp_path / "m").config.factors == 4
-    assert evaluate(data, model=name, k=5, epochs=2).metrics["ndcg@5"].value > 0
+    assert evaluate(data, model=name, k=5, epochs=2, threads=1).metrics["ndcg@5"].value > 0
 
 
 FITS: dict[str, Callable[..., Any]] = {"fit_multvae": fit_multvae, "fit_lightgcn": fit_lightgcn}
