@@ -108,7 +108,7 @@ def fit_lightgcn(
         interactions: what happened.
         config: options; ``None`` takes the defaults.
         device: ``"auto"``, ``"cpu"`` or ``"gpu"``, where it is trained.
-        threads: of the processor; ``None`` takes as many as the linear algebra may use now.
+        threads: of the processor; ``None`` takes one up to 4096 items, beyond as many as the linear algebra may use.
         rng: draws vectors, batches and items; ``None`` stands for ``default_rng(0)``.
 
     Raises:
@@ -122,7 +122,7 @@ def fit_lightgcn(
     learnt = histories if validation is None else validation.learnt
     pairs, taken = pairs_with_others(learnt)
     people = len(users)
-    with session(rng, device=device, threads=threads) as place:
+    with session(rng, items=len(items), device=device, threads=threads) as place:
         torch = require("torch", extra="torch")
         table = torch.nn.Embedding(people + len(items), config.factors, device=place)
         torch.nn.init.normal_(table.weight, std=0.1)

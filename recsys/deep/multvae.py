@@ -120,7 +120,7 @@ def fit_multvae(
         interactions: what happened.
         config: options; ``None`` takes the defaults.
         device: ``"auto"``, ``"cpu"`` or ``"gpu"``, where it is trained.
-        threads: of the processor; ``None`` takes as many as the linear algebra may use now.
+        threads: of the processor; ``None`` takes one up to 4096 items, beyond as many as the linear algebra may use.
         rng: draws weights, batches, dropout and noise; ``None`` stands for ``default_rng(0)``.
 
     Raises:
@@ -133,7 +133,7 @@ def fit_multvae(
     check_positive(histories, "multvae")
     validation = hold_out(histories, config.val_share, rng)
     learnt = histories if validation is None else validation.learnt
-    with session(rng, device=device, threads=threads) as place:
+    with session(rng, items=len(items), device=device, threads=threads) as place:
         torch = require("torch", extra="torch")
         network = make_network(len(items), config).to(place)
 

@@ -37,6 +37,9 @@ HORIZON = 5.0
 """Epochs over which the running average of the weights looks back."""
 ASKED = 0.2
 """Share of a validation person's interactions that the network is asked for and does not see."""
+SMALL = 4096
+"""Up to so many items one thread trains, unless another number is asked for: in small steps threads wait for each
+other, which on a busy machine costs many times what it wins on an idle one."""
 HELP = {
     "epochs": "passes over the data at most, at least 1",
     "batch_size": "what one step learns from, at least 1",
@@ -145,13 +148,15 @@ def hold_out(histories: Csr, share: float, rng: np.random.Generator) -> Validati
 
 
 @contextmanager
-def session(rng: np.random.Generator, *, device: str, threads: int | None) -> Iterator[Any]:
+def session(rng: np.random.Generator, *, items: int, device: str, threads: int | None) -> Iterator[Any]:
     """The torch device to train on; torch's seed and number of threads are the caller's own again afterwards.
 
     Args:
         rng: draws the seed.
+        items: how many there are.
         device: ``"auto"`` (a GPU where torch sees one), ``"cpu"`` or ``"gpu"``.
-        threads: of the processor; ``None`` takes as many as the linear algebra may use now.
+        threads: of the processor; ``None`` takes one up to :data:`SMALL` items, and beyond as many as the linear
+            algebra may use now.
 
     Raises:
         MissingDependencyError: torch is not installed.
@@ -160,7 +165,7 @@ def session(rng: np.random.Generator, *, device: str, threads: int | None) -> It
     torch = require("torch", extra="torch")
     check_threads(threads)
     chosen, before = choose_device(device, None), torch.get_num_threads()
-    torch.set_num_threads(threads or count_threads())
+    torch.set_num_threads(threads or (1 if items <= SMALL else count_threads()))
     try:
         with torch.random.fork_rng():
             torch.manual_seed(int(rng.integers(2**63 - 1)))

@@ -154,7 +154,7 @@ def fit_two_tower(
         features: of items: numbers, categories and tags go into the item tower beside the id. They shape the vectors of
             the items of training; an item that nobody took has none.
         device: ``"auto"``, ``"cpu"`` or ``"gpu"``, where it is trained.
-        threads: of the processor; ``None`` takes as many as the linear algebra may use now.
+        threads: of the processor; ``None`` takes one up to 4096 items, beyond as many as the linear algebra may use.
         rng: draws weights, batches and dropout; ``None`` stands for ``default_rng(0)``.
 
     Raises:
@@ -171,7 +171,7 @@ def fit_two_tower(
     learnt = histories if validation is None else validation.learnt
     people, taken = row_numbers(learnt), learnt.indices.astype(np.int64)
     often = np.bincount(taken, minlength=len(items)) / len(taken)
-    with session(rng, device=device, threads=threads) as place:
+    with session(rng, items=len(items), device=device, threads=threads) as place:
         torch = require("torch", extra="torch")
         network = make_network(known, config).to(place)
         correction = torch.from_numpy(np.log(np.maximum(often, 1e-12)).astype(np.float32)).to(place)

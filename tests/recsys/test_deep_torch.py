@@ -27,6 +27,7 @@ from recsys.evaluate import evaluate
 from recsys.features import make_features
 from recsys.model import Recommender
 from recsys.testing import RecommenderContract, tastes
+from recsys.threads import limit_threads
 from shared.errors import DataError, UsageError
 
 torch = pytest.importorskip("torch", reason="training needs the extra 'torch'")
@@ -183,10 +184,12 @@ def test_torch_is_left_as_it_was() -> None:
 
 
 def test_the_number_of_threads_is_that_which_was_asked_for() -> None:
-    with session(np.random.default_rng(0), device="cpu", threads=2) as place:
-        assert place.type == "cpu"
-        assert torch.get_num_threads() == 2
-    with pytest.raises(UsageError, match="threads must be"), session(np.random.default_rng(0), device="cpu", threads=0):
+    rng = np.random.default_rng(0)
+    for items, threads, wanted in ((10, 2, 2), (10, None, 1), (10_000, None, 2)):
+        with limit_threads(2), session(rng, items=items, device="cpu", threads=threads) as place:
+            assert place.type == "cpu"
+            assert torch.get_num_threads() == wanted
+    with pytest.raises(UsageError, match="threads must be"), session(rng, items=10, device="cpu", threads=0):
         pass
 
 
