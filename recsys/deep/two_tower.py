@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
 
-from recsys.collaborative.factors import check_positive
+from recsys.collaborative.factors import Factors, check_positive, read_factors
 from recsys.data import Csr, Interactions
 from recsys.deep.answering import centred, cosines, mean_rows, row_numbers
 from recsys.deep.training import (
@@ -31,7 +31,6 @@ from recsys.deep.training import (
 from recsys.features import Features
 from recsys.histories import WEIGHTING_HELP, Parts, Weighting, check_weighting, training_parts
 from recsys.ids import Vocabulary
-from recsys.model import Recommender
 from recsys.packing import read_array
 from shared.errors import UsageError
 from shared.lazy import require
@@ -77,61 +76,61 @@ class TwoTowerConfig(TrainingConfig):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class TwoTower(Recommender):
-    """Scores an item by the similarity of its vector with that of the history, divided by the temperature.
+class TwoTower(Factors):
+    """Scores an item by the similarity of its vector with that of the history.
+
+    Vectors of items are divided by the temperature, so that the inner product is the whole score. Those of the people
+    of training are what the user tower says of their histories.
 
     Attributes:
-        weights: by name, float32. ``history.weight``, shape (items, factors): what an item says in a history.
-            ``user.0.weight`` (hidden, factors), ``user.0.bias`` (hidden,), ``user.2.weight`` (factors, hidden) and
-            ``user.2.bias`` (factors,): the layers of the user tower, with max(0, .) between. ``item_vectors``, shape
-            (items, factors): what the item tower said of each item, of length 1 where the similarity is a cosine.
+        weights: of the user tower by name, float32. ``history.weight``, shape (items, factors): what an item says in a
+            history; ``user.0.weight`` (hidden, factors), ``user.0.bias`` (hidden,), ``user.2.weight`` (factors, hidden)
+            and ``user.2.bias`` (factors,): its layers, with max(0, .) between.
     """
 
     family: ClassVar[str] = "two_tower"
     config: TwoTowerConfig
     weights: Mapping[str, Float32]
 
-    def user_vectors(self, histories: Csr) -> Float32:
-        """Vectors of people described by histories of shape (n, items): shape (n, factors), float32."""
-        of = self.weights
-        mean = mean_rows(histories) @ of["history.weight"]
-        hidden = np.maximum(mean @ of["user.0.weight"].T + of["user.0.bias"], 0)
-        vectors: Float32 = hidden @ of["user.2.weight"].T + of["user.2.bias"]
-        if self.config.similarity == "cosine":
-            vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.float32(1e-12))
-        return vectors
-
-    def score_histories(self, histories: Csr) -> Float32:
-        """See :meth:`recsys.model.Recommender.score_histories`."""
-        scores: Float32 = self.user_vectors(histories) @ self.weights["item_vectors"].T
-        scores /= np.float32(self.config.temperature)
-        return scores
+    def fold_users(self, histories: Csr) -> Float32:
+        """See :meth:`recsys.collaborative.factors.Factors.fold_users`: by the user tower."""
+        return user_vectors(self.weights, histories, self.config)
 
     def item_similarities(self, items: Int32) -> Float32:
         """See :meth:`recsys.model.Recommender.item_similarities`: the cosine of their vectors.
 
         Under ``"dot"`` of centred ones, see :func:`recsys.deep.answering.centred`.
         """
-        vectors = self.weights["item_vectors"]
+        vectors = self.item_factors
         return cosines(centred(vectors) if self.config.similarity == "dot" else vectors, items)
 
     def arrays(self) -> Mapping[str, AnyArray]:
         """See :meth:`recsys.model.Recommender.arrays`."""
-        return self.weights
+        return {**super().arrays(), **self.weights}
 
     @classmethod
     def restore(cls, config: Mapping[str, Any], parts: Parts, arrays: Mapping[str, AnyArray]) -> TwoTower:
         """See :meth:`recsys.model.Recommender.restore`."""
-        options, items = TwoTowerConfig(**config), len(parts[1])
+        options = TwoTowerConfig(**config)
         shapes: dict[str, tuple[int, ...]] = {
-            "history.weight": (items, options.factors),
+            "history.weight": (len(parts[1]), options.factors),
             "user.0.weight": (options.hidden, options.factors),
             "user.0.bias": (options.hidden,),
             "user.2.weight": (options.factors, options.hidden),
             "user.2.bias": (options.factors,),
-            "item_vectors": (items, options.factors),
         }
-        return cls(options, *parts, {name: read_array(name, arrays, shape) for name, shape in shapes.items()})
+        weights = {name: read_array(name, arrays, shape) for name, shape in shapes.items()}
+        return cls(options, *parts, *read_factors(parts, arrays, options.factors), weights)
+
+
+def user_vectors(weights: Mapping[str, Float32], histories: Csr, config: TwoTowerConfig) -> Float32:
+    """What the user tower says of histories of shape (n, items): shape (n, factors), float32."""
+    mean = mean_rows(histories) @ weights["history.weight"]
+    hidden = np.maximum(mean @ weights["user.0.weight"].T + weights["user.0.bias"], 0)
+    vectors: Float32 = hidden @ weights["user.2.weight"].T + weights["user.2.bias"]
+    if config.similarity == "cosine":
+        vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.float32(1e-12))
+    return vectors
 
 
 def fit_two_tower(
@@ -193,8 +192,8 @@ def fit_two_tower(
         train(network, loss, rows=len(taken), config=config, rng=rng, validation=validation, answer=answer)
         kept = {name: to_numpy(of) for name, of in network.state_dict().items() if name.split(".")[0] in _KEPT}
         with torch.no_grad():
-            kept["item_vectors"] = to_numpy(everything())
-    return TwoTower(config, users, items, histories, kept)
+            vectors = to_numpy(everything() / config.temperature)
+    return TwoTower(config, users, items, histories, user_vectors(kept, histories, config), vectors, kept)
 
 
 _KEPT = ("history", "user")

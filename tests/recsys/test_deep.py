@@ -151,28 +151,26 @@ def test_lightgcn_folds_by_the_sum_of_its_items_over_the_root_of_their_number() 
     assert model.fold_in(["z"], exclude_seen=False).items == ("y", "x", "z")
 
 
-def two_tower(similarity: str, temperature: float = 0.5) -> TwoTower:
+def two_tower(similarity: str) -> TwoTower:
     weights = {
         "history.weight": np.array([[1, 0], [0, 4], [0, 0]], dtype=np.float32),
         "user.0.weight": np.array([[1, 0], [0, 1], [-1, -1]], dtype=np.float32),
         "user.0.bias": np.zeros(3, dtype=np.float32),
         "user.2.weight": np.array([[3, 0, 9], [0, 1, 9]], dtype=np.float32),
         "user.2.bias": np.array([0, 2], dtype=np.float32),
-        "item_vectors": np.array([[1, 0], [0, 1], [0.6, 0.8]], dtype=np.float32),
     }
-    config = TwoTowerConfig(factors=2, hidden=3, similarity=similarity, temperature=temperature)  # type: ignore[arg-type]
-    return TwoTower(config, *PARTS, weights)
+    config = TwoTowerConfig(factors=2, hidden=3, similarity=similarity)  # type: ignore[arg-type]
+    users, items = np.ones((3, 2), dtype=np.float32), np.array([[1, 0], [0, 1], [0.6, 0.8]], dtype=np.float32)
+    return TwoTower(config, *PARTS, users, items, weights)
 
 
 def test_two_tower_answers_by_the_mean_of_the_history() -> None:
     histories = matrix([[1, 1, 0], [1, 3, 0], [0, 0, 2]])
     users = np.array([[1.5, 4], [0.75, 5], [0, 2]])
     items = np.array([[1, 0], [0, 1], [0.6, 0.8]])
-    np.testing.assert_allclose(two_tower("dot").score_histories(histories), users @ items.T / 0.5, rtol=1e-6)
+    np.testing.assert_allclose(two_tower("dot").score_histories(histories), users @ items.T, rtol=1e-6)
     lengths = np.linalg.norm(users, axis=1, keepdims=True)
-    np.testing.assert_allclose(
-        two_tower("cosine", 0.1).score_histories(histories), users / lengths @ items.T / 0.1, rtol=1e-5
-    )
+    np.testing.assert_allclose(two_tower("cosine").score_histories(histories), users / lengths @ items.T, rtol=1e-5)
 
 
 @pytest.mark.parametrize("model", [multvae(), lightgcn(), two_tower("dot")], ids=lambda model: model.family)

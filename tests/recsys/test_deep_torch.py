@@ -94,7 +94,7 @@ def network_of(name: str, model: Any) -> Any:
         arrays["encoder.weight"] = arrays["encoder.weight"].T
     else:
         network = two_tower.make_network(np.zeros((len(model.item_ids), 0), dtype=np.float32), model.config)
-        arrays.pop("item_vectors")
+        arrays = {key: array for key, array in arrays.items() if not key.endswith("_factors")}
     missing, unexpected = network.load_state_dict(
         {key: torch.from_numpy(np.array(array)) for key, array in arrays.items()}, strict=False
     )
@@ -127,9 +127,10 @@ def test_two_tower_answers_as_the_network_does(similarity: str, monkeypatch: pyt
         items = two_tower.item_tower(made[0], torch.arange(len(model.item_ids)), model.config)
         said = two_tower.score_vectors(users, items, model.config)
     np.testing.assert_allclose(model.score_histories(model.histories), said.numpy(), atol=1e-4)
+    np.testing.assert_allclose(model.score(list(model.user_ids.ids)), said.numpy(), atol=1e-4)
     monkeypatch.setattr(two_tower, "make_network", inner)
     np.testing.assert_allclose(
-        model.user_vectors(model.histories),
+        model.fold_users(model.histories),
         two_tower.user_tower(network_of("two_tower", model), model.histories, model.config).detach().numpy(),
         atol=1e-4,
     )
@@ -326,6 +327,14 @@ def test_a_saved_model_answers_without_torch(name: str, tmp_path: Path, monkeypa
     model = recsys.load(tmp_path, mmap=True)
     assert model.recommend(["no mocha"], k=1)[0].items == ("mocha",)
     assert model.fold_in(["latte", "espresso", "ristretto"], k=1).items == ("mocha",)
+
+
+@pytest.mark.parametrize("name", ["lightgcn", "two_tower"])
+def test_their_vectors_serve_approximate_search(name: str) -> None:
+    pytest.importorskip("usearch", reason="approximate search needs the extra 'recsys'")
+    index = recsys.approximate(fitted(name), k=3)
+    assert index.recall == 1
+    assert index.recommend(["no mocha"], k=1)[0].items == ("mocha",)
 
 
 @pytest.mark.parametrize("name", CONFIGS)
