@@ -52,7 +52,7 @@ browser: ## a headless Chromium for the page tests, OpenMP and OpenGL for LightG
 	  || echo "no OpenGL library here and none could be installed: the tracking tests will be skipped"
 
 test-torch: $(VENV)/.dev.stamp $(VENV)/.torch.stamp $(VENV)/.ultralytics.stamp $(VENV)/.optimize.stamp $(VENV)/.spacy.stamp ## exports, training, optimising, spaCy: what needs torch or spaCy (some 7 GB)
-	$(BIN)/pytest -m '(torch or spacy) and not slow' tests/vision tests/nlp
+	$(BIN)/pytest -m '(torch or spacy) and not slow' tests/vision tests/nlp tests/recsys
 
 test-slow: $(VENV)/.dev.stamp browser ## the long checks: kills, soaks, full data sets
 	$(BIN)/pytest -m slow --override-ini addopts='--import-mode=importlib --strict-markers --strict-config'

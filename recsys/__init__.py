@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from recsys.content.model import ContentConfig, fit_vectors
     from recsys.content.tfidf import TfidfConfig, fit_content
     from recsys.data import Interactions, from_frame, from_records
+    from recsys.deep.lightgcn import LightGcnConfig, fit_lightgcn
+    from recsys.deep.multvae import MultVaeConfig, fit_multvae
+    from recsys.deep.two_tower import TwoTowerConfig, fit_two_tower
     from recsys.explanations import Explanation, explain, explain_history
     from recsys.features import Features, load_features
     from recsys.hybrid.blend import BlendConfig, fit_blend, fuse
@@ -59,7 +62,9 @@ __all__ = [
     "Features",
     "Interactions",
     "ItemKnnConfig",
+    "LightGcnConfig",
     "LogisticMfConfig",
+    "MultVaeConfig",
     "PopularityConfig",
     "Recommendations",
     "Recommender",
@@ -68,6 +73,7 @@ __all__ = [
     "SimilarItems",
     "SlimConfig",
     "TfidfConfig",
+    "TwoTowerConfig",
     "UserKnnConfig",
     "apply_rules",
     "approximate",
@@ -84,11 +90,14 @@ __all__ = [
     "fit_ease_content",
     "fit_embeddings",
     "fit_item_knn",
+    "fit_lightgcn",
     "fit_logistic_mf",
+    "fit_multvae",
     "fit_popularity",
     "fit_rerank",
     "fit_rp3beta",
     "fit_slim",
+    "fit_two_tower",
     "fit_user_knn",
     "fit_vectors",
     "from_frame",
@@ -121,6 +130,9 @@ _HOMES = {
     "recsys.content.model": ("ContentConfig", "fit_vectors"),
     "recsys.content.tfidf": ("TfidfConfig", "fit_content"),
     "recsys.data": ("Interactions", "from_frame", "from_records"),
+    "recsys.deep.lightgcn": ("LightGcnConfig", "fit_lightgcn"),
+    "recsys.deep.multvae": ("MultVaeConfig", "fit_multvae"),
+    "recsys.deep.two_tower": ("TwoTowerConfig", "fit_two_tower"),
     "recsys.hybrid.blend": ("BlendConfig", "fit_blend", "fuse"),
     "recsys.hybrid.everyone": ("everyone",),
     "recsys.hybrid.rerank": ("RerankConfig", "fit_rerank"),

@@ -16,6 +16,9 @@ from recsys.collaborative.popularity import Popularity, PopularityConfig, fit_po
 from recsys.collaborative.rp3beta import Rp3Beta, Rp3BetaConfig, fit_rp3beta
 from recsys.collaborative.slim import Slim, SlimConfig, fit_slim
 from recsys.collaborative.user_knn import UserKnn, UserKnnConfig, fit_user_knn
+from recsys.deep.lightgcn import LightGcn, LightGcnConfig, fit_lightgcn
+from recsys.deep.multvae import MultVae, MultVaeConfig, fit_multvae
+from recsys.deep.two_tower import TwoTower, TwoTowerConfig, fit_two_tower
 from recsys.model import Recommender
 from shared.errors import UnknownNameError, UsageError
 
@@ -58,6 +61,9 @@ ALGORITHMS = {
     "logistic_mf": Algorithm(LogisticMfConfig, fit_logistic_mf, LogisticMf),
     "popularity": Algorithm(PopularityConfig, fit_popularity, Popularity),
     "rp3beta": Algorithm(Rp3BetaConfig, fit_rp3beta, Rp3Beta),
+    "lightgcn": Algorithm(LightGcnConfig, fit_lightgcn, LightGcn),
+    "multvae": Algorithm(MultVaeConfig, fit_multvae, MultVae),
+    "two_tower": Algorithm(TwoTowerConfig, fit_two_tower, TwoTower),
 }
 DEFAULT = "ease"
 

@@ -1,0 +1,1 @@
+"""Recommendation by networks that are trained in PyTorch and answer in NumPy."""
