@@ -58,8 +58,9 @@ def integers(model: str, texts: list[str], *, threads: int) -> str | None:
         file = Path(folder) / "texts.txt"
         file.write_text("\n".join(" ".join(text.split()) for text in texts), "utf-8")
         report = optimize(model, task=TASK, texts=file, threads=threads)
-    row = report["tried"][0]
-    print(f"int8: agreement {row['agreement']:.4f}, cosine {report['cosine']:.4f}. {row['refused'] or 'kept'}")
+    for row in report["tried"]:
+        told = "-" if row["agreement"] is None else f"{row['agreement']:.4f}"
+        print(f"int8, {row['in_float']:.0%} in float: agreement {told}. {row['refused'] or 'kept'}", flush=True)
     name: str | None = report["name"]
     return name
 

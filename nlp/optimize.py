@@ -1,5 +1,8 @@
 """A text model in 8-bit integers, where it still answers the same: made, compared on texts, timed, refused or kept.
 
+Where it does not with all products in integers, those that lose most are left in float, more of them each time
+(:data:`IN_FLOAT`); the first form that answers the same is the fastest that does.
+
 What counts as the same is stated for each family. ``text-classifier`` and ``nli``: the share of windows with the same
 best label (of several labels, the share of labels on the same side of a half). ``token-classifier``: the share of
 tokens with the same best tag. ``extractive-reader``: the share of windows with the same best start and end.
@@ -21,7 +24,7 @@ import numpy as np
 from nlp.families import open_model
 from nlp.opening import ADAPTER, GRAPH, TOKENIZER, TextGraph, load_text_graph
 from shared.backends.forms import Precision
-from shared.backends.integers import is_quantised, to_integers
+from shared.backends.integers import is_quantised, losses, measure, spared, to_integers
 from shared.backends.trials import Tried, differs_too_much, form_name, not_worth_it, paired_speed
 from shared.catalogue import ModelCard, optimized_folder
 from shared.errors import BackendError, DataError, InputError, UnknownNameError, UsageError
@@ -30,6 +33,10 @@ from shared.weights import Opened, write_model_folder
 
 TEXTS = 256
 """Texts that are used: a window of each."""
+TYPICAL = 64
+"""Of them, how many say how large the values within the graph become."""
+IN_FLOAT = (0.0, 0.15, 0.35, 0.6)
+"""Shares of the multiplications that are left in float, one after the other, until a form answers like the original."""
 PAIRED = ("nli", "extractive-reader", "pair-scorer")
 """Families whose windows hold two texts."""
 PRECISIONS: tuple[Precision, ...] = ("int8",)
@@ -93,8 +100,8 @@ def optimize(
 
     Returns:
         JSON-ready: ``model``, ``task``, ``texts``, ``bound``, ``cosine`` (mean over windows, of the two graphs'
-        numbers), ``tried`` (a row a form), ``written`` (a folder or ``None``), ``name`` (by which it is opened, or
-        ``None``).
+        numbers), ``tried`` (a row a form, with the share ``in_float`` of its multiplications that were left in float),
+        ``written`` (a folder or ``None``), ``name`` (by which it is opened, or ``None``).
 
     Raises:
         UsageError: ``bound`` is outside [0, 1], no text can be used, or the model is in 8-bit integers already.
@@ -114,12 +121,13 @@ def optimize(
         raise UsageError(f"model {card.name!r} must be in float32. Its graph is in 8-bit integers already")
     base = load_text_graph(source, threads=threads)
     feeds = _feeds(base, _lines(texts))
-    row, cosine, content = _tried(base, source, feeds, least, threads)
+    trial = _Trial(base, source, feeds, least, threads)
+    rows, cosine, content = _forms(trial)
+    row = rows[-1]
     written = None
     if not row.refused:
-        made = _made(
-            card, {"agreement": _rounded(row.agreement), "speed": _rounded(row.speed), "judged_on": len(feeds)}
-        )
+        facts = {"agreement": _rounded(row.agreement), "speed": _rounded(row.speed), "judged_on": len(feeds)}
+        made = _made(card, {**facts, "in_float": IN_FLOAT[len(rows) - 1]})
         written = out or optimized_folder() / made.name
         write_model_folder(written, made, content)
     return {
@@ -128,32 +136,60 @@ def optimize(
         "texts": len(feeds),
         "bound": least,
         "cosine": cosine,
-        "tried": [dataclasses.asdict(row)],
+        "tried": [{**dataclasses.asdict(row), "in_float": share} for row, share in zip(rows, IN_FLOAT)],
         "written": str(written) if written else None,
         "name": form_name(card, "int8") if written and out is None else None,
     }
 
 
-def _tried(
-    base: TextGraph, source: Opened, feeds: Sequence[Mapping[str, AnyArray]], least: float, threads: int | None
-) -> tuple[Tried, float | None, dict[str, bytes]]:
-    """The form: made, opened from a folder of its own, compared and timed."""
-    card = source.card
+@dataclasses.dataclass(frozen=True)
+class _Trial:
+    """What a form is made of and compared with."""
+
+    base: TextGraph
+    source: Opened
+    feeds: Sequence[Mapping[str, AnyArray]]
+    least: float
+    threads: int | None
+
+
+def _forms(trial: _Trial) -> tuple[list[Tried], float | None, dict[str, bytes]]:
+    """Form after form, each with more in float than the one before, until one answers like the original."""
+    step = max(1, len(trial.feeds) // TYPICAL)
+    typical = trial.feeds[::step][:TYPICAL]
+    rows: list[Tried] = []
     try:
-        content = {GRAPH: to_integers(source.files[GRAPH]), TOKENIZER: source.files[TOKENIZER].read_bytes()}
-        with tempfile.TemporaryDirectory() as folder:
-            place = Path(folder)
-            made = write_model_folder(place, _made(card, {}), content)
-            form = load_text_graph(Opened(made, {name: place / name for name in content}), threads=threads)
-            wanted, got = base.answers(feeds), form.answers(feeds)
+        measured = measure(trial.source.files[GRAPH], typical)
+        wanted = trial.base.answers(trial.feeds)
+        lost: Mapping[str, float] = {}
+        for share in IN_FLOAT:
+            if share and not lost:
+                lost = losses(measured, typical)
+            form = to_integers(measured, in_float=spared(measured.products, lost, share) if share else ())
+            row, cosine, content = _tried(trial, form, wanted)
+            rows.append(row)
+            if row.speed is not None:
+                break
     except BackendError as error:
-        return Tried("int8", None, None, str(error)), None, {}
+        return [*rows, Tried("int8", None, None, str(error))], None, {}
+    return rows, cosine, content
+
+
+def _tried(trial: _Trial, graph: bytes, wanted: Sequence[Answer]) -> tuple[Tried, float, dict[str, bytes]]:
+    """A form: opened from a folder of its own, compared and, where it answers like the original, timed."""
+    base, source, card = trial.base, trial.source, trial.source.card
+    content = {GRAPH: graph, TOKENIZER: source.files[TOKENIZER].read_bytes()}
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        made = write_model_folder(place, _made(card, {}), content)
+        form = load_text_graph(Opened(made, {name: place / name for name in content}), threads=trial.threads)
+        got = form.answers(trial.feeds)
     several = bool(card.options.get("multi_label"))
     found, cosine = agreement(card.family, wanted, got, several=several), _cosine(wanted, got)
-    reason = differs_too_much(found, least)
+    reason = differs_too_much(found, trial.least)
     if reason:
         return Tried("int8", found, None, reason), cosine, {}
-    speed = paired_speed(lambda: base.answers(feeds), lambda: form.answers(feeds))
+    speed = paired_speed(lambda: base.answers(trial.feeds), lambda: form.answers(trial.feeds))
     return Tried("int8", found, speed, not_worth_it(speed)), cosine, content
 
 
