@@ -25,7 +25,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -35,6 +34,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from turns import peak_megabytes
 
 LENGTHS = ((1, 0.5), (5, 0.3), (12, 0.2))
 MOST_CHARACTERS = 1_200
@@ -154,7 +154,7 @@ def measure(system: str, work: Path, texts: list[str], threads: int) -> None:
     row = {
         "wall": time.perf_counter() - wall,
         "processor": time.process_time() - processor,
-        "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "peak": peak_megabytes(),
         "found": found,
     }
     print(json.dumps(row))
@@ -194,7 +194,7 @@ def report(texts: list[str], rows: dict[str, list[dict[str, Any]]]) -> None:
         peak = max(row["peak"] for row in done)
         print(
             f"{system:12} {words / wall:10,.0f} words/s  {words / processor:10,.0f} words per processor second  "
-            f"peak {peak / 1e6:7,.0f} MB"
+            f"peak {peak:7,.0f} MB"
         )
     if {"pipeline", "checkpoint"} <= set(rows):
         for key in ("wall", "processor"):

@@ -116,8 +116,8 @@ def evening(sizes: Float32, weights: Sequence[Float32]) -> Float32:
         Shape (channels,), float32, above 0.
 
     Example:
-        >>> evening(np.float32([100, 1]), [np.float32([[1], [1]])]).round(2).tolist()
-        [7.08, 0.14]
+        >>> [f"{size:.2f}" for size in evening(np.float32([100, 1]), [np.float32([[1], [1]])])]
+        ['7.08', '0.14']
     """
     largest = np.max([np.abs(weight).max(axis=1) for weight in weights], axis=0)
     # a channel that was never seen says nothing: it is taken to be as large as the smallest that was

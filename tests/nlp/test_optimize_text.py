@@ -52,14 +52,26 @@ def ends(start: list[float], end: list[float]) -> dict[str, Any]:
         ("text-classifier", [logits(-1, 1, 2)], [logits(-3, 1, -1)], True, 2 / 3),
         ("nli", [logits(0, 1, 2)], [logits(0, 1, 2)], False, 1.0),
         ("token-classifier", [tagged([1, 0], [0, 1], [1, 0])], [tagged([1, 0], [0, 2], [0, 1])], False, 2 / 3),
-        ("extractive-reader", [ends([0, 1], [0, 1])], [ends([0, 5], [0, 5])], False, 1.0),
-        ("extractive-reader", [ends([0, 1], [0, 1])], [ends([0, 5], [5, 0])], False, 0.0),
         ("pair-scorer", [logits(1), logits(2), logits(3)], [logits(1), logits(3), logits(2)], False, 2 / 3),
         ("pair-scorer", [logits(1)], [logits(2)], False, 1.0),
     ],
 )
 def test_agreement(family: str, wanted: Any, got: Any, several: bool, figure: float) -> None:
     assert agreement(family, wanted, got, several=several) == pytest.approx(figure)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "got", "figure"),
+    [
+        (ends([0, 9, 1, 2, 0], [0, 9, 1, 2, 0]), ends([0, 0, 1, 3, 0], [0, 0, 1, 3, 0]), 1.0),
+        (ends([0, 9, 1, 2, 0], [0, 9, 1, 2, 0]), ends([0, 0, 3, 1, 0], [0, 0, 3, 1, 0]), 0.0),
+        (ends([5, 4, 1, 2, 5], [5, 4, 1, 2, 5]), ends([5, 6, 2, 1, 6], [5, 6, 2, 1, 6]), 1.0),
+        (ends([5, 4, 1, 2, 5], [5, 4, 1, 2, 5]), ends([1, 6, 2, 1, 6], [1, 6, 2, 1, 6]), 0.0),
+    ],
+)
+def test_readers_agree_by_the_stretch_of_the_context(wanted: Any, got: Any, figure: float) -> None:
+    """Tokens 2 and 3 are the context; the first stands for no answer, and what the others score is of no matter."""
+    assert agreement("extractive-reader", [wanted], [got], second=[slice(2, 4)]) == figure
 
 
 @pytest.fixture
