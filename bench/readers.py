@@ -27,7 +27,7 @@ from merged import checkpoint
 from turns import peak_megabytes, same_share, take_turns
 
 import nlp
-from nlp.optimize import TEXTS, optimize
+from nlp.optimize import optimize
 from nlp.qa.data import Question, read_questions
 from shared.evaluation.answers import token_f1_score
 from shared.settings import cpu_count, home
@@ -36,7 +36,8 @@ TASK = "nlp.qa"
 FILE = "nlp/squadshifts/datasets/new_wiki_v1.0.json"
 BATCH, ROOM, OVERLAP = 32, 384, 48
 BEST, LONGEST = 20, 30
-BOUND = 0.99
+BOUND, TYPICAL = 0.99, 100
+"""Agreement that the form in integers must reach, and on how many questions it is judged."""
 Answering = Callable[[list[Question]], list[str]]
 
 
@@ -124,7 +125,7 @@ def main() -> None:
     given = parser.parse_args()
     everything = read_questions(given.data / FILE)
     random.Random(0).shuffle(everything)
-    asked, typical = everything[: given.questions], everything[given.questions : given.questions + TEXTS]
+    asked, typical = everything[: given.questions], everything[given.questions : given.questions + TYPICAL]
     model = given.work / "checkpoint"
     if given.alone:
         system = (
