@@ -9,7 +9,7 @@ PORT ?= 7860
 DATA ?= $(or $(TRIPTYCH_DATA),../shared/data)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types unit test-slow test-torch bench docs browser constraints clean
+.PHONY: help demo test lint types unit test-slow test-torch bench bench-nlp docs browser constraints clean
 
 help: ## show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -64,6 +64,7 @@ bench: $(VENV)/.bench.stamp ## every speed and quality figure beside its peer; D
 	$(BIN)/python bench/faces.py --images $(DATA)/vision/lfw_fold1/lfw
 	$(BIN)/python bench/faces.py --gallery
 	$(BIN)/python bench/text.py --data $(DATA)
+	$(BIN)/python bench/readers.py --data $(DATA)
 	$(BIN)/python bench/entities.py --data $(DATA)
 	$(BIN)/python bench/entities.py --data $(DATA) --quality
 	$(BIN)/python bench/answers.py --data $(DATA)
@@ -79,6 +80,13 @@ bench: $(VENV)/.bench.stamp ## every speed and quality figure beside its peer; D
 	$(BIN)/python bench/hybrid.py --data $(DATA)/recsys/ml-100k/ml-100k
 	$(BIN)/python bench/cold_start.py --data $(DATA)/recsys/ml-100k/ml-100k
 	$(BIN)/python bench/recsys_load.py
+
+# scripts under bench/ run with their folder first in the path: one called nlp.py would hide the package
+bench-nlp: $(VENV)/.bench.stamp ## language beside its peers, one thread; DATA names the data sets, CHECKPOINT a classifier
+	$(if $(CHECKPOINT),$(BIN)/python bench/text_labels.py --data $(DATA) --checkpoint $(CHECKPOINT) --threads 1)
+	$(BIN)/python bench/entities.py --data $(DATA) --threads 1
+	$(BIN)/python bench/readers.py --data $(DATA) --threads 1
+	$(BIN)/python bench/translation.py --data $(DATA)/nlp/multi30k --model en-xx-captions --target fr --threads 1
 
 docs: $(VENV)/.dev.stamp ## run every command block of README.md and docs/
 	$(BIN)/pytest tests/docs -m 'slow or not slow' --override-ini addopts='--import-mode=importlib --strict-markers --strict-config'

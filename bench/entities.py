@@ -25,7 +25,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -35,6 +34,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from turns import peak_megabytes
 
 LENGTHS = ((1, 0.5), (5, 0.3), (12, 0.2))
 MOST_CHARACTERS = 1_200
@@ -61,47 +61,6 @@ def texts_of(data: Path, count: int) -> list[str]:
     return [texts[at] for at in rng.permutation(len(texts))]
 
 
-def checkpoint(folder: Path) -> Path:
-    """The default model's weights as a transformers checkpoint."""
-    from safetensors.numpy import save_file
-
-    from nlp.graphs import open_base
-    from nlp.graphs.adapters import ADAPTER, merge, read_adapter
-    from nlp.graphs.parts import BASE_TASK
-    from shared.weights import resolve
-
-    opened = resolve(None, task="nlp.ner")
-    files = resolve(opened.card.options["base"], task=BASE_TASK)
-    base = open_base(files)
-    merged = merge(base, read_adapter(opened.files[ADAPTER]), origin="the default model")
-    own = {"head.weight": "classifier.weight", "head.bias": "classifier.bias"}
-    tensors = {own.get(name, f"bert.{name}"): values for name, values in merged.items() if name != "features.weight"}
-    folder.mkdir(parents=True, exist_ok=True)
-    save_file({name: np.ascontiguousarray(values) for name, values in tensors.items()}, folder / "model.safetensors")
-    shape, tags = base.shape, opened.card.options["tags"]
-    config = {
-        "architectures": ["BertForTokenClassification"],
-        "model_type": "bert",
-        "num_hidden_layers": shape.layers,
-        "hidden_size": shape.hidden,
-        "num_attention_heads": shape.heads,
-        "intermediate_size": shape.inner,
-        "max_position_embeddings": shape.positions,
-        "layer_norm_eps": shape.eps,
-        "vocab_size": len(merged["embeddings.word_embeddings.weight"]),
-        "id2label": dict(enumerate(tags)),
-        "label2id": {tag: at for at, tag in enumerate(tags)},
-    }
-    (folder / "config.json").write_text(json.dumps(config))
-    tokenizer = json.loads(files.files["tokenizer.json"].read_text("utf-8"))
-    tokenizer |= {"padding": None, "truncation": None}
-    (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
-    told = {"tokenizer_class": "BertTokenizerFast", "model_max_length": 512, "pad_token": "[PAD]"}
-    told |= {"unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]", "mask_token": "[MASK]"}
-    (folder / "tokenizer_config.json").write_text(json.dumps(told))
-    return folder
-
-
 def peer_folder(folder: Path, own: Path) -> None:
     """The same checkpoint with its tags renamed to begin and inside, the only prefixes that the pipeline knows."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -114,13 +73,20 @@ def peer_folder(folder: Path, own: Path) -> None:
 
 def prepared(work: Path, texts: list[str]) -> Path:
     """The checkpoint, and its form in 8-bit integers beside it."""
-    from nlp.optimize import optimize
+    from merged import checkpoint
 
-    folder = checkpoint(work / "checkpoint")
+    from nlp.optimize import optimize
+    from shared.weights import resolve
+
+    tags = resolve(None, task="nlp.ner").card.options["tags"]
+    facts = {"id2label": dict(enumerate(tags)), "label2id": {tag: at for at, tag in enumerate(tags)}}
+    folder = checkpoint(
+        work / "checkpoint", task="nlp.ner", kind="BertForTokenClassification", head="classifier", facts=facts
+    )
     peer_folder(work / "peer", folder)
     (work / "texts.txt").write_text("\n".join(" ".join(text.split()) for text in texts[:256]), "utf-8")
     made = optimize(folder, task="nlp.ner", texts=work / "texts.txt", out=work / "int8", bound=0.9)
-    print(f"int8: {made['tried'][0]}", flush=True)
+    print(f"int8: {made['tried'][-1]}", flush=True)
     return Path(made["written"])
 
 
@@ -188,7 +154,7 @@ def measure(system: str, work: Path, texts: list[str], threads: int) -> None:
     row = {
         "wall": time.perf_counter() - wall,
         "processor": time.process_time() - processor,
-        "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "peak": peak_megabytes(),
         "found": found,
     }
     print(json.dumps(row))
@@ -228,7 +194,7 @@ def report(texts: list[str], rows: dict[str, list[dict[str, Any]]]) -> None:
         peak = max(row["peak"] for row in done)
         print(
             f"{system:12} {words / wall:10,.0f} words/s  {words / processor:10,.0f} words per processor second  "
-            f"peak {peak / 1e6:7,.0f} MB"
+            f"peak {peak:7,.0f} MB"
         )
     if {"pipeline", "checkpoint"} <= set(rows):
         for key in ("wall", "processor"):

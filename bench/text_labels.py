@@ -11,6 +11,8 @@ peer is `pipeline("text-classification", batch_size=32)`. Peak memory is that of
 from __future__ import annotations
 
 import argparse
+import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -58,8 +60,9 @@ def integers(model: str, texts: list[str], *, threads: int) -> str | None:
         file = Path(folder) / "texts.txt"
         file.write_text("\n".join(" ".join(text.split()) for text in texts), "utf-8")
         report = optimize(model, task=TASK, texts=file, threads=threads)
-    row = report["tried"][0]
-    print(f"int8: agreement {row['agreement']:.4f}, cosine {report['cosine']:.4f}. {row['refused'] or 'kept'}")
+    for row in report["tried"]:
+        told = "-" if row["agreement"] is None else f"{row['agreement']:.4f}"
+        print(f"int8, {row['in_float']:.0%} in float: agreement {told}. {row['refused'] or 'kept'}", flush=True)
     name: str | None = report["name"]
     return name
 
@@ -74,6 +77,13 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=cpu_count())
     parser.add_argument("--alone", help=argparse.SUPPRESS)
     given = parser.parse_args()
+    if given.alone:
+        system = (
+            pipeline_labels(given.checkpoint) if given.alone == "peer" else ours(given.alone, threads=given.threads)
+        )
+        system(json.load(sys.stdin))
+        print(f"{peak_megabytes():.0f}")
+        return
     try:
         import torch
         from transformers.utils import logging
@@ -85,11 +95,6 @@ def main() -> None:
     model = given.checkpoint if is_of_hub(given.checkpoint) else str(Path(given.checkpoint).resolve())
     everything = mixed_texts(given.data, given.texts + TEXTS, whole=False)
     texts, typical = everything[: given.texts], everything[given.texts :]
-    if given.alone:
-        system = pipeline_labels(model) if given.alone == "peer" else ours(given.alone, threads=given.threads)
-        system(texts)
-        print(f"{peak_megabytes():.0f}")
-        return
     small = integers(model, typical, threads=given.threads)
     forms = {"triptych, int8": small, "triptych, float32": model} if small else {"triptych, float32": model}
     systems = {name: ours(form, threads=given.threads) for name, form in forms.items()}
@@ -99,17 +104,12 @@ def main() -> None:
     answers = take_turns(runs, repeats=given.repeats, count=len(texts), unit="texts")
     theirs = answers["transformers.pipeline"]
     for name, form in {**forms, "transformers.pipeline": "peer"}.items():
-        arguments = [
-            "--data",
-            str(given.data),
-            "--checkpoint",
-            model,
-            "--texts",
-            str(given.texts),
-            "--alone",
-            str(form),
-        ]
-        alone = subprocess.run([sys.executable, __file__, *arguments], capture_output=True, text=True, check=True)
+        command = [sys.executable, __file__, "--data", str(given.data), "--checkpoint", model, "--alone", str(form)]
+        command += ["--threads", str(given.threads)]
+        limits = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(given.threads))
+        alone = subprocess.run(
+            command, input=json.dumps(texts), capture_output=True, text=True, check=True, env=os.environ | limits
+        )
         print(f"{name:34} same label {same_share(answers[name], theirs):.4f}, peak {alone.stdout.split()[-1]} MB")
 
 

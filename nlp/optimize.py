@@ -1,9 +1,12 @@
 """A text model in 8-bit integers, where it still answers the same: made, compared on texts, timed, refused or kept.
 
+Where it does not with all products in integers, those that lose most are left in float, more of them each time
+(:data:`IN_FLOAT`); the first form that answers the same is the fastest that does.
+
 What counts as the same is stated for each family. ``text-classifier`` and ``nli``: the share of windows with the same
 best label (of several labels, the share of labels on the same side of a half). ``token-classifier``: the share of
-tokens with the same best tag. ``extractive-reader``: the share of windows with the same best start and end.
-``pair-scorer``: the share of pairs of windows that come in the same order.
+tokens with the same best tag. ``extractive-reader``: the share of windows with the same best stretch of the context, or
+none in both. ``pair-scorer``: the share of pairs of windows that come in the same order.
 """
 
 from __future__ import annotations
@@ -20,8 +23,9 @@ import numpy as np
 
 from nlp.families import open_model
 from nlp.opening import ADAPTER, GRAPH, TOKENIZER, TextGraph, load_text_graph
+from nlp.qa.decode import MOST_TOKENS, best_spans, scores
 from shared.backends.forms import Precision
-from shared.backends.integers import is_quantised, to_integers
+from shared.backends.integers import is_quantised, losses, measure, spared, to_integers
 from shared.backends.trials import Tried, differs_too_much, form_name, not_worth_it, paired_speed
 from shared.catalogue import ModelCard, optimized_folder
 from shared.errors import BackendError, DataError, InputError, UnknownNameError, UsageError
@@ -30,6 +34,10 @@ from shared.weights import Opened, write_model_folder
 
 TEXTS = 256
 """Texts that are used: a window of each."""
+TYPICAL = 64
+"""Of them, how many say how large the values within the graph become."""
+IN_FLOAT = (0.0, 0.15, 0.35, 0.6)
+"""Shares of the multiplications that are left in float, one after the other, until a form answers like the original."""
 PAIRED = ("nli", "extractive-reader", "pair-scorer")
 """Families whose windows hold two texts."""
 PRECISIONS: tuple[Precision, ...] = ("int8",)
@@ -50,12 +58,8 @@ def _same_tags(wanted: Answer, got: Answer) -> Sequence[bool]:
     return tags
 
 
-def _same_ends(wanted: Answer, got: Answer) -> Sequence[bool]:
-    return [all(bool((w.argmax(axis=1) == g.argmax(axis=1)).all()) for w, g in zip(wanted.values(), got.values()))]
-
-
 SAME: Mapping[str, Callable[[Answer, Answer], Sequence[bool]]] = MappingProxyType(
-    {"text-classifier": _same_best, "nli": _same_best, "token-classifier": _same_tags, "extractive-reader": _same_ends}
+    {"text-classifier": _same_best, "nli": _same_best, "token-classifier": _same_tags}
 )
 """What of one window is the same between two graphs, by family."""
 BOUNDS = {
@@ -93,8 +97,8 @@ def optimize(
 
     Returns:
         JSON-ready: ``model``, ``task``, ``texts``, ``bound``, ``cosine`` (mean over windows, of the two graphs'
-        numbers), ``tried`` (a row a form), ``written`` (a folder or ``None``), ``name`` (by which it is opened, or
-        ``None``).
+        numbers), ``tried`` (a row a form, with the share ``in_float`` of its multiplications that were left in float),
+        ``written`` (a folder or ``None``), ``name`` (by which it is opened, or ``None``).
 
     Raises:
         UsageError: ``bound`` is outside [0, 1], no text can be used, or the model is in 8-bit integers already.
@@ -113,13 +117,14 @@ def optimize(
     if ADAPTER in source.files or is_quantised(source.files[GRAPH]):
         raise UsageError(f"model {card.name!r} must be in float32. Its graph is in 8-bit integers already")
     base = load_text_graph(source, threads=threads)
-    feeds = _feeds(base, _lines(texts))
-    row, cosine, content = _tried(base, source, feeds, least, threads)
+    feeds, second = _feeds(base, _lines(texts))
+    trial = _Trial(base, source, feeds, second, least, threads)
+    rows, cosine, content = _forms(trial)
+    row = rows[-1]
     written = None
     if not row.refused:
-        made = _made(
-            card, {"agreement": _rounded(row.agreement), "speed": _rounded(row.speed), "judged_on": len(feeds)}
-        )
+        facts = {"agreement": _rounded(row.agreement), "speed": _rounded(row.speed), "judged_on": len(feeds)}
+        made = _made(card, {**facts, "in_float": IN_FLOAT[len(rows) - 1]})
         written = out or optimized_folder() / made.name
         write_model_folder(written, made, content)
     return {
@@ -128,36 +133,72 @@ def optimize(
         "texts": len(feeds),
         "bound": least,
         "cosine": cosine,
-        "tried": [dataclasses.asdict(row)],
+        "tried": [{**dataclasses.asdict(row), "in_float": share} for row, share in zip(rows, IN_FLOAT)],
         "written": str(written) if written else None,
         "name": form_name(card, "int8") if written and out is None else None,
     }
 
 
-def _tried(
-    base: TextGraph, source: Opened, feeds: Sequence[Mapping[str, AnyArray]], least: float, threads: int | None
-) -> tuple[Tried, float | None, dict[str, bytes]]:
-    """The form: made, opened from a folder of its own, compared and timed."""
-    card = source.card
+@dataclasses.dataclass(frozen=True)
+class _Trial:
+    """What a form is made of and compared with."""
+
+    base: TextGraph
+    source: Opened
+    feeds: Sequence[Mapping[str, AnyArray]]
+    second: Sequence[slice]
+    least: float
+    threads: int | None
+
+
+def _forms(trial: _Trial) -> tuple[list[Tried], float | None, dict[str, bytes]]:
+    """Form after form, each with more in float than the one before, until one answers like the original."""
+    step = max(1, len(trial.feeds) // TYPICAL)
+    typical = trial.feeds[::step][:TYPICAL]
+    rows: list[Tried] = []
     try:
-        content = {GRAPH: to_integers(source.files[GRAPH]), TOKENIZER: source.files[TOKENIZER].read_bytes()}
-        with tempfile.TemporaryDirectory() as folder:
-            place = Path(folder)
-            made = write_model_folder(place, _made(card, {}), content)
-            form = load_text_graph(Opened(made, {name: place / name for name in content}), threads=threads)
-            wanted, got = base.answers(feeds), form.answers(feeds)
+        measured = measure(trial.source.files[GRAPH], typical)
+        wanted = trial.base.answers(trial.feeds)
+        lost: Mapping[str, float] = {}
+        for share in IN_FLOAT:
+            if share and not lost:
+                lost = losses(measured, typical)
+            form = to_integers(measured, in_float=spared(measured.products, lost, share) if share else ())
+            row, cosine, content = _tried(trial, form, wanted)
+            rows.append(row)
+            if row.speed is not None:
+                break
     except BackendError as error:
-        return Tried("int8", None, None, str(error)), None, {}
+        return [*rows, Tried("int8", None, None, str(error))], None, {}
+    return rows, cosine, content
+
+
+def _tried(trial: _Trial, graph: bytes, wanted: Sequence[Answer]) -> tuple[Tried, float, dict[str, bytes]]:
+    """A form: opened from a folder of its own, compared and, where it answers like the original, timed."""
+    base, source, card = trial.base, trial.source, trial.source.card
+    content = {GRAPH: graph, TOKENIZER: source.files[TOKENIZER].read_bytes()}
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        made = write_model_folder(place, _made(card, {}), content)
+        form = load_text_graph(Opened(made, {name: place / name for name in content}), threads=trial.threads)
+        got = form.answers(trial.feeds)
     several = bool(card.options.get("multi_label"))
-    found, cosine = agreement(card.family, wanted, got, several=several), _cosine(wanted, got)
-    reason = differs_too_much(found, least)
+    found, cosine = agreement(card.family, wanted, got, several=several, second=trial.second), _cosine(wanted, got)
+    reason = differs_too_much(found, trial.least)
     if reason:
         return Tried("int8", found, None, reason), cosine, {}
-    speed = paired_speed(lambda: base.answers(feeds), lambda: form.answers(feeds))
+    speed = paired_speed(lambda: base.answers(trial.feeds), lambda: form.answers(trial.feeds))
     return Tried("int8", found, speed, not_worth_it(speed)), cosine, content
 
 
-def agreement(family: str, wanted: Sequence[Answer], got: Sequence[Answer], *, several: bool = False) -> float:
+def agreement(
+    family: str,
+    wanted: Sequence[Answer],
+    got: Sequence[Answer],
+    *,
+    several: bool = False,
+    second: Sequence[slice] = (),
+) -> float:
     """How far two graphs of a family say the same of the same windows, in [0, 1].
 
     Args:
@@ -165,6 +206,7 @@ def agreement(family: str, wanted: Sequence[Answer], got: Sequence[Answer], *, s
         wanted: one graph's outputs for each window, at least one.
         got: the other's.
         several: whether several labels may hold.
+        second: where the second text of each window stands; of readers, whose answers are stretches of it.
 
     Example:
         >>> one, other = ({"logits": np.float32([[0, number]])} for number in (1, -1))
@@ -175,8 +217,19 @@ def agreement(family: str, wanted: Sequence[Answer], got: Sequence[Answer], *, s
         ours, theirs = (np.array([answer["logits"].ravel()[0] for answer in answers]) for answers in (wanted, got))
         pairs = list(itertools.combinations(range(len(ours)), 2))
         return float(np.mean([(ours[a] > ours[b]) == (theirs[a] > theirs[b]) for a, b in pairs])) if pairs else 1.0
+    if family == "extractive-reader":
+        return float(
+            np.mean([_stretch(w, at) == _stretch(g, at) for w, g, at in zip(wanted, got, second, strict=True)])
+        )
     same = _same_sides if several else SAME[family]
     return float(np.mean([hit for w, g in zip(wanted, got, strict=True) for hit in same(w, g)]))
+
+
+def _stretch(answer: Answer, second: slice) -> tuple[int, int] | None:
+    """First and last token of the best stretch, or ``None`` where the scores of the window's first token are higher."""
+    found = scores(answer, second.start, second.stop - second.start)
+    spans, sums = best_spans(found.start, found.end, longest=MOST_TOKENS, most=1)
+    return (int(spans[0, 0]), int(spans[0, 1])) if len(sums) and sums[0] >= found.null else None
 
 
 def _cosine(wanted: Sequence[Answer], got: Sequence[Answer]) -> float:
@@ -205,32 +258,37 @@ def _lines(path: Path) -> list[str]:
     return [line for line in text.split("\n") if line.strip()]
 
 
-def _feeds(graph: TextGraph, lines: Sequence[str]) -> list[dict[str, AnyArray]]:
-    """A window of each of the first lines that can be read."""
+def _feeds(graph: TextGraph, lines: Sequence[str]) -> tuple[list[dict[str, AnyArray]], list[slice]]:
+    """A window of each of the first lines that can be read, and where the second of its texts stands."""
     paired = graph.card.family in PAIRED
     found = []
+    second_texts = []
     for line, after in zip(lines, [*lines[1:], *lines[:1]]):
         try:
             if paired:
                 first, tab, second = line.partition("\t")
-                found.append(_pair(graph, graph.tokenizer.ids(first), graph.tokenizer.ids(second if tab else after)))
+                feed, place = _pair(graph, graph.tokenizer.ids(first), graph.tokenizer.ids(second if tab else after))
             else:
-                found.append(graph.feed(graph.tokenizer.window(graph.tokenizer.ids(line)[: graph.size])))
+                feed, place = graph.feed(graph.tokenizer.window(graph.tokenizer.ids(line)[: graph.size])), slice(0)
         except InputError:
             continue
+        found.append(feed)
+        second_texts.append(place)
         if len(found) == TEXTS:
             break
     if not found:
         raise UsageError(
             f"the file of texts must hold a text that can be read. Got {len(lines)} lines, none of them usable"
         )
-    return found
+    return found, second_texts
 
 
-def _pair(graph: TextGraph, first: Int64, second: Int64) -> dict[str, AnyArray]:
-    """A window of two texts, each cut to what it has room for."""
+def _pair(graph: TextGraph, first: Int64, second: Int64) -> tuple[dict[str, AnyArray], slice]:
+    """A window of two texts, each cut to what it has room for, and where the second stands."""
     pairs = graph.pairs()
     room = graph.room - pairs.special
     first = first[: max(1, room - len(second))] if len(second) < room // 2 else first[: max(1, room // 2)]
-    tokens, types = pairs.join(first, second[: room - len(first)])
-    return graph.feed(tokens, types=types)
+    second = second[: room - len(first)]
+    tokens, types = pairs.join(first, second)
+    begin = pairs.second_start(first)
+    return graph.feed(tokens, types=types), slice(begin, begin + len(second))

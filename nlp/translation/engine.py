@@ -35,8 +35,12 @@ MODEL, CONFIG = "model.bin", "config.json"
 VOCABULARIES = ("shared_vocabulary.json", "source_vocabulary.json", "target_vocabulary.json")
 LENGTH_PENALTY = "length_penalty"
 """The option of a card by which hypotheses are divided by their length to a power: above 1 favours long ones."""
-BATCH_TOKENS = 1024
-"""Tokens that run together, padding counted."""
+BATCH_TOKENS, LEAST_TOKENS = 512, 128
+"""Tokens that run together, padding counted: at most, and at least where fewer would keep more threads busy."""
+BATCHES = 2
+"""Batches for each thread that sentences are cut into, so that none waits long for the last."""
+MOST_PIECES, SPARE_PIECES = 512, 24
+"""Pieces of a translation at most; how many it may have beyond what its source's length allows."""
 LONGEST_PIECES = 220
 """Pieces of a sentence that are read; the caller keeps sentences shorter."""
 MORE_BEAMS = 3
@@ -110,6 +114,10 @@ class Engine:
         table = dict(zip(once, drafts))
         return [table[sentence] for sentence in sentences]
 
+    def room(self, pieces: int) -> int:
+        """Pieces of a translation at most, where the longest sentence beside it has so many."""
+        return min(MOST_PIECES, round(self.limits.widest * pieces) + SPARE_PIECES)
+
     def _hypotheses(
         self, sentences: Sequence[str], source: str, target: str, *, beam: int, again: bool = False, loop: bool = False
     ) -> list[list[Drafted]]:
@@ -121,19 +129,18 @@ class Engine:
             [token.format(**codes) for token in self.card.options.get(name, ())]
             for name in ("before", "after", "prefix")
         )
-        longest = max(map(len, cut))
         favour = float(self.card.options.get(LENGTH_PENALTY, 1.0))
         try:
             results = self.translator.translate_batch(
                 [[*before, *pieces, *after] for pieces in cut],
                 target_prefix=[prefix] * len(cut) if prefix else None,
-                max_batch_size=BATCH_TOKENS,
+                max_batch_size=tokens_at_once(sum(map(len, cut)), self.translator.num_translators),
                 batch_type="tokens",
                 beam_size=beam,
                 num_hypotheses=beam if again else 1,
                 length_penalty=favour,
                 return_scores=True,
-                max_decoding_length=min(512, round(self.limits.widest * longest) + 24),
+                max_decoding_length=self.room(max(map(len, cut))),
                 min_decoding_length=1,
                 disable_unk=True,
                 no_repeat_ngram_size=4 if loop else 0,
@@ -194,6 +201,20 @@ class Engine:
 
 def _has_letter(text: str) -> bool:
     return any(map(str.isalpha, text))
+
+
+def tokens_at_once(total: int, threads: int) -> int:
+    """How many tokens run together on one thread, so that every thread has its share of all.
+
+    Args:
+        total: tokens of all sentences.
+        threads: how many translate at once.
+
+    Example:
+        >>> tokens_at_once(10_000, 2), tokens_at_once(1_000, 2), tokens_at_once(30, 2)
+        (512, 250, 128)
+    """
+    return min(BATCH_TOKENS, max(LEAST_TOKENS, -(-total // (BATCHES * threads))))
 
 
 def pairs_of(card: ModelCard) -> frozenset[tuple[str, str]]:

@@ -1,19 +1,68 @@
 """A text graph in 8-bit integers for ONNX Runtime: weights once, activations as they come ("dynamic quantisation").
 
-Weights take 7 bits of each output channel's own scale: without VNNI a processor adds two products of a uint8 and an
-int8 in 16 bits, which hold 255 * 64 twice but not 255 * 127 twice, so the answers are the same with and without.
-What multiplies activations with one another stays in float, and so do embeddings: in integers they make the file
-smaller, the answers worse, and nothing faster.
+One scale serves all activations of a product, so a few large channels would leave little resolution to the others.
+Typical inputs say how large each channel becomes; the channels are divided, and the weights multiplied, by a power of
+that (G. Xiao and others, "SmoothQuant", ICML 2023, equation 4, here with a migration strength of 0.85). Products that
+lose most by integers may be left in float. What multiplies activations with one another stays in float, and so do
+embeddings: in integers they make the file smaller, the answers worse, and nothing faster.
+
+Weights take all 8 bits of each output channel's own scale. A processor without VNNI adds two products of a uint8 and an
+int8 in 16 bits, which do not hold them; there :mod:`shared.backends.onnxruntime` has the runtime take a slower way.
 """
 
 from __future__ import annotations
 
-import logging
-import tempfile
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from shared.errors import BackendError
 from shared.lazy import require
+from shared.types import AnyArray, Float32
+
+LARGEST = 127
+EVENED = 0.85
+"""How much of a channel's size is moved into the weights, in [0, 1]."""
+JUDGED = 8
+"""Typical inputs on which it is measured what each product loses."""
+_MICROSOFT = "com.microsoft"
+_INTEGER = ("MatMulInteger", "MatMulIntegerToFloat", "QLinearMatMul", "DynamicQuantizeLinear", "QuantizeLinear")
+_LEAST = float(np.finfo(np.float32).tiny)
+
+
+@dataclass(frozen=True)
+class Product:
+    """Products of one tensor with constant weights, which share its integers.
+
+    Attributes:
+        given: name of the tensor.
+        answers: names of the products.
+        divisors: what its channels are divided by, shape (channels,), float32, above 0.
+        cost: weights, which is how many multiplications a row of the tensor takes.
+    """
+
+    given: str
+    answers: tuple[str, ...]
+    divisors: Float32
+    cost: int
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A graph in float32 and what is known of its products.
+
+    Attributes:
+        graph: an ``onnx.ModelProto``.
+        weights: constants by name; those of the products have shape (channels, columns).
+        products: in the graph's order.
+    """
+
+    graph: Any
+    weights: Mapping[str, AnyArray]
+    products: tuple[Product, ...]
 
 
 def is_quantised(path: Path) -> bool:
@@ -22,46 +71,200 @@ def is_quantised(path: Path) -> bool:
     Raises:
         BackendError: it is no ONNX graph.
     """
-    kinds = _operators(path)
-    return bool(kinds & {"MatMulInteger", "QLinearMatMul", "DynamicQuantizeLinear", "QuantizeLinear"})
+    return any(node.op_type in (*_INTEGER, "DynamicQuantizeMatMul") for node in _read(path).graph.node)
 
 
-def to_integers(path: Path) -> bytes:
-    """The graph with weights in 8-bit integers.
+def measure(path: Path, typical: Sequence[Mapping[str, AnyArray]]) -> Measured:
+    """Run typical inputs through a graph and see what its products with constants take.
+
+    Args:
+        path: an ONNX graph in float32.
+        typical: its inputs by name, for at least one request.
 
     Raises:
-        BackendError: ONNX Runtime cannot read or change it, or it has nothing that integers would serve.
+        BackendError: ONNX Runtime refuses the graph, or it has no products that integers would serve.
     """
-    if "MatMul" not in _operators(path):
+    graph = _read(path)
+    onnx = require("onnx", extra="all")
+    constants = {tensor.name: tensor for tensor in graph.graph.initializer}
+    found: dict[str, list[Any]] = {}
+    for node in graph.graph.node:
+        if node.op_type == "MatMul" and node.input[1] in constants and len(constants[node.input[1]].dims) == 2:
+            found.setdefault(node.input[0], []).append(node)
+    if not found:
         raise BackendError(f"{path.name} must have matrix products for integers to serve. It has none")
-    tools = require("onnxruntime.quantization", extra="all")
-    talk = logging.getLogger()
-    level = talk.level
-    with tempfile.TemporaryDirectory() as folder:
-        made = Path(folder) / "model.onnx"
-        try:
-            talk.setLevel(logging.ERROR)  # it advises a preparation of the graph that changes nothing here
-            tools.quantize_dynamic(
-                str(path),
-                str(made),
-                op_types_to_quantize=["MatMul"],
-                per_channel=True,
-                reduce_range=True,
-                weight_type=tools.QuantType.QInt8,
-            )
-        except (RuntimeError, ValueError, TypeError, AttributeError, KeyError) as error:
-            raise BackendError(f"ONNX Runtime cannot bring {path.name} into 8-bit integers: {error}") from error
-        finally:
-            talk.setLevel(level)
-        return made.read_bytes()
+    used = {node.input[1] for nodes in found.values() for node in nodes}
+    weights = {name: onnx.numpy_helper.to_array(constants[name]).astype(np.float32) for name in used}
+    sizes = _taken(graph, list(found), typical)
+    products = []
+    for given, nodes in found.items():
+        held = [weights[node.input[1]] for node in nodes]
+        divisors = evening(sizes[given], held)
+        cost = sum(weight.size for weight in held)
+        products.append(Product(given, tuple(node.output[0] for node in nodes), divisors, cost))
+    return Measured(graph, weights, tuple(products))
 
 
-def _operators(path: Path) -> set[str]:
+def evening(sizes: Float32, weights: Sequence[Float32]) -> Float32:
+    """What the channels of a tensor are divided by, about 1 in the mean.
+
+    Args:
+        sizes: largest absolute value of each channel, shape (channels,).
+        weights: what it is multiplied with, each (channels, columns).
+
+    Returns:
+        Shape (channels,), float32, above 0.
+
+    Example:
+        >>> [f"{size:.2f}" for size in evening(np.float32([100, 1]), [np.float32([[1], [1]])])]
+        ['7.08', '0.14']
+    """
+    largest = np.max([np.abs(weight).max(axis=1) for weight in weights], axis=0)
+    # a channel that was never seen says nothing: it is taken to be as large as the smallest that was
+    least = float(sizes[sizes > 0].min()) if (sizes > 0).any() else 1.0
+    logs = EVENED * np.log(np.maximum(sizes, least)) - (1 - EVENED) * np.log(np.maximum(largest, _LEAST))
+    found: Float32 = np.exp(logs - logs.mean()).astype(np.float32)
+    return found
+
+
+def losses(measured: Measured, typical: Sequence[Mapping[str, AnyArray]]) -> dict[str, float]:
+    """What the graph's answers lose by each product in integers, the others being in float.
+
+    Args:
+        measured: what :func:`measure` gave.
+        typical: inputs by name; the first :data:`JUDGED` are used.
+
+    Returns:
+        The mean squared difference to the answers in float, by :attr:`Product.given`.
+
+    Raises:
+        BackendError: ONNX Runtime refuses a form.
+    """
+    feeds = typical[:JUDGED]
+    wanted = list(_answers(measured.graph, feeds))
+    names = [product.given for product in measured.products]
+    found = {}
+    for name in names:
+        got = _answers(to_integers(measured, in_float=[other for other in names if other != name]), feeds)
+        found[name] = float(
+            np.mean([np.square(w - g).mean() for ws, gs in zip(wanted, got, strict=True) for w, g in zip(ws, gs)])
+        )
+    return found
+
+
+def spared(products: Sequence[Product], lost: Mapping[str, float], share: float) -> list[str]:
+    """Those that lose most by integers, of at least a share of all multiplications.
+
+    Args:
+        products: of a graph.
+        lost: what :func:`losses` gave.
+        share: in [0, 1]; 0 spares none.
+
+    Example:
+        >>> one, two = (Product(name, (), np.float32([1]), 50) for name in ("a", "b"))
+        >>> spared([one, two], {"a": 0.1, "b": 0.2}, 0.4)
+        ['b']
+    """
+    left = share * sum(product.cost for product in products)
+    found: list[str] = []
+    for product in sorted(products, key=lambda product: -lost[product.given]):
+        if left <= 0:
+            break
+        found.append(product.given)
+        left -= product.cost
+    return found
+
+
+def to_integers(measured: Measured, *, in_float: Collection[str] = ()) -> bytes:
+    """The graph with its products in 8-bit integers.
+
+    Args:
+        measured: what :func:`measure` gave.
+        in_float: products that stay in float, by :attr:`Product.given`.
+    """
+    onnx = require("onnx", extra="all")
+    changed = [product for product in measured.products if product.given not in in_float]
+    chosen = {answer: product for product in changed for answer in product.answers}
+    constants: dict[str, AnyArray] = {}
+    nodes: list[Any] = []
+    begun: set[str] = set()
+    for node in measured.graph.graph.node:
+        product = chosen.get(node.output[0]) if node.op_type == "MatMul" else None
+        if product is None:
+            nodes.append(node)
+            continue
+        given, at = product.given, node.output[0]
+        if given not in begun:
+            begun.add(given)
+            constants[f"{given}/evening"] = 1 / product.divisors
+            nodes.append(onnx.helper.make_node("Mul", [given, f"{given}/evening"], [f"{given}/evened"]))
+            parts = [f"{given}/{part}" for part in ("integers", "scale", "zero")]
+            nodes.append(onnx.helper.make_node("DynamicQuantizeLinear", [f"{given}/evened"], parts))
+        integers, scale = _integers(measured.weights[node.input[1]] * product.divisors[:, None])
+        constants |= {f"{at}/weight": integers, f"{at}/step": scale, f"{at}/none": np.zeros(len(scale), np.int8)}
+        taken = [f"{given}/integers", f"{at}/weight", f"{given}/scale", f"{at}/step", f"{given}/zero", f"{at}/none"]
+        nodes.append(onnx.helper.make_node("MatMulIntegerToFloat", taken, [at], domain=_MICROSOFT))
+    return _written(measured.graph, nodes, constants)
+
+
+def _written(graph: Any, nodes: Sequence[Any], constants: Mapping[str, AnyArray]) -> bytes:
+    onnx = require("onnx", extra="all")
+    used = {name for node in nodes for name in node.input}
+    made = onnx.ModelProto()
+    made.CopyFrom(graph)
+    held = [tensor for tensor in graph.graph.initializer if tensor.name in used]
+    del made.graph.node[:], made.graph.initializer[:]
+    made.graph.node.extend(nodes)
+    made.graph.initializer.extend([*held, *(onnx.numpy_helper.from_array(v, name) for name, v in constants.items())])
+    if _MICROSOFT not in {opset.domain for opset in made.opset_import}:
+        made.opset_import.append(onnx.helper.make_opsetid(_MICROSOFT, 1))
+    content: bytes = made.SerializeToString(deterministic=True)
+    return content
+
+
+def _integers(weight: Float32) -> tuple[AnyArray, Float32]:
+    """Weights as integers, and the scale of each column."""
+    largest = np.abs(weight).max(axis=0)
+    scale = np.where(largest > 0, largest / LARGEST, 1).astype(np.float32)
+    return np.rint(weight / scale).astype(np.int8), scale
+
+
+def _taken(graph: Any, names: Sequence[str], typical: Sequence[Mapping[str, AnyArray]]) -> dict[str, Float32]:
+    """The largest absolute value of each channel of tensors within a graph."""
+    onnx = require("onnx", extra="all")
+    watched = onnx.ModelProto()
+    watched.CopyFrom(graph)
+    del watched.graph.output[:]
+    watched.graph.output.extend(
+        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in names
+    )
+    sizes: dict[str, Float32] = {}
+    for values in _answers(watched, typical):
+        for name, value in zip(names, values, strict=True):
+            largest = np.abs(value).reshape(-1, value.shape[-1]).max(axis=0)
+            sizes[name] = np.maximum(sizes.get(name, largest), largest)
+    return sizes
+
+
+def _answers(graph: Any, feeds: Sequence[Mapping[str, AnyArray]]) -> Iterator[list[AnyArray]]:
+    """All outputs of a graph for each request, in the graph's order."""
+    ort = require("onnxruntime", extra="all")
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    try:
+        content = graph if isinstance(graph, bytes) else graph.SerializeToString()
+        session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        for feed in feeds:
+            yield session.run(None, dict(feed))
+    except Exception as error:  # the runtime's own errors share no base
+        raise BackendError(f"ONNX Runtime cannot run the graph on typical inputs: {error}") from error
+
+
+def _read(path: Path) -> Any:
     onnx = require("onnx", extra="all")
     try:
-        graph = onnx.load(str(path), load_external_data=False).graph
+        return onnx.load(str(path), load_external_data=False)
     except Exception as error:
         if type(error).__module__.startswith("google") or isinstance(error, OSError | ValueError):
             raise BackendError(f"{path} must be an ONNX graph. {error}") from error
         raise
-    return {node.op_type for node in graph.node}

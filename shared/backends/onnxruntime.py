@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,11 @@ _REFUSALS = (
     "NotImplemented",
     "RuntimeException",
 )
+_PROCESSOR = Path("/proc/cpuinfo")
+_DOT_PRODUCTS = {"avx512_vnni", "avx_vnni"}
+_WHOLE_SUMS = "session.x64quantprecision"
+"""Where products of 8 bits are added in 16, have weights of more than 7 bits multiplied in a slower way that is exact.
+The runtime looks at the weights; it cannot tell all processors with VNNI from those without."""
 _DTYPES = {"tensor(float)": "float32", "tensor(double)": "float64", "tensor(float16)": "float16"}
 
 
@@ -67,11 +73,26 @@ def load(path: Path, *, device: str = "auto", threads: int | None = None) -> Onn
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
+    if not adds_whole(_PROCESSOR):
+        options.add_session_config_entry(_WHOLE_SUMS, "1")
     try:
         session = ort.InferenceSession(str(path), options, providers=[provider])
     except refused as error:
         raise BackendError(f"ONNX Runtime cannot load {path}: {error}") from error
     return OnnxRuntimeBackend(session, refused, threads or cpu_count())
+
+
+@lru_cache(maxsize=8)
+def adds_whole(described: Path) -> bool:
+    """Whether the processor is known to add products of 8-bit integers in 32 bits (VNNI).
+
+    Args:
+        described: what Linux tells of it, ``/proc/cpuinfo``; elsewhere there is none, and nothing is known.
+    """
+    try:
+        return any(word in _DOT_PRODUCTS for word in described.read_text("utf-8").split())
+    except OSError:
+        return False
 
 
 def _spec(node: Any) -> TensorSpec:

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 import nlp
 from nlp.translation.checks import WORDS, Limits, faults
 from nlp.translation.decode import decode
-from nlp.translation.engine import Drafted, Engine, load_engine, pairs_of
+from nlp.translation.engine import Drafted, Engine, load_engine, pairs_of, tokens_at_once
 from nlp.translation.evaluate import evaluate_translation
 from nlp.translation.masking import Masked
 from nlp.translation.models import open_translation
@@ -177,9 +177,12 @@ class Canned:
 
     def __init__(self, first: list[str], second: list[list[str]]) -> None:
         self.first, self.second, self.asked = first, second, 0
+        self.num_translators = 2
+        self.at_once: list[int] = []
 
     def translate_batch(self, sources: list[list[str]], **options: Any) -> list[Any]:
         self.asked += 1
+        self.at_once.append(options["max_batch_size"])
         answers = [[self.first]] * len(sources) if options["num_hypotheses"] == 1 else [self.second] * len(sources)
         prefix = options["target_prefix"][0]
         return [
@@ -206,6 +209,24 @@ def test_faults_are_tried_again(
     found = Engine(real.card, canned, real.pieces, real.limits).translate(["the cat"], "en", "de", beam=2)
     assert [(one.text, one.faults) for one in found] == [(text, faults)]
     assert canned.asked == asked
+
+
+@pytest.mark.parametrize(
+    ("total", "threads", "tokens"),
+    [(10, 1, 128), (1_000, 1, 500), (1_000, 2, 250), (1_001, 2, 251), (1_000, 8, 128), (100_000, 2, 512)],
+)
+def test_every_thread_has_its_share_of_the_tokens(total: int, threads: int, tokens: int) -> None:
+    assert tokens_at_once(total, threads) == tokens
+
+
+def test_sentences_are_cut_into_batches_for_all_threads(folder: Path) -> None:
+    real = load_engine(open_translation(folder))
+    canned = Canned(["▁die"] * 3, [])
+    sentences = [" ".join(["the cat"] * (1 + at % 8) + ["the"] * (at // 8)) for at in range(64)]
+    Engine(real.card, canned, real.pieces, real.limits).translate(sentences, "en", "de", beam=1)
+    total = sum(len(real.pieces.encode(sentence)) for sentence in dict.fromkeys(sentences))
+    assert canned.at_once[0] == tokens_at_once(total, 2)
+    assert 128 < canned.at_once[0] < 512
 
 
 def test_what_stays_doubtful_is_said() -> None:
