@@ -42,6 +42,7 @@ class EaseContent(Ease):
     """Scores the items of histories X as X B, like :class:`~recsys.collaborative.ease.Ease`, new items among them."""
 
     family: ClassVar[str] = "ease_content"
+    task: ClassVar[str] = "recsys.content"
 
     @classmethod
     def restore(cls, config: Mapping[str, Any], parts: Parts, arrays: Mapping[str, AnyArray]) -> EaseContent:

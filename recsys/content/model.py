@@ -51,6 +51,7 @@ class Content(Recommender):
     """
 
     family: ClassVar[str] = "content"
+    task: ClassVar[str] = "recsys.content"
     features: Features
 
     def score_histories(self, histories: Csr) -> Float32:

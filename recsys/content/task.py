@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -202,7 +203,7 @@ TASK = Task(
     name=NAME,
     summary="What a user would like next, from what items are about; new items among them",
     inputs="id",
-    open=open_model,
+    open=partial(open_model, task=NAME),
     options=OPENING_OPTIONS,
     evaluate=evaluate,
     formats=tuple(FORMATS),

@@ -1,16 +1,19 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 import recsys
 from recsys.content import catalogue
 from recsys.content.catalogue import find_encoder, read_items, read_vectors
 from recsys.content.task import NAME, TASK, evaluate, train
+from shared.cli.main import triptych
 from shared.errors import DataError, UnknownNameError, UsageError
 from shared.tasks import Task
 
@@ -51,6 +54,27 @@ def test_training_writes_a_model_that_knows_new_items(files: dict[str, Any], id_
     answer = TASK.open(files["out"], k=1).predict(["7"])[0]
     assert [str(item) for item in answer.items] == ["5"]
     assert recsys.load(files["out"]).fold_in(["5"] if id_type == "str" else [5], k=2).items[0] in ("1", "2", 1, 2)
+
+
+@pytest.mark.parametrize("task", [NAME, "recsys.collaborative"])
+def test_the_card_names_this_task_and_older_cards_still_open(files: dict[str, Any], task: str) -> None:
+    train(files["ratings"], files["out"], items=str(files["books"]), max_share=1.0)
+    card = files["out"] / "card.toml"
+    text = card.read_text()
+    assert text.count(f'task = "{NAME}"') == 1
+    card.write_text(text.replace(NAME, task))
+    for verify in (True, False):
+        assert recsys.load(files["out"], verify=verify).recommend(["7"], k=1)[0].items == ("5",)
+    answer = CliRunner().invoke(triptych, ["recommend", str(files["out"]), "--user", "7", "-k", "1", "--json"])
+    assert json.loads(answer.output)["items"] == ["5"]
+
+
+def test_a_missing_model_is_told_how_to_train_one_of_this_task() -> None:
+    told = r"recsys.content has no default model.*'triptych train recsys.content RATINGS"
+    with pytest.raises(
+        UsageError, match=r"recsys.content has no default model.*'triptych train recsys.content RATINGS"
+    ):
+        TASK.open(None)
 
 
 def test_an_encoder_is_found_by_its_task(files: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
