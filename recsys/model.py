@@ -77,7 +77,7 @@ class Recommender(ABC):
         """
         raise UsageError(
             f"scores of {self.family} are no sum over a history, so there is nothing to name as its reason. "
-            "Fit ease, slim, item_knn, user_knn or als for explanations"
+            "Fit ease, slim, item_knn, rp3beta, user_knn, als or content for explanations"
         )
 
     def arrays(self) -> Mapping[str, AnyArray]:
