@@ -196,10 +196,13 @@ class TestEaseContent(RecommenderContract):
         return fit_ease_content(interactions, items=items, features=features.reshape(-1, 2))
 
 
-def test_ease_without_content_is_ease() -> None:
+@pytest.mark.parametrize("dropout", [0.0, 0.9])
+def test_ease_without_content_is_ease(dropout: float) -> None:
     items, features = kinds(tastes())
-    model = fit_ease_content(tastes(), EaseContentConfig(content=0), items=items, features=features)
-    np.testing.assert_allclose(model.weights, recsys.fit_ease(tastes()).weights, atol=1e-6)
+    config = EaseContentConfig(content=0, dropout=dropout)
+    model = fit_ease_content(tastes(), config, items=items, features=features)
+    plain = recsys.fit_ease(tastes(), recsys.EaseConfig(dropout=dropout))
+    np.testing.assert_allclose(model.weights, plain.weights, atol=1e-6)
 
 
 def test_ease_with_content_is_its_closed_form() -> None:

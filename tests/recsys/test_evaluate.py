@@ -185,7 +185,8 @@ def test_every_split_evaluates_and_repeats(ratings: Path, split: str) -> None:
 
 def test_options_reach_the_fit_and_the_data(ratings: Path) -> None:
     report = evaluate(ratings, model="ease", l2=7.0, weighting="binary", positive=">=4", limit=5, threads=1)
-    assert report.notes["options"] == {"l2": 7.0, "weighting": "binary", "activity_power": 0.4, "popularity_power": 0.4}
+    powers = {"activity_power": 0.4, "popularity_power": 0.4}
+    assert report.notes["options"] == {"l2": 7.0, "weighting": "binary", **powers, "dropout": 0.0}
     assert report.n == 5
     assert "only values >=4 are kept" in report.notes["protocol"]
     assert report.notes["train_interactions"] + report.notes["test_interactions"] < 720

@@ -47,7 +47,13 @@ def test_the_card_says_what_it_is(folder: Path) -> None:
         "users": 9,
         "items": 8,
         "interactions": 32,
-        "config": {"l2": 300.0, "weighting": "log", "activity_power": 0.4, "popularity_power": 0.4},
+        "config": {
+            "l2": 300.0,
+            "weighting": "log",
+            "activity_power": 0.4,
+            "popularity_power": 0.4,
+            "dropout": 0.0,
+        },
     }
 
 
