@@ -64,7 +64,7 @@ class Bpr(MappedFactors):
     @classmethod
     def restore(cls, config: Mapping[str, Any], parts: Parts, arrays: Mapping[str, AnyArray]) -> Bpr:
         """See :meth:`recsys.model.Recommender.restore`."""
-        options = BprConfig(**config)
+        options = BprConfig(**{"popularity_power": 0.0, **config})  # models of before have no such option
         found = read_factors(parts, arrays, options.factors + 1)
         return cls(options, *parts, *found, read_array("history_map", arrays, (options.factors + 1, options.factors)))
 
