@@ -155,12 +155,9 @@ def tune(whole: Interactions, seed: int, folds: int = 3) -> None:
         cases = []
         for user in group:
             rows = np.random.default_rng([seed, user]).permutation(np.flatnonzero(whole.users == user))
-            held, given, others = np.split(
-                rows, np.minimum([max(1, len(rows) // 4), len(rows) // 4 + GIVEN], len(rows))
-            )
-            cases.append(
-                (whole.user_ids.ids[user], *(ids[whole.items[part]].tolist() for part in (given, others, held)))
-            )
+            quarter = max(1, len(rows) // 4)
+            parts = rows[quarter : quarter + GIVEN], rows[quarter + GIVEN :], rows[:quarter]
+            cases.append((whole.user_ids.ids[user], *(ids[whole.items[part]].tolist() for part in parts)))
         for name, fit in fits.items():
             found[name] += score(fit(train), cases, True)
     for name, values in found.items():
