@@ -191,6 +191,7 @@ def items(whole: Interactions, folder: Path, rounds: int, seed: int) -> None:
         "their own later popularity (an oracle)",
     )
     figures: dict[str, list[float]] = {name: [] for name in names}
+    owners: list[int] = []
     for fold in range(rounds):
         out = fold_of[whole.items] == fold
         train, test = whole.take(~out), whole.take(out)
@@ -217,15 +218,19 @@ def items(whole: Interactions, folder: Path, rounds: int, seed: int) -> None:
             *([one.items for one in model.recommend(users, 10, among=new)] for model in models),
             *([order] * len(users) for order in (new[:10], by_guess, by_later)),
         ]
+        owners += asked.tolist()
         for name, lists in zip(names, ranked):
             figures[name] += ndcg_score(truth, [list(one) for one in lists], k=10).tolist()
-    print(f"\nItems held out entirely, ranked among themselves: {rounds} rounds, {len(figures[names[0]])} rankings")
+    whom, at, times = np.unique(owners, return_inverse=True, return_counts=True)
+    each = {name: np.bincount(at, weights=values) / times for name, values in figures.items()}
+    print(f"\nItems held out entirely, ranked among themselves: {rounds} rounds, {len(owners)} rankings", end="")
+    print(f" for {len(whom)} people; the mean over a person's rankings, then over people")
     print("| by | NDCG@10 (95 % interval) | over the better popularity |")
     print("| --- | --- | --- |")
-    base = np.array(max((figures[name] for name in names[-3:-1]), key=np.mean))
-    for name, values in figures.items():
-        found = mean_interval(np.array(values), rng=np.random.default_rng(42))
-        print(f"| {name} | {found.value:.4f} ({found.low:.4f}..{found.high:.4f}) | {ratio(np.array(values), base)} |")
+    base = max((each[name] for name in names[-3:-1]), key=np.mean)
+    for name, values in each.items():
+        found = mean_interval(values, rng=np.random.default_rng(42))
+        print(f"| {name} | {found.value:.4f} ({found.low:.4f}..{found.high:.4f}) | {ratio(values, base)} |")
 
 
 def main() -> None:

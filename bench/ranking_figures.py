@@ -163,7 +163,8 @@ def run(users: int, items: int, k: int, repeats: int) -> None:
 def has(module: str) -> bool:
     from importlib.util import find_spec
 
-    return find_spec(module) is not None
+    spec = find_spec(module)
+    return spec is not None and spec.submodule_search_locations is not None  # a package, not a script beside this one
 
 
 def main() -> None:
@@ -175,7 +176,7 @@ def main() -> None:
     parser.add_argument("--peers", type=Path, help="a folder that recommenders and LensKit are imported from")
     arguments = parser.parse_args()
     if arguments.peers:
-        sys.path.append(str(arguments.peers))
+        sys.path.insert(0, str(arguments.peers))  # before this folder, whose recommenders.py is another thing
     for k in arguments.k:
         run(arguments.users, arguments.items, k, arguments.repeats)
 

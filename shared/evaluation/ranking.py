@@ -116,7 +116,8 @@ def rank_biased_precision_score(truth: Truth, ranked: Ranked, *, k: int, patienc
     if not 0 < patience < 1:
         raise UsageError(f"patience must lie above 0 and below 1. Got {patience} instead")
     judged = judge(truth, ranked, k=k)
-    return judged.defined((1 - patience) * judged.sum(patience**judged.places))
+    seen: Float64 = np.power(patience, judged.places, dtype=np.float64)
+    return judged.defined((1 - patience) * judged.sum(seen))
 
 
 def average_precision_score(truth: Truth, ranked: Ranked, *, k: int) -> Float64:

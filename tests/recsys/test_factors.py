@@ -146,7 +146,7 @@ def test_bpr_adds_the_popularity_that_sampling_takes_away() -> None:
     taken = np.argwhere(rng.random((400, 5)) < chances)
     whole = from_records([(f"u{user}", f"i{item}") for user, item in taken.tolist()])
     plain, added = (
-        fit_bpr(whole, BprConfig(factors=1, iterations=40, learning_rate=0.05, popularity_power=power))
+        fit_bpr(whole, BprConfig(factors=1, iterations=40, learning_rate=0.05, popularity_correction=power))
         for power in (0, 1)
     )
     np.testing.assert_allclose(added.item_factors[:, 0], plain.item_factors[:, 0])
@@ -156,8 +156,8 @@ def test_bpr_adds_the_popularity_that_sampling_takes_away() -> None:
 
 
 def test_bpr_models_of_before_keep_their_scores() -> None:
-    model = fit_bpr(tastes(), dataclasses.replace(BPR, popularity_power=0))
-    options = {key: value for key, value in dataclasses.asdict(model.config).items() if key != "popularity_power"}
+    model = fit_bpr(tastes(), dataclasses.replace(BPR, popularity_correction=0))
+    options = {key: value for key, value in dataclasses.asdict(model.config).items() if key != "popularity_correction"}
     again = Bpr.restore(options, (model.user_ids, model.item_ids, model.histories), model.arrays())
     assert again.config == model.config
 
@@ -191,7 +191,7 @@ def test_steps_that_are_too_long_are_named() -> None:
         (AlsConfig, {"weighting": "x"}, "weighting must be one of"),
         (BprConfig, {"iterations": 0}, "iterations must be at least 1"),
         (BprConfig, {"learning_rate": 0}, "learning_rate must be above 0"),
-        (BprConfig, {"popularity_power": 1.5}, r"popularity_power must lie in 0..1. Got 1.5 instead"),
+        (BprConfig, {"popularity_correction": 1.5}, r"popularity_correction must lie in 0..1. Got 1.5 instead"),
         (LogisticMfConfig, {"negatives": 0}, "negatives must be at least 1"),
         (LogisticMfConfig, {"learning_rate": -1}, "learning_rate must be above 0"),
     ],
