@@ -36,7 +36,8 @@ class BprConfig:
         learning_rate: length of a step, above 0.
         l2: strength of the penalty on squared factors, at least 0.
         iterations: passes over the interactions, at least 1.
-        popularity_correction: how much of an item's log popularity is added back to its bias, in 0..1; see :func:`fit_bpr`.
+        popularity_correction: how much of an item's log popularity is added back to its bias, in 0..1; :func:`fit_bpr`
+            says why.
     """
 
     weighting: ClassVar[Weighting] = "binary"
@@ -76,8 +77,8 @@ def fit_bpr(
 
     implicit draws j from all interactions, so in proportion to its popularity q_j, where the paper draws every item
     alike. Of two items a user then takes i rather than j with odds p_i q_j : p_j q_i, so what is learnt tends to ln p_i
-    - ln q_i: the score of an item less its log popularity, which ranks the popular too low. ``popularity_correction`` times
-    ln q_i is added to the bias; 1 undoes it, 0 leaves the scores as implicit has them.
+    - ln q_i: the score of an item less its log popularity, which ranks the popular too low. ``popularity_correction``
+    times ln q_i is added to the bias; 1 undoes it, 0 leaves the scores as implicit has them.
 
     On one thread, so that the same generator gives the same model: steps of several threads overtake each other.
 

@@ -42,7 +42,7 @@ class EaseConfig:
             the less the very active users count.
         popularity_power: the penalty of an item grows with its popularity to this power, in 0..1.
         dropout: the share of each history that the fit imagines missing, at least 0 and below 1. 0 is for people whose
-            histories are like those of training; 0.98 or so for those of whom a few interactions are known.
+            histories are like those of training; 0.99 or so for those of whom a few interactions are known.
     """
 
     l2: float = field(default=300.0, metadata={"help": "penalty on squared weights, above 0"})
