@@ -103,11 +103,11 @@ def command(
         else:
             who = "history " + ", ".join(person) if isinstance(person, list) else f"user {person}"
             said = [one.say(titles=predictor.titles) for one in reasons]
-            click.echo("\n".join([f"{who}  ({found['reason']})", *beneath(lines(found), said)]))
+            click.echo("\n".join([f"{who}  ({found['reason']})", *_beneath(lines(found), said)]))
     return 1 if failed else 0
 
 
-def beneath(rows: list[str], said: list[str]) -> list[str]:
+def _beneath(rows: list[str], said: list[str]) -> list[str]:
     """Each row with what is said of it in a line of its own, where anything is."""
     return [line for row, why in zip(rows, said) for line in (row, f"{'':>19}{why}")] if said else rows
 
