@@ -23,7 +23,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 from turns import take_turns
 
-from shared.evaluation.ranking import ranking_scores
+from shared.evaluation.ranking import rank_biased_precision_score, ranking_scores
 from shared.lazy import require
 
 NAMES = {"ndcg": "ndcg", "precision": "precision", "recall": "recall", "map": "map", "mrr": "mrr", "hit": "hit_rate"}
@@ -102,19 +102,20 @@ def pandas_all(true: Any, given: Any, k: int) -> dict[str, float]:
 
 
 def lenskit_all(truth: csr_matrix, ranked: np.ndarray, k: int) -> dict[str, float]:
-    """LensKit divides recall by min(k, relevant), which is turned back here, and its NDCG discounts the first two
-    places alike unless it is told to add 1 to the rank as all others do.
+    """LensKit divides recall by min(k, relevant) and average precision by min(relevant, listed), which is turned back
+    here, and its NDCG discounts the first two places alike unless it is told to add 1 to the rank as all others do.
     """
     metrics, data = require("lenskit.metrics", extra="bench"), require("lenskit.data", extra="bench")
     weight = require("lenskit.metrics.ranking", extra="bench").LogRankWeight(offset=1)
     kinds = {"ndcg": metrics.NDCG(k, weight=weight), "recall": metrics.Recall(k), "precision": metrics.Precision(k)}
-    kinds |= {"mrr": metrics.RecipRank(k), "hit": metrics.Hit(k)}
+    kinds |= {"mrr": metrics.RecipRank(k), "hit": metrics.Hit(k), "rbp": metrics.RBP(k)}
+    kinds |= {"map": require("lenskit.metrics.ranking", extra="bench").AveragePrecision(k)}
     found: dict[str, list[float]] = {name: [] for name in kinds}
     for user in range(len(ranked)):
         true = data.ItemList(item_ids=truth.indices[truth.indptr[user] : truth.indptr[user + 1]])
         given = data.ItemList(item_ids=ranked[user], ordered=True)
         for name, metric in kinds.items():
-            scale = min(k, len(true)) / len(true) if name == "recall" else 1
+            scale = min(k, len(true)) / len(true) if name in ("recall", "map") else 1
             found[name].append(scale * metric.measure_list(given, true))
     return {name: float(np.mean(scores)) for name, scores in found.items()}
 
@@ -155,13 +156,15 @@ def run(users: int, items: int, k: int, repeats: int) -> None:
         part = {
             key.partition("@")[0]: float(s.mean()) for key, s in ranking_scores(truth[:few], ranked[:few], k=k).items()
         }
+        part["rbp"] = float(rank_biased_precision_score(truth[:few], ranked[:few], k=k).mean())
         compare(f"LensKit, first {few} users", lenskit_all(truth[:few], ranked[:few], k), part)
 
 
 def has(module: str) -> bool:
     from importlib.util import find_spec
 
-    return find_spec(module) is not None
+    spec = find_spec(module)
+    return spec is not None and spec.submodule_search_locations is not None  # a package, not a script beside this one
 
 
 def main() -> None:
@@ -173,7 +176,7 @@ def main() -> None:
     parser.add_argument("--peers", type=Path, help="a folder that recommenders and LensKit are imported from")
     arguments = parser.parse_args()
     if arguments.peers:
-        sys.path.append(str(arguments.peers))
+        sys.path.insert(0, str(arguments.peers))  # before this folder, whose recommenders.py is another thing
     for k in arguments.k:
         run(arguments.users, arguments.items, k, arguments.repeats)
 

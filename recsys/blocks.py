@@ -23,6 +23,7 @@ from shared.types import AnyArray, Int64
 _BYTES = 1 << 24
 _LONGEST = 1 << 17
 """A line longer than this many bytes is not what a ratings file has."""
+_NOT_ASCII = 0x80
 _DIGITS = 18
 """So many digits always fit into 64 bits."""
 _PART = b"\x1f"
@@ -154,7 +155,10 @@ def _chunk(block: bytes, layout: Layout, delimiter: str, before: int) -> Chunk:
 
 
 def _texts(column: Any) -> Coded:
-    names = [name.strip() for name in plain_list(column.dictionary)]
+    names = plain_list(column.dictionary)
+    text, _ = _text(column.dictionary)
+    if ((text <= ord(" ")) | (text >= _NOT_ASCII)).any():  # else nothing in it could be stripped
+        names = [name.strip() for name in names]
     if "" in names:
         raise Doubt("an empty id")
     return Coded(names, column.indices.to_numpy())
@@ -169,9 +173,7 @@ def _numbers(column: Any) -> Coded:
 
 def _seconds(column: Any) -> Int64:
     pa, pc = require("pyarrow", extra="all"), require("pyarrow.compute", extra="all")
-    ends = np.frombuffer(column.buffers()[1], dtype=np.int32)[column.offset : column.offset + len(column) + 1]
-    text = np.frombuffer(column.buffers()[2] or b"", dtype=np.uint8)[ends[0] : ends[-1]]
-    lengths = np.diff(ends)
+    text, lengths = _text(column)
     if lengths.min() > 0 and lengths.max() <= _DIGITS and bool(((text >= ord("0")) & (text <= ord("9"))).all()):
         return pc.cast(column, pa.int64()).to_numpy()  # type: ignore[no-any-return]
     coded = column.dictionary_encode()
@@ -180,3 +182,9 @@ def _seconds(column: Any) -> Int64:
         raise Doubt("a time that is none")
     seconds: Int64 = np.array(found, dtype=np.int64)[coded.indices.to_numpy()]
     return seconds
+
+
+def _text(column: Any) -> tuple[AnyArray, AnyArray]:
+    """All bytes of a pyarrow array of text, shape (bytes,), uint8, and how many each value has, shape (n,)."""
+    ends = np.frombuffer(column.buffers()[1], dtype=np.int32)[column.offset : column.offset + len(column) + 1]
+    return np.frombuffer(column.buffers()[2] or b"", dtype=np.uint8)[ends[0] : ends[-1]], np.diff(ends)

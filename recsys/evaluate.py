@@ -17,7 +17,7 @@ from recsys.model import Recommender
 from recsys.reading import load_interactions
 from recsys.scoring import UserScores, score_users
 from recsys.split import Split, leave_last_out, random, stratified, temporal, temporal_by_user
-from recsys.store import TASK, load
+from recsys.store import load
 from recsys.threads import limit_threads
 from shared.backends.base import check_threads
 from shared.errors import DataError, UnknownNameError, UsageError
@@ -119,7 +119,7 @@ def evaluate(
     notes = settings[name] | _beside(scores, settings, name, against, seed)
     rng = np.random.default_rng(seed)
     return Evaluation(
-        task=TASK,
+        task=Recommender.task,
         model=name,
         dataset=dataset.name,
         n=len(found.users),

@@ -127,12 +127,25 @@ def is_arrow(column: object) -> bool:
 
 def _codes(table: IdTable, column: Any, place: Place) -> Int32:
     if is_arrow(column):
+        numbers = _whole_numbers(column)
+        direct = None if numbers is None else table.encode_numbers(numbers)
+        if direct is not None:
+            return direct
         column = _coded(column, place, table.what)
     if not isinstance(column, Coded):
         return table.encode(column, place)
     codes = table.encode(column.names, lambda name: place(int(np.flatnonzero(column.places == name)[0])))
     moved: Int32 = codes[column.places]
     return moved
+
+
+def _whole_numbers(column: Any) -> Int64 | None:
+    """A pyarrow array of whole numbers without nulls as int64; ``None`` where it is another."""
+    import pyarrow as pa  # noqa: PLC0415 - it made the column, so it is here
+
+    if column.null_count or not pa.types.is_integer(column.type) or column.type == pa.uint64():
+        return None
+    return column.to_numpy().astype(np.int64, copy=False)  # type: ignore[no-any-return]
 
 
 def _coded(column: Any, place: Place, what: str) -> Coded | Sequence[Any]:

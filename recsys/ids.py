@@ -18,9 +18,10 @@ from uuid import UUID
 
 import numpy as np
 
+from recsys.direct import DirectCodes
 from recsys.tagged import dump_ids, load_ids
 from shared.errors import DataError, UnknownNameError
-from shared.types import AnyArray, Id, Int32
+from shared.types import AnyArray, Id, Int32, Int64
 
 IdType: TypeAlias = Literal["str", "int"]
 _INT64 = np.iinfo(np.int64)
@@ -225,6 +226,7 @@ class IdTable(dict[Any, int]):
         super().__init__()
         self.what = what
         self.kinds: set[type] = set()
+        self._direct = DirectCodes()
 
     def __missing__(self, outside: Id) -> int:
         code = self[outside] = len(self)
@@ -262,10 +264,32 @@ class IdTable(dict[Any, int]):
             self.add("", place(at))
         return codes
 
+    def encode_numbers(self, numbers: Int64) -> Int32 | None:
+        """Codes of whole numbers, shape (n,); ``None`` where :meth:`encode` must be asked: they are too far apart.
+
+        Args:
+            numbers: shape (n,), int64.
+
+        Raises:
+            DataError: ids before were of another type.
+        """
+        found = self._direct.look(numbers) if len(numbers) else None
+        if found is None:
+            return None
+        self.kinds.add(int)
+        check_kinds(self.what, self.kinds)
+        unknown = found < 0
+        if unknown.any():
+            fresh = np.unique(numbers[unknown])
+            self._direct.learn(fresh, np.array([self[one] for one in fresh.tolist()], dtype=np.int32))
+            return self._direct.look(numbers)
+        return found
+
     def take(self) -> list[Id]:
         """The ids in the order of their codes; the table is empty afterwards."""
         ids = list(self)
         self.clear()
+        self._direct = DirectCodes()
         return ids
 
 

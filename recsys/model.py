@@ -44,6 +44,8 @@ class Recommender(ABC):
     """A fitted model. A family gives its arrays, its scores and its similarities; the rest stands here.
 
     Attributes:
+        family: the name of the family, by which a saved model is opened again.
+        task: the task whose commands fit the family; the card of a saved model names it.
         config: the options that it was fitted with, a frozen dataclass with ``weighting`` among its fields.
         user_ids: the users of the training interactions.
         item_ids: their items, most popular first and then by id. Equal scores rank in this order.
@@ -51,6 +53,7 @@ class Recommender(ABC):
     """
 
     family: ClassVar[str]
+    task: ClassVar[str] = "recsys.collaborative"
     config: Any
     user_ids: Vocabulary
     item_ids: Vocabulary
@@ -74,7 +77,7 @@ class Recommender(ABC):
         """
         raise UsageError(
             f"scores of {self.family} are no sum over a history, so there is nothing to name as its reason. "
-            "Fit ease, slim, item_knn, user_knn or als for explanations"
+            "Fit ease, slim, item_knn, rp3beta, user_knn, als or content for explanations"
         )
 
     def arrays(self) -> Mapping[str, AnyArray]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,10 +11,12 @@ from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
+from recsys.explanations import Explanation, explain, explain_history
 from recsys.ids import as_id
 from recsys.model import Recommender
 from recsys.ranking import check_k
 from recsys.reading import read_titles
+from recsys.serving.bulk import BulkReport, recommend_all
 from recsys.store import describe, load
 from recsys.types import Recommendations, SimilarItems
 from shared.catalogue import ModelCard
@@ -62,6 +64,33 @@ class RecommenderPredictor:
         """See :meth:`recsys.model.Recommender.similar_items`; ``k=None`` takes this predictor's own."""
         found = self.model.similar_items([self._item(item) for item in items], self.k if k is None else k)
         return [self._titled(one) for one in found]
+
+    def explain(self, person: Person, item: Id) -> Explanation:
+        """Why an item for a person: :func:`recsys.explain` for an id, :func:`recsys.explain_history` for a history.
+
+        Raises:
+            InputError: the person is neither.
+            UnknownNameError: the user or the item is not known; the message lists near ids.
+            UsageError: nothing of a history is known, or scores of this family are no sum over a history.
+        """
+        known = self._prepare(person)
+        if isinstance(known, dict | list):
+            return explain_history(self.model, known, self._item(item))
+        return explain(self.model, known, self._item(item))  # type: ignore[arg-type]  # an id by now
+
+    def recommend_all(
+        self,
+        out: str | Path,
+        *,
+        users: Sequence[Id] | None = None,
+        threads: int | None = None,
+        heard: Callable[[int], None] | None = None,
+    ) -> BulkReport:
+        """:func:`recsys.recommend_all` with this predictor's ``k`` and ``exclude_seen``; ids as it reads them."""
+        wanted: list[Any] | None = None if users is None else [self._prepare(user) for user in users]
+        return recommend_all(
+            self.model, out, self.k, users=wanted, exclude_seen=self.exclude_seen, threads=threads, heard=heard
+        )
 
     @cached_property
     def _pipeline(self) -> Pipeline[Person, Any, Recommendations, Recommendations]:

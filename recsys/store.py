@@ -15,7 +15,9 @@ from shared.catalogue import ModelCard
 from shared.errors import DataError, TriptychError, UsageError
 from shared.weights import read_model_folder, resolve, write_model_folder
 
-TASK = "recsys.collaborative"
+DOMAIN = "recsys"
+"""What the tasks of recommenders begin with. Any of them will do for opening, because a card's family says what to
+restore: content models of before were saved under the task of the collaborative ones."""
 FILE = "model.npz"
 
 
@@ -46,7 +48,7 @@ def describe(model: Recommender, *, name: str | None = None, licence: str = "Lic
     facts = {"users": len(model.user_ids), "items": len(model.item_ids), "interactions": int(model.histories.nnz)}
     return ModelCard(
         name=name or model.family,
-        task=TASK,
+        task=model.task,
         family=model.family,
         backend="numpy",
         licence=licence,
@@ -85,10 +87,10 @@ def load(folder: str | Path, *, mmap: bool = False, verify: bool = True) -> Reco
 
 
 def _find(folder: Path, verify: bool) -> tuple[ModelCard, Path]:
-    if verify:
-        opened = resolve(folder, task=TASK)
-        return opened.card, opened.files[FILE]
     card = read_model_folder(folder.expanduser())
-    if card.task != TASK:
-        raise UsageError(f"{folder} must hold a model of {TASK}. It holds one of {card.task}")
+    if card.task.partition(".")[0] != DOMAIN:
+        raise UsageError(f"{folder} must hold a model of a task of {DOMAIN}. It holds one of {card.task}")
+    if verify:
+        opened = resolve(folder, task=card.task)
+        return opened.card, opened.files[FILE]
     return card, folder.expanduser() / FILE

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from shared.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from vision.classification.task import classifier
+    from vision.classification.task import classifier, embedder
     from vision.detection.task import detector
     from vision.faces.task import FaceRecognizer, face_recognizer
     from vision.frames import to_frame
@@ -41,6 +41,7 @@ __all__ = [
     "Verification",
     "classifier",
     "detector",
+    "embedder",
     "face_recognizer",
     "promptable_segmenter",
     "read_frames",
@@ -52,7 +53,7 @@ __all__ = [
     "video_results",
 ]
 _HOMES = {
-    "vision.classification.task": ("classifier",),
+    "vision.classification.task": ("classifier", "embedder"),
     "vision.detection.task": ("detector",),
     "vision.faces.task": ("FaceRecognizer", "face_recognizer"),
     "vision.frames": ("to_frame",),

@@ -30,10 +30,12 @@ def open_model(
     k: int = 10,
     include_seen: bool = False,
     titles: str | None = None,
+    task: str = NAME,
 ) -> RecommenderPredictor:
     """Open a model folder for ids that come through text; see :func:`recsys.recommender`.
 
-    ``threads`` does not matter: ranking takes the threads that the linear algebra has anyway.
+    ``threads`` does not matter: ranking takes the threads that the linear algebra has anyway. ``task`` is the one that
+    a message names.
 
     Raises:
         UsageError: no model is named, or an argument is wrong.
@@ -42,8 +44,8 @@ def open_model(
     check_threads(threads)
     if model is None:
         raise UsageError(
-            f"{NAME} has no default model: taste is learned from your own data. "
-            f"Train one with 'triptych train {NAME} RATINGS.csv FOLDER' and give --model FOLDER"
+            f"{task} has no default model: taste is learned from your own data. "
+            f"Train one with 'triptych train {task} RATINGS.csv FOLDER' and give --model FOLDER"
         )
     return recommender(model, k=k, exclude_seen=not include_seen, text_ids=True, titles=titles)
 

@@ -58,6 +58,36 @@ def read_items(path: str | Path, *, item: str | None = None, text: Sequence[str]
     return {name: " ".join(parts) for name, parts in found.items()}
 
 
+def read_pictures(path: str | Path) -> dict[str, Path]:
+    """The picture of each item: the files of a folder, each called by its item's id, or what a table says.
+
+    Args:
+        path: a folder, whose files count without their suffix and hidden ones do not; or a table with a header, its
+            first column the id, and a column ``picture`` with a path, which is relative to the table's folder.
+
+    Raises:
+        DataError: two pictures are one item's, a table's picture is missing, or there are none.
+        UsageError: nothing stands there.
+    """
+    path = Path(path)
+    if path.is_dir():
+        named = [(one.stem, one) for one in sorted(path.iterdir()) if one.is_file() and not one.name.startswith(".")]
+    elif path.is_file():
+        table = read_items(path, text=["picture"])
+        named = [(item, path.parent / picture.strip()) for item, picture in table.items()]
+    else:
+        raise UsageError(f"pictures must be a folder, or a table of ids and paths. Nothing stands at {path}")
+    pictures = dict(named)
+    if not named or len(pictures) < len(named):
+        raise DataError(f"{path} must hold one picture an item. It holds {len(named)} for {len(pictures)} items")
+    missing = next((item for item, picture in named if not picture.is_file()), None)
+    if missing is not None:
+        raise DataError(
+            f"{path}: the picture of item {missing!r} must be a file. Nothing stands at {pictures[missing]}"
+        )
+    return pictures
+
+
 def read_vectors(path: str | Path) -> tuple[list[Id], Float32]:
     """Ids and their vectors from an ``.npz`` with the arrays ``ids``, shape (n,), and ``vectors``, shape (n, d).
 
@@ -79,10 +109,10 @@ def read_vectors(path: str | Path) -> tuple[list[Id], Float32]:
 
 
 def find_encoder(name: str, *, threads: int | None = None) -> Encode:
-    """An encoder of texts by the task that offers it, and after a colon its model: ``"nlp.classification"`` or
-    ``"nlp.classification:bge-small-en-v1.5"``.
+    """An encoder by the task that offers it, and after a colon its model: ``"nlp.classification"`` or
+    ``"nlp.classification:bge-small-en-v1.5"`` for texts, ``"vision.classification"`` for pictures.
 
-    Recommendation may not import language, so the task is found as the command finds tasks: by its entry point.
+    Recommendation may not import its siblings, so the task is found as the command finds tasks: by its entry point.
 
     Raises:
         UnknownNameError: no installed task is called that.

@@ -42,6 +42,7 @@ class EaseContent(Ease):
     """Scores the items of histories X as X B, like :class:`~recsys.collaborative.ease.Ease`, new items among them."""
 
     family: ClassVar[str] = "ease_content"
+    task: ClassVar[str] = "recsys.content"
 
     @classmethod
     def restore(cls, config: Mapping[str, Any], parts: Parts, arrays: Mapping[str, AnyArray]) -> EaseContent:
@@ -59,7 +60,7 @@ def fit_ease_content(
     features: Features,
     rng: np.random.Generator | None = None,
 ) -> EaseContent:
-    """Solve min |X - X B|^2 + content |F - F B|^2 + l2 |D B|^2 with diag(B) = 0.
+    """Solve min |X - X B|^2 + content |F - F B|^2 + |D B|^2 with diag(B) = 0.
 
     X and D are those of :func:`~recsys.collaborative.ease.fit_ease`; F has a row for each feature, each item's column
     scaled to length 1. Memory is 16 bytes for each pair of items, time grows with the cube of the items.
@@ -94,6 +95,7 @@ def fit_ease_content(
     relative = np.maximum(popularity, 1.0) / max(1.0, float(popularity[popularity > 0].mean()))
     gram += config.content * (shared.toarray() if hasattr(shared, "toarray") else shared)
     gram[np.diag_indices_from(gram)] += config.l2 * relative**config.popularity_power
+    gram[np.diag_indices_from(gram)] += popularity * (config.dropout / (1 - config.dropout))
     try:
         inverse: Float64 = np.linalg.inv(gram)
     except np.linalg.LinAlgError as error:

@@ -24,7 +24,7 @@ def fit_embeddings(
     interactions: Interactions,
     config: ContentConfig | None = None,
     *,
-    items: Mapping[Id, str],
+    items: Mapping[Id, Any],
     encode: Encode,
     pictures: Mapping[Id, Any] | None = None,
     encode_pictures: Encode | None = None,
@@ -36,8 +36,8 @@ def fit_embeddings(
     Args:
         interactions: what happened.
         config: options; ``None`` takes the defaults.
-        items: the text of each item of the catalogue.
-        encode: from texts to vectors, of any one length.
+        items: the text of each item of the catalogue; or its picture, where there are no texts.
+        encode: from those to vectors, of any one length.
         pictures: for the items that have one, what ``encode_pictures`` takes: a path or an image.
         encode_pictures: from pictures to vectors.
         picture_share: the share of the picture in the likeness of two items that both have one, in 0..1.

@@ -15,7 +15,7 @@ from recsys.histories import WEIGHTING_HELP, Parts, Weighting, check_weighting, 
 from recsys.ids import Vocabulary
 from recsys.model import Recommender
 from shared.errors import DataError, UsageError
-from shared.types import AnyArray, Float32, Id, Int32
+from shared.types import AnyArray, Float32, Float64, Id, Int32
 
 Features = Any
 """Rows of items: a CSR matrix or an array, shape (items, d), float32, finite, each row of length 1 or 0."""
@@ -51,6 +51,7 @@ class Content(Recommender):
     """
 
     family: ClassVar[str] = "content"
+    task: ClassVar[str] = "recsys.content"
     features: Features
 
     def score_histories(self, histories: Csr) -> Float32:
@@ -64,6 +65,17 @@ class Content(Recommender):
         if self.config.popularity_power:
             found *= ((1.0 + self.popularity) ** self.config.popularity_power).astype(np.float32)
         return found
+
+    def contributions(self, history: Csr, item: int) -> Float64:
+        """See :meth:`recsys.model.Recommender.contributions`: each weight times its item's product with the item asked
+        for, over the length of the profile.
+        """
+        profile, row = history @ self.features, self.features[[item]]
+        length = np.sqrt((profile.multiply(profile) if issparse(profile) else np.square(profile)).sum())
+        alike = self.features[history.indices] @ row.T
+        alike = np.asarray(alike.toarray() if issparse(alike) else alike, dtype=np.float64).ravel()
+        parts: Float64 = history.data * alike / max(float(length), 1e-30)
+        return parts * float((1.0 + self.popularity[item]) ** self.config.popularity_power)
 
     def item_similarities(self, items: Int32) -> Float32:
         """See :meth:`recsys.model.Recommender.item_similarities`: cosines; items without features are not known."""

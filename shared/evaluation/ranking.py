@@ -31,6 +31,7 @@ __all__ = [
     "judge",
     "ndcg_score",
     "precision_score",
+    "rank_biased_precision_score",
     "ranking_scores",
     "recall_score",
     "reciprocal_rank_score",
@@ -89,6 +90,34 @@ def reciprocal_rank_score(truth: Truth, ranked: Ranked, *, k: int) -> Float64:
         [0.5]
     """
     return _reciprocal_rank(judge(truth, ranked, k=k))
+
+
+def rank_biased_precision_score(truth: Truth, ranked: Ranked, *, k: int, patience: float = 0.85) -> Float64:
+    """Rank-biased precision: (1 - patience) times the sum over hits within k of patience ^ (place - 1).
+
+    It is the share of relevant ids among what a person sees who goes on from each place to the next with that
+    probability. With few relevant ids its greatest value lies well below 1, and differs from user to user.
+
+    A. Moffat and J. Zobel, "Rank-biased precision for measurement of retrieval effectiveness", ACM TOIS 27 (2008).
+
+    Args:
+        truth: the relevant ids of each user.
+        ranked: the ranked ids of each user.
+        k: how many places count, at least 1.
+        patience: the probability of going on, above 0 and below 1.
+
+    Raises:
+        UsageError: as :func:`judge`, or the patience lies outside.
+
+    Example:
+        >>> rank_biased_precision_score([{"a", "b"}], [["a", "x", "b"]], k=3, patience=0.5).tolist()  # (1 + 1/4) / 2
+        [0.625]
+    """
+    if not 0 < patience < 1:
+        raise UsageError(f"patience must lie above 0 and below 1. Got {patience} instead")
+    judged = judge(truth, ranked, k=k)
+    seen: Float64 = np.power(patience, judged.places, dtype=np.float64)
+    return judged.defined((1 - patience) * judged.sum(seen))
 
 
 def average_precision_score(truth: Truth, ranked: Ranked, *, k: int) -> Float64:

@@ -92,6 +92,14 @@ def test_both_readers_agree(
     assert quick == slow
 
 
+@pytest.mark.parametrize("around", [" ", "\x0b", "\x1c", "\x85", "\u00a0", "\u2003"])
+def test_whatever_python_strips_is_no_part_of_an_id(tmp_path: Path, around: str) -> None:
+    path = tmp_path / "r.txt"
+    path.write_text(f"{around}ann{around},7{around},1,5\nann,7,1,6\n", "utf-8")
+    found = fast(path)
+    assert (found.user_ids.ids, found.item_ids.ids, len(found)) == (("ann",), ("7",), 1)
+
+
 def rated(count: int) -> list[str]:
     drawn = random.Random(0)
     return [

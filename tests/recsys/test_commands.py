@@ -1,8 +1,14 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
 
@@ -26,7 +32,7 @@ def run(*arguments: str) -> Result:
 def said(*arguments: str) -> str:
     result = run(*arguments)
     assert result.exception is None, result.exception
-    return result.output
+    return result.stdout
 
 
 def test_recommend_prints_reason_and_rows(model: str) -> None:
@@ -79,7 +85,22 @@ def test_similar_prints_rows(model: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        (("recommend", "MODEL"), UsageError, "give at least one --user, or a --history"),
+        (("recommend", "MODEL"), UsageError, "give at least one --user, or a --history, or --all-users"),
+        (("recommend", "MODEL", "--all-users"), UsageError, "say which by --out FILE.parquet"),
+        (("recommend", "MODEL", "--out", "x.parquet"), UsageError, "either --all-users or at least one --user"),
+        (
+            ("recommend", "MODEL", "--out", "x.parquet", "--all-users", "--user", "a"),
+            UsageError,
+            "either --all-users or at least one --user",
+        ),
+        (("recommend", "MODEL", "--out", "x.parquet", "--user", "a", "--history", "b"), UsageError, "and no --history"),
+        (("recommend", "MODEL", "--out", "x.parquet", "--all-users", "--explain"), UsageError, "or leave out --out"),
+        (
+            ("recommend", "MODEL", "--out", "x.parquet", "--all-users", "--threads", "0"),
+            UsageError,
+            "threads must be at least 1",
+        ),
+        (("recommend", "MODEL", "--out", "MODEL", "--all-users"), DataError, "could not be written: Is a directory"),
         (("recommend", "MODEL", "--user", "x", "-k", "0"), UsageError, "k must be a whole number of at least 1"),
         (("similar", "MODEL"), UsageError, "give at least one --item"),
         (("similar", "MODEL", "--item", "mokka"), UnknownNameError, "no item .*'mokka'. Nearest: mocha"),
@@ -117,3 +138,96 @@ def test_train_then_predict_then_evaluate(tmp_path: Path) -> None:
         said("evaluate", "recsys.collaborative", str(data), "--model", "popularity", "--k", "3", "--json")
     )
     assert set(found["metrics"]) == {"ndcg@3", "precision@3", "recall@3", "map@3", "mrr@3", "hit@3", "f1@3"}
+
+
+def test_everybody_is_ranked_into_a_file(model: str, tmp_path: Path) -> None:
+    out = tmp_path / "new" / "all.parquet"
+    assert said("recommend", model, "--all-users", "-k", "3", "--out", str(out)).startswith(
+        f"{out}: 24 rows of 9 users in "
+    )
+    wanted = [
+        (answer.user, place, item)
+        for answer in recsys.load(model).recommend(recsys.load(model).user_ids.ids, k=3)
+        for place, item in enumerate(answer.items, 1)
+    ]
+    assert [(row["user"], row["rank"], row["item"]) for row in read(out)] == wanted
+    few = ("--user", "no mocha", "--user", "who", "-k", "1", "--include-seen", "--json")
+    report = json.loads(said("recommend", model, *few, "--out", str(out)))
+    assert (report["path"], report["users"], report["rows"]) == (str(out), 2, 2)
+    assert [row["user"] for row in read(out)] == ["no mocha", "who"]
+
+
+def test_ids_of_users_are_read_in_the_type_of_the_model(tmp_path: Path) -> None:
+    recsys.fit_ease(recsys.from_records([(1, 7), (1, 8), (2, 7)])).save(tmp_path / "model")
+    said("recommend", str(tmp_path / "model"), "--user", "2", "--out", str(tmp_path / "two.parquet"))
+    assert [(row["user"], row["item"]) for row in read(tmp_path / "two.parquet")] == [(2, 8)]
+
+
+STUCK = """
+import sys, time
+from recsys.serving import bulk
+from shared.cli.main import main
+bulk._USERS, bulk._ROWS, write = 1, 1, bulk._write
+def stop_half_way(pa, writer, held, told=[]):
+    told.append(write(pa, writer, held))
+    if sum(told) > 12:
+        print("half", flush=True)
+        time.sleep(600)
+    return told[-1]
+bulk._write = stop_half_way
+main()
+"""
+
+
+@pytest.mark.parametrize("old", [None, b"old"])
+def test_a_kill_half_way_leaves_the_old_file_or_none(model: str, tmp_path: Path, old: bytes | None) -> None:
+    out = tmp_path / "all.parquet"
+    if old is not None:
+        out.write_bytes(old)
+    arguments = ["recommend", model, "--all-users", "-k", "3", "--out", str(out)]
+    command = [sys.executable, "-c", STUCK, *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=os.environ, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "half\n"
+        process.send_signal(signal.SIGKILL)
+    left = [path for path in tmp_path.iterdir() if path != out]
+    assert [path.name for path in left] == [f".all.parquet.{process.pid}.part"]
+    assert (out.read_bytes() if out.exists() else None) == old
+    said(*arguments)
+    assert len(read(out)) == 24
+    assert [path.name for path in tmp_path.iterdir()] == ["all.parquet"]
+
+
+def test_what_another_process_is_writing_stays(model: str, tmp_path: Path) -> None:
+    theirs = tmp_path / f".all.parquet.{os.getppid()}.part"
+    theirs.write_bytes(b"half")
+    said("recommend", model, "--all-users", "--out", str(tmp_path / "all.parquet"))
+    assert theirs.read_bytes() == b"half"
+
+
+def test_recommend_says_why(model: str, tmp_path: Path) -> None:
+    titles = tmp_path / "titles.csv"
+    titles.write_text("id,title\nlatte,With milk\n")
+    people = ("--user", "no mocha", "--user", "stranger", "-k", "1")
+    out = said("recommend", model, *people, "--explain", "--titles", str(titles)).splitlines()
+    assert out[1].split()[2] == "mocha"
+    assert out[2].strip().startswith("because you liked ")
+    assert "With milk" in out[2]
+    assert out[3:5] == ["user stranger  (popular: unknown user)", said("recommend", model, *people).splitlines()[-1]]
+    history = ("--history", "latte", "--history", "espresso", "-k", "2", "--explain", "--json")
+    row = json.loads(said("recommend", model, *history))
+    assert [one["item"] for one in row["explanations"]] == row["items"]
+    for one, score in zip(row["explanations"], row["scores"]):
+        assert set(one["because"]) == {"latte", "espresso"}
+        assert sum(one["contributions"]) == pytest.approx(score, rel=1e-5)
+
+
+def test_families_that_cannot_say_why_say_so(tmp_path: Path) -> None:
+    recsys.fit_popularity(tastes()).save(tmp_path / "model")
+    result = run("recommend", str(tmp_path / "model"), "--user", "no mocha", "--explain")
+    assert isinstance(result.exception, UsageError)
+    assert "Fit ease, slim" in str(result.exception)
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    return pq.ParquetFile(path).read(use_threads=False).to_pylist()  # type: ignore[no-any-return]

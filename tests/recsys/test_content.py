@@ -66,6 +66,23 @@ def test_new_items_are_recommended_by_their_text() -> None:
     assert model.similar_items(["emma"], k=1)[0].items == ("persuasion",)
 
 
+@pytest.mark.parametrize("power", [0.0, 0.7])
+@pytest.mark.parametrize("dense", [False, True])
+def test_a_score_is_explained_by_the_history(dense: bool, power: float) -> None:
+    config = {"popularity_power": power}
+    words = fit_content(readers(), TfidfConfig(**config), items=TEXTS)
+    vectors = words.vectors(list(TEXTS))
+    made = fit_vectors(readers(), ContentConfig(**config), items=list(TEXTS), vectors=vectors)
+    model: Recommender = made if dense else words
+    for item, score in zip(model.item_ids.ids, model.score(["ann"])[0]):
+        found = recsys.explain(model, "ann", item)
+        assert found.score == pytest.approx(score, abs=1e-6)
+    found = recsys.explain(model, "ann", "foundation")
+    assert found.because == ("dune", "ubik")  # planet and empire against future
+    assert found.say() == "because you liked dune, ubik"
+    assert recsys.explain_history(model, ["emma"], "dune").say() == "for no reason in your history"
+
+
 def test_features_are_those_of_scikit_learn() -> None:
     text = pytest.importorskip("sklearn.feature_extraction.text")
     model = fit_content(readers(), TfidfConfig(ngrams=2, max_share=0.9), items=TEXTS)
@@ -179,10 +196,13 @@ class TestEaseContent(RecommenderContract):
         return fit_ease_content(interactions, items=items, features=features.reshape(-1, 2))
 
 
-def test_ease_without_content_is_ease() -> None:
+@pytest.mark.parametrize("dropout", [0.0, 0.9])
+def test_ease_without_content_is_ease(dropout: float) -> None:
     items, features = kinds(tastes())
-    model = fit_ease_content(tastes(), EaseContentConfig(content=0), items=items, features=features)
-    np.testing.assert_allclose(model.weights, recsys.fit_ease(tastes()).weights, atol=1e-6)
+    config = EaseContentConfig(content=0, dropout=dropout)
+    model = fit_ease_content(tastes(), config, items=items, features=features)
+    plain = recsys.fit_ease(tastes(), recsys.EaseConfig(dropout=dropout))
+    np.testing.assert_allclose(model.weights, plain.weights, atol=1e-6)
 
 
 def test_ease_with_content_is_its_closed_form() -> None:

@@ -1,16 +1,19 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 import recsys
 from recsys.content import catalogue
-from recsys.content.catalogue import find_encoder, read_items, read_vectors
+from recsys.content.catalogue import find_encoder, read_items, read_pictures, read_vectors
 from recsys.content.task import NAME, TASK, evaluate, train
+from shared.cli.main import triptych
 from shared.errors import DataError, UnknownNameError, UsageError
 from shared.tasks import Task
 
@@ -53,6 +56,25 @@ def test_training_writes_a_model_that_knows_new_items(files: dict[str, Any], id_
     assert recsys.load(files["out"]).fold_in(["5"] if id_type == "str" else [5], k=2).items[0] in ("1", "2", 1, 2)
 
 
+@pytest.mark.parametrize("task", [NAME, "recsys.collaborative"])
+def test_the_card_names_this_task_and_older_cards_still_open(files: dict[str, Any], task: str) -> None:
+    train(files["ratings"], files["out"], items=str(files["books"]), max_share=1.0)
+    card = files["out"] / "card.toml"
+    text = card.read_text()
+    assert text.count(f'task = "{NAME}"') == 1
+    card.write_text(text.replace(NAME, task))
+    for verify in (True, False):
+        assert recsys.load(files["out"], verify=verify).recommend(["7"], k=1)[0].items == ("5",)
+    answer = CliRunner().invoke(triptych, ["recommend", str(files["out"]), "--user", "7", "-k", "1", "--json"])
+    assert json.loads(answer.output)["items"] == ["5"]
+
+
+def test_a_missing_model_is_told_how_to_train_one_of_this_task() -> None:
+    told = r"recsys.content has no default model.*'triptych train recsys.content RATINGS"
+    with pytest.raises(UsageError, match=told):
+        TASK.open(None)
+
+
 def test_an_encoder_is_found_by_its_task(files: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[Any] = []
 
@@ -70,11 +92,70 @@ def test_an_encoder_is_found_by_its_task(files: dict[str, Any], monkeypatch: pyt
         find_encoder(NAME)
 
 
-def test_the_text_task_offers_its_encoder() -> None:
+def test_the_tasks_of_texts_and_pictures_offer_their_encoders() -> None:
+    import nlp
+    import vision
     from nlp.classification.task import TASK as TEXT
-    from nlp.encoder import embedder
+    from vision.classification.task import TASK as PICTURES
 
-    assert TEXT.tools[catalogue.ENCODER] is embedder
+    assert TEXT.tools[catalogue.ENCODER] is nlp.embedder
+    assert PICTURES.tools[catalogue.ENCODER] is vision.embedder
+
+
+@pytest.fixture
+def seeing(files: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Encoders that see how bright a picture is and count words, and a folder of pictures."""
+
+    def embedder(name: str | None, *, threads: int | None) -> Any:
+        return SimpleNamespace(predict=lambda paths: [np.eye(2)[int(path.read_text() == "dark")] for path in paths])
+
+    def reader(name: str | None, *, threads: int | None) -> Any:
+        return SimpleNamespace(predict=lambda texts: [np.array([t.count("planet"), 1.0]) for t in texts])
+
+    tasks = {
+        "vision.fake": Task("vision.fake", "", "image", embedder, tools={"embedder": embedder}),
+        "nlp.fake": Task("nlp.fake", "", "text", reader, tools={"embedder": reader}),
+    }
+    monkeypatch.setattr(catalogue, "find_task", tasks.__getitem__)
+    pictures = files["ratings"].parent / "pictures"
+    pictures.mkdir()
+    (pictures / ".hidden").write_text("")
+    for item, light in {"1": "light", "2": "light", "3": "dark", "4": "dark", "6": "dark"}.items():
+        (pictures / f"{item}.jpg").write_text(light)
+    return files | {"pictures": pictures}
+
+
+def test_pictures_alone_are_content(seeing: dict[str, Any]) -> None:
+    report = train(
+        seeing["ratings"], seeing["out"], pictures=str(seeing["pictures"]), picture_encoder="vision.fake", threads=1
+    )
+    assert (report["items"], report["new_items"]) == (5, 1)
+    assert recsys.load(seeing["out"]).recommend(["8"], k=1)[0].items == ("6",)
+
+
+@pytest.mark.parametrize(("share", "alike"), [(0.0, {"2", "5"}), (1.0, {"2"})])
+def test_pictures_beside_texts(seeing: dict[str, Any], share: float, alike: set[str]) -> None:
+    table = seeing["pictures"].parent / "pictures.csv"
+    table.write_text("id,note,picture\n" + "".join(f"{item},x,pictures/{item}.jpg\n" for item in (1, 2, 3, 4)))
+    texts = {"items": str(seeing["books"]), "encoder": "nlp.fake"}
+    sight = {"pictures": str(table), "picture_encoder": "vision.fake", "picture_share": share}
+    train(seeing["ratings"], seeing["out"], **texts, **sight)
+    found = recsys.load(seeing["out"]).similar_items(["1"], k=4)[0]
+    assert {item for item, score in zip(found.items, found.scores) if score > 0} == alike
+
+
+def test_pictures_that_are_not_there_say_so(seeing: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="Nothing stands at"):
+        read_pictures(tmp_path / "none")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="must hold one picture an item. It holds 0 for 0 items"):
+        read_pictures(tmp_path / "empty")
+    (seeing["pictures"] / "1.png").write_text("light")
+    with pytest.raises(DataError, match="It holds 6 for 5 items"):
+        read_pictures(seeing["pictures"])
+    (tmp_path / "table.csv").write_text("id,picture\n1,gone.jpg\n")
+    with pytest.raises(DataError, match="the picture of item '1' must be a file. Nothing stands at .*gone.jpg"):
+        read_pictures(tmp_path / "table.csv")
 
 
 def test_evaluation_fits_on_the_training_part(files: dict[str, Any]) -> None:
@@ -124,6 +205,9 @@ def test_vectors_are_checked(tmp_path: Path) -> None:
     [
         ({}, "needs to know what items are"),
         ({"items": "books", "vectors": "vectors"}, "needs to know what items are"),
+        ({"pictures": "books", "vectors": "vectors"}, "needs to know what items are"),
+        ({"items": "books", "pictures": "books"}, "--pictures and --picture-encoder belong together"),
+        ({"items": "books", "picture_encoder": "vision.classification"}, "belong together"),
         ({"vectors": "vectors", "ngrams": 2}, "options of words do not fit vectors. Got ngrams"),
         ({"items": "ratings"}, "item of the interactions"),
     ],

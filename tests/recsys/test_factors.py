@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import sys
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 
 import recsys
 from recsys.collaborative.als import Als, AlsConfig, fit_als
-from recsys.collaborative.bpr import BprConfig, fit_bpr
+from recsys.collaborative.bpr import Bpr, BprConfig, fit_bpr
 from recsys.collaborative.factors import map_histories
 from recsys.collaborative.logistic_mf import LogisticMfConfig, fit_logistic_mf
 from recsys.collaborative.task import train
@@ -138,6 +139,29 @@ def test_a_bias_is_a_column_against_a_column_of_ones() -> None:
     assert (logistic.fold_users(logistic.histories)[:, 3] == 1).all()
 
 
+def test_bpr_adds_the_popularity_that_sampling_takes_away() -> None:
+    """Where nobody has a taste, items rank by popularity; without the addition they stand near each other."""
+    rng = np.random.default_rng(0)
+    chances = np.array([0.8, 0.4, 0.2, 0.1, 0.05])
+    taken = np.argwhere(rng.random((400, 5)) < chances)
+    whole = from_records([(f"u{user}", f"i{item}") for user, item in taken.tolist()])
+    plain, added = (
+        fit_bpr(whole, BprConfig(factors=1, iterations=40, learning_rate=0.05, popularity_correction=power))
+        for power in (0, 1)
+    )
+    np.testing.assert_allclose(added.item_factors[:, 0], plain.item_factors[:, 0])
+    np.testing.assert_allclose(added.item_factors[:, 1] - plain.item_factors[:, 1], np.log(added.popularity), rtol=1e-5)
+    assert np.ptp(plain.item_factors[:, 1]) < 0.5 * np.ptp(added.item_factors[:, 1])
+    assert (np.diff(added.item_factors[:, 1]) < 0).all()
+
+
+def test_bpr_models_of_before_keep_their_scores() -> None:
+    model = fit_bpr(tastes(), dataclasses.replace(BPR, popularity_correction=0))
+    options = {key: value for key, value in dataclasses.asdict(model.config).items() if key != "popularity_correction"}
+    again = Bpr.restore(options, (model.user_ids, model.item_ids, model.histories), model.arrays())
+    assert again.config == model.config
+
+
 def test_scores_of_bpr_put_what_was_taken_above_what_was_not() -> None:
     model = fit_bpr(tastes(), BPR)
     scores, seen = model.score(["no mocha"])[0], model.histories[model.user_ids.code("no mocha")].toarray().ravel() > 0
@@ -167,6 +191,7 @@ def test_steps_that_are_too_long_are_named() -> None:
         (AlsConfig, {"weighting": "x"}, "weighting must be one of"),
         (BprConfig, {"iterations": 0}, "iterations must be at least 1"),
         (BprConfig, {"learning_rate": 0}, "learning_rate must be above 0"),
+        (BprConfig, {"popularity_correction": 1.5}, r"popularity_correction must lie in 0..1. Got 1.5 instead"),
         (LogisticMfConfig, {"negatives": 0}, "negatives must be at least 1"),
         (LogisticMfConfig, {"learning_rate": -1}, "learning_rate must be above 0"),
     ],

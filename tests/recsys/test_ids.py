@@ -5,13 +5,18 @@ import math
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import numpy as np
+import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import recsys
-from recsys.data import from_records
+from recsys import direct
+from recsys.data import from_frame, from_records
 from recsys.ids import IdTable, Vocabulary, as_id, sort_ids
 from recsys.tagged import dump_ids, load_ids
 from shared.errors import DataError, UnknownNameError
@@ -148,3 +153,52 @@ def test_a_table_gives_codes_in_order_of_appearance() -> None:
 def test_malformed_saved_ids_are_refused(data: bytes) -> None:
     with pytest.raises(DataError, match=r"user.json must hold saved ids"):
         load_ids("user", data)
+
+
+CHUNKS = st.lists(st.lists(st.integers(-60, 60), min_size=1, max_size=8), min_size=1, max_size=6)
+
+
+@settings(deadline=None)
+@given(chunks=CHUNKS, widest=st.sampled_from([1, 8, 40, 1000]), by_hand=st.integers(0, 6))
+def test_numbers_get_the_codes_that_the_dictionary_gives(chunks: list[list[int]], widest: int, by_hand: int) -> None:
+    """However narrow the array is, and whichever chunk goes through the dictionary alone."""
+    table = IdTable("item")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(direct, "WIDEST", widest)
+        for at, chunk in enumerate(chunks):
+            codes = None if at == by_hand else table.encode_numbers(np.array(chunk, dtype=np.int64))
+            if codes is None:
+                codes = table.encode(chunk, str)
+            assert codes.dtype == np.int32
+            assert [table[number] for number in chunk] == codes.tolist()
+    assert sorted(table.values()) == list(range(len({number for chunk in chunks for number in chunk})))
+
+
+def test_numbers_that_lie_far_apart_are_left_to_the_dictionary() -> None:
+    table = IdTable("user")
+    assert table.encode_numbers(np.array([5, 5 + direct.WIDEST])) is None
+    assert table.encode_numbers(np.array([-(2**63), 2**63 - 1])) is None
+    assert table.encode_numbers(np.array([], dtype=np.int64)) is None
+    found = table.encode_numbers(np.array([2**63 - 1, 2**63 - 3, 2**63 - 1]))
+    assert found is not None
+    assert found.tolist() == [1, 0, 1]
+    assert table.take() == [2**63 - 3, 2**63 - 1]
+    again = table.encode_numbers(np.array([9]))
+    assert again is not None
+    assert again.tolist() == [0]
+
+
+def test_numbers_beside_text_are_refused_however_they_come() -> None:
+    table = IdTable("user")
+    table.encode(["ann"], str)
+    with pytest.raises(DataError, match="user ids must be all str or all int. Got int, str instead"):
+        table.encode_numbers(np.array([1]))
+
+
+@pytest.mark.parametrize("kind", [pa.int8(), pa.int64(), pa.uint32(), pa.uint64()])
+def test_whole_numbers_of_any_width_are_ids(kind: Any) -> None:
+    frame = pa.table({"user": pa.array([7, 3, 7], type=kind), "item": pa.array([100, 1, 1], type=kind)})
+    found = from_frame(frame)
+    assert found.user_ids.ids == (3, 7)
+    assert found.item_ids.ids == (1, 100)
+    assert (found.users.tolist(), found.items.tolist()) == ([1, 0, 1], [1, 0, 0])

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -98,6 +100,22 @@ def test_ease_with_all_its_options_is_the_formula_of_its_docstring() -> None:
     np.testing.assert_allclose(model.score(["a", "b"]), raw[:2] @ b, atol=1e-6)
 
 
+def test_dropout_is_what_training_on_every_thinned_history_comes_to() -> None:
+    """By enumeration: each interaction is missing with probability 0.3 from the inputs, and never from the targets."""
+    model = fit_ease(small(), EaseConfig(l2=1e-9, dropout=0.3, **PLAIN))
+    x = (dense(small(), model) > 0).astype(float)
+    for target in range(3):
+        others = [item for item in range(3) if item != target]
+        left, right = np.zeros((2, 2)), np.zeros(2)
+        for kept in itertools.product((0, 1), repeat=2):
+            chance = np.prod([0.7 if one else 0.3 for one in kept])
+            thin = x[:, others] * kept
+            left += chance * thin.T @ thin
+            right += chance * thin.T @ x[:, target]
+        # The inputs of use are whole, so the weights are those of thinned inputs times the share that is kept.
+        np.testing.assert_allclose(model.weights[others, target], 0.7 * np.linalg.solve(left, right), atol=1e-6)
+
+
 def test_ease_of_more_items_than_one_block() -> None:
     rng = np.random.default_rng(0)
     pairs = {(int(u), int(i)) for u, i in zip(rng.integers(0, 300, 6000), rng.integers(0, 1100, 6000))}
@@ -178,6 +196,7 @@ def test_a_value_of_nothing_is_still_an_interaction() -> None:
         (EaseConfig, {"l2": float("nan")}, "l2 must be above 0"),
         (EaseConfig, {"activity_power": 1.5}, r"activity_power must lie in 0..1. Got 1.5 instead"),
         (EaseConfig, {"popularity_power": -1}, "popularity_power must lie"),
+        (EaseConfig, {"dropout": 1.0}, "dropout must be at least 0 and below 1. Got 1.0 instead"),
         (EaseConfig, {"weighting": "tfidf"}, "weighting must be one of binary, value, log. Got 'tfidf' instead"),
         (ItemKnnConfig, {"neighbours": 0}, "neighbours must be at least 1. Got 0 instead"),
         (ItemKnnConfig, {"shrink": -1}, "shrink must be at least 0 and finite. Got -1 instead"),

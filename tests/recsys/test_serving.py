@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
+from uuid import UUID
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -11,12 +13,13 @@ from scipy.sparse import csr_matrix
 
 from recsys.collaborative.als import Als, AlsConfig
 from recsys.collaborative.ease import fit_ease
+from recsys.data import from_records
 from recsys.ids import Vocabulary
 from recsys.model import Recommender
 from recsys.serving.ann import approximate
 from recsys.serving.bulk import rank_blocks, recommend_all
 from recsys.testing import tastes
-from shared.errors import UsageError
+from shared.errors import DataError, UsageError
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +62,22 @@ def test_users_filters_and_whole_number_ids(tmp_path: Path) -> None:
     assert [row["user"] for row in rows] == [user, user, 7, 7]
     assert {row["item"] for row in rows} == set(allowed)
     assert [row["rank"] for row in rows] == [1, 2, 1, 2]
+
+
+def test_ids_of_other_kinds_are_written_as_text(tmp_path: Path) -> None:
+    ann, bob = UUID(int=1), UUID(int=2)
+    day, night = date(2020, 1, 1), date(2020, 1, 2)
+    rows = from_records([(ann, day), (bob, day), (bob, night)])
+    heard: list[int] = []
+    report = recommend_all(fit_ease(rows), tmp_path / "all.parquet", k=2, heard=heard.append)
+    assert [(row["user"], row["item"]) for row in read(report.path)] == [(str(ann), "2020-01-02")]
+    assert heard == [2]
+
+
+def test_a_place_that_cannot_be_written_says_so(model: Recommender, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match="all.parquet could not be written: (Not a directory|File exists)"):
+        recommend_all(model, tmp_path / "file" / "all.parquet")
 
 
 def test_nobody_gives_a_file_without_rows(model: Recommender, tmp_path: Path) -> None:

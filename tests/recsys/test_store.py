@@ -47,7 +47,13 @@ def test_the_card_says_what_it_is(folder: Path) -> None:
         "users": 9,
         "items": 8,
         "interactions": 32,
-        "config": {"l2": 300.0, "weighting": "log", "activity_power": 0.4, "popularity_power": 0.4},
+        "config": {
+            "l2": 300.0,
+            "weighting": "log",
+            "activity_power": 0.4,
+            "popularity_power": 0.4,
+            "dropout": 0.0,
+        },
     }
 
 
@@ -114,7 +120,7 @@ def test_options_that_do_not_fit_are_refused(folder: Path) -> None:
 def test_a_folder_of_another_task_is_refused(folder: Path, tmp_path: Path) -> None:
     card = folder / "card.toml"
     card.write_text(card.read_text().replace("recsys.collaborative", "nlp.classification"))
-    with pytest.raises(UsageError, match="must hold a model of recsys.collaborative. It holds one of nlp"):
+    with pytest.raises(UsageError, match="must hold a model of a task of recsys. It holds one of nlp"):
         recsys.load(folder)
     with pytest.raises(DataError, match="must be a model folder"):
         recsys.load(tmp_path / "none")
@@ -166,5 +172,5 @@ def test_mapping_never_runs_a_pickle(folder: Path, tmp_path: Path) -> None:
 def test_a_folder_of_another_task_is_refused_unverified(folder: Path) -> None:
     card = folder / "card.toml"
     card.write_text(card.read_text().replace("recsys.collaborative", "nlp.classification"))
-    with pytest.raises(UsageError, match="must hold a model of recsys.collaborative"):
+    with pytest.raises(UsageError, match="must hold a model of a task of recsys"):
         recsys.load(folder, verify=False)

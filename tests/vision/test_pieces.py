@@ -14,7 +14,7 @@ from shared.backends import TensorSpec, open_backend
 from shared.errors import BackendError, UnknownNameError, UsageError
 from shared.types import Result
 from vision import Classification, Detections
-from vision.classification.decode import decode, softmax
+from vision.classification.decode import decode, fingerprint, softmax
 from vision.classification.prepare import ClassifierInput
 from vision.detection.decode import Decoder, decode_boxes, make_anchors
 from vision.detection.limits import MAX_CANDIDATES, Limits
@@ -22,6 +22,22 @@ from vision.detection.prepare import Letterbox, letterbox
 from vision.draw import draw_detections
 from vision.labels import LABEL_SETS, LabelSet, label_set
 from vision.tensors import feeder
+
+
+@pytest.mark.parametrize("shift", [0.0, 3.0])
+def test_a_fingerprint_is_the_direction_of_the_logits(shift: float) -> None:
+    logits = np.array([2.0, -1.0, 0.5, -3.0])
+    found = fingerprint(softmax(logits + shift))
+    centred = logits - logits.mean()
+    np.testing.assert_allclose(found, centred / np.linalg.norm(centred), rtol=1e-5)
+    assert found.dtype == np.float32
+
+
+def test_a_fingerprint_of_nothing_is_zero_and_that_of_certainty_is_finite() -> None:
+    assert not fingerprint(np.full(4, 0.25, dtype=np.float32)).any()
+    certain = fingerprint(np.float32([1, 0, 0, 0]))
+    assert np.isfinite(certain).all()
+    assert certain.argmax() == 0
 
 
 def detections(**changes: Any) -> Detections:

@@ -8,6 +8,9 @@ from shared.types import AnyArray, Float32
 from vision.labels import LabelSet
 from vision.types import Classification
 
+LEAST = 1e-6
+"""A probability that is as good as none."""
+
 
 def softmax(logits: AnyArray) -> Float32:
     """Probabilities of unnormalised log-probabilities, shape (classes,); the largest is subtracted first.
@@ -40,3 +43,26 @@ def decode(scores: Float32, classes: LabelSet, *, top_k: int) -> Classification:
         np.clip(scores[best], 0, 1),
         best.astype(np.int32),
     )
+
+
+def fingerprint(scores: Float32) -> Float32:
+    """What a picture is like, as a vector: its log-probabilities less their mean, scaled to length 1.
+
+    That is the logits but for their length, so the cosine of two pictures says how alike a classifier finds them over
+    all its classes, the unlikely ones included. Probabilities below :data:`LEAST` count as that.
+
+    Args:
+        scores: shape (classes,), float32, probabilities.
+
+    Returns:
+        Shape (classes,), float32; zeros where all classes are equally likely.
+
+    Example:
+        >>> fingerprint(np.float32([0.8, 0.1, 0.1])).round(3)
+        array([ 0.816, -0.408, -0.408], dtype=float32)
+    """
+    logs = np.log(np.maximum(scores.astype(np.float64), LEAST))
+    logs -= logs.mean()
+    length = np.linalg.norm(logs)
+    vector: Float32 = (logs / length if length > LEAST else np.zeros_like(logs)).astype(np.float32)
+    return vector

@@ -12,9 +12,9 @@ from shared.catalogue import ModelCard
 from shared.errors import DataError, UsageError
 from shared.predictor import Pipeline
 from shared.tasks import Option, Task
-from shared.types import AnyArray, UInt8
+from shared.types import AnyArray, Float32, UInt8
 from vision.annotate import annotate
-from vision.classification.decode import decode, softmax
+from vision.classification.decode import decode, fingerprint, softmax
 from vision.classification.prepare import ClassifierInput
 from vision.classification.train import TRAIN_OPTIONS, train
 from vision.datasets import CLASSIFICATION_FORMATS
@@ -103,6 +103,37 @@ def classifier(
     )
 
 
+def embedder(
+    name: str | Path | None = None, *, device: str = "auto", threads: int | None = None, allow_urls: bool = False
+) -> Pipeline[ImageSource, UInt8, AnyArray, Float32]:
+    """Open an image embedder: a classifier whose answer over all its classes stands for the picture.
+
+    Args:
+        name: as :func:`classifier` takes it; ``None`` for MobileNetV2.
+        device: as :func:`classifier` takes it.
+        threads: as :func:`classifier` takes it.
+        allow_urls: as :func:`classifier` takes it.
+
+    Returns:
+        A predictor from pictures to vectors, each shape (classes,), float32, of length 1; see
+        :func:`~vision.classification.decode.fingerprint`. The dot product of two is their cosine.
+
+    Raises:
+        UnknownNameError: no model is called that.
+        WeightsError: a model file cannot be had.
+    """
+    opened = classifier(name, device=device, threads=threads, allow_urls=allow_urls)
+    return Pipeline(
+        opened.card,
+        opened.prepare,
+        opened.run,
+        lambda scores, _: fingerprint(scores),
+        batch_size=opened.batch_size,
+        threads=opened.threads,
+        side_by_side=opened.side_by_side,
+    )
+
+
 def _input_shape(card: ModelCard) -> tuple[int, ...] | None:
     size = card.options["size"]
     return (1, 3, size, size) if card.options.get("reshape", False) else None
@@ -122,5 +153,5 @@ TASK = Task(
     train=train,
     train_options=TRAIN_OPTIONS,
     train_resumes=True,
-    tools={"optimize": partial(optimize, task=NAME, open=classifier)},
+    tools={"optimize": partial(optimize, task=NAME, open=classifier), "embedder": embedder},
 )
