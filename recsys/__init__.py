@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from recsys.collaborative.als import AlsConfig, fit_als
     from recsys.collaborative.bpr import BprConfig, fit_bpr
     from recsys.collaborative.ease import EaseConfig, fit_ease
+    from recsys.collaborative.ease_time import EaseTimeConfig, fit_ease_time
     from recsys.collaborative.item_knn import ItemKnnConfig, fit_item_knn
     from recsys.collaborative.logistic_mf import LogisticMfConfig, fit_logistic_mf
     from recsys.collaborative.popularity import PopularityConfig, fit_popularity
@@ -55,6 +56,7 @@ __all__ = [
     "ContentConfig",
     "EaseConfig",
     "EaseContentConfig",
+    "EaseTimeConfig",
     "Explanation",
     "Features",
     "Interactions",
@@ -82,6 +84,7 @@ __all__ = [
     "fit_content",
     "fit_ease",
     "fit_ease_content",
+    "fit_ease_time",
     "fit_embeddings",
     "fit_item_knn",
     "fit_logistic_mf",
@@ -113,6 +116,7 @@ _HOMES = {
     "recsys.collaborative.bpr": ("BprConfig", "fit_bpr"),
     "recsys.collaborative.als": ("AlsConfig", "fit_als"),
     "recsys.collaborative.ease": ("EaseConfig", "fit_ease"),
+    "recsys.collaborative.ease_time": ("EaseTimeConfig", "fit_ease_time"),
     "recsys.collaborative.item_knn": ("ItemKnnConfig", "fit_item_knn"),
     "recsys.collaborative.popularity": ("PopularityConfig", "fit_popularity"),
     "recsys.collaborative.rp3beta": ("Rp3BetaConfig", "fit_rp3beta"),

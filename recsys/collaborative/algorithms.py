@@ -10,6 +10,7 @@ from typing import Any
 from recsys.collaborative.als import Als, AlsConfig, fit_als
 from recsys.collaborative.bpr import Bpr, BprConfig, fit_bpr
 from recsys.collaborative.ease import Ease, EaseConfig, fit_ease
+from recsys.collaborative.ease_time import EaseTime, EaseTimeConfig, fit_ease_time
 from recsys.collaborative.item_knn import ItemKnn, ItemKnnConfig, fit_item_knn
 from recsys.collaborative.logistic_mf import LogisticMf, LogisticMfConfig, fit_logistic_mf
 from recsys.collaborative.popularity import Popularity, PopularityConfig, fit_popularity
@@ -50,6 +51,7 @@ class Algorithm:
 
 ALGORITHMS = {
     "ease": Algorithm(EaseConfig, fit_ease, Ease),
+    "ease_time": Algorithm(EaseTimeConfig, fit_ease_time, EaseTime),
     "item_knn": Algorithm(ItemKnnConfig, fit_item_knn, ItemKnn),
     "user_knn": Algorithm(UserKnnConfig, fit_user_knn, UserKnn),
     "slim": Algorithm(SlimConfig, fit_slim, Slim),
