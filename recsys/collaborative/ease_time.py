@@ -59,7 +59,7 @@ class EaseTime(Ease):
 def fit_ease_time(
     interactions: Interactions, config: EaseTimeConfig | None = None, *, rng: np.random.Generator | None = None
 ) -> EaseTime:
-    """Solve EASE with G_ij = sum over people of x_ui x_uj ((1 - time_share) + time_share exp(-|t_ui - t_uj| / seconds)).
+    """Solve EASE with G_ij = sum over people of x_ui x_uj (1 - time_share + time_share exp(-|t_ui - t_uj| / seconds)).
 
     Everything else is as in :func:`~recsys.collaborative.ease.fit_ease`; of time only gaps within a person count.
     Memory is 20 bytes for each pair of items, and time grows with the squared lengths of histories too.
@@ -92,8 +92,7 @@ def fit_ease_time(
 
 
 def _in_order(times: Int64, interactions: Interactions) -> Int64:
-    """The times of interactions in the order of :func:`recsys.histories.training_parts`: by user, then by item, popular
-    ones first."""
+    """The times in the order of :func:`recsys.histories.training_parts`: by user, then by item, popular ones first."""
     counts = np.bincount(interactions.items, minlength=len(interactions.item_ids))
     place = np.empty(len(counts), dtype=np.int64)
     place[np.argsort(-counts, kind="stable")] = np.arange(len(counts))
