@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from recsys.features import Features, load_features
     from recsys.hybrid.blend import BlendConfig, fit_blend, fuse
     from recsys.hybrid.everyone import everyone
+    from recsys.hybrid.recipe import fit_hybrid
     from recsys.hybrid.rerank import RerankConfig, fit_rerank
     from recsys.model import Recommender
     from recsys.predictor import recommender
@@ -86,6 +87,7 @@ __all__ = [
     "fit_ease_content",
     "fit_ease_time",
     "fit_embeddings",
+    "fit_hybrid",
     "fit_item_knn",
     "fit_logistic_mf",
     "fit_popularity",
@@ -127,6 +129,7 @@ _HOMES = {
     "recsys.data": ("Interactions", "from_frame", "from_records"),
     "recsys.hybrid.blend": ("BlendConfig", "fit_blend", "fuse"),
     "recsys.hybrid.everyone": ("everyone",),
+    "recsys.hybrid.recipe": ("fit_hybrid",),
     "recsys.hybrid.rerank": ("RerankConfig", "fit_rerank"),
     "recsys.model": ("Recommender",),
     "recsys.predictor": ("recommender",),
