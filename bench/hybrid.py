@@ -11,14 +11,16 @@ training part of seed 42 again, so that the test part is not looked at.
 from __future__ import annotations
 
 import argparse
+import csv
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from recsys.collaborative.als import fit_als
+from recsys.collaborative.als import AlsConfig, fit_als
 from recsys.collaborative.bpr import fit_bpr
 from recsys.collaborative.ease import fit_ease
 from recsys.collaborative.logistic_mf import fit_logistic_mf
@@ -27,7 +29,7 @@ from recsys.comparing import compare_users
 from recsys.content.tfidf import TfidfConfig, fit_content
 from recsys.data import Interactions
 from recsys.features import Features, load_features
-from recsys.hybrid.blend import BlendConfig, fit_blend, fuse
+from recsys.hybrid.blend import METHODS, BlendConfig, fit_blend, fuse
 from recsys.hybrid.members import Fit
 from recsys.hybrid.recipe import best_members
 from recsys.hybrid.rerank import RerankConfig, fit_rerank
@@ -37,9 +39,33 @@ from recsys.scoring import UserScores, score_users
 from recsys.split import Split, folds, stratified, temporal
 from shared.evaluation.intervals import mean_interval
 
+GENRES = (
+    *("unknown", "action", "adventure", "animation", "children", "comedy", "crime", "documentary", "drama", "fantasy"),
+    *("noir", "horror", "musical", "mystery", "romance", "scifi", "thriller", "war", "western"),
+)
 PUBLISHED = {"BiVAE": 0.475077, "BPR": 0.441997, "LightGCN": 0.419846, "NCF": 0.396118, "SAR": 0.382461}
+About: TypeAlias = tuple[Features, Features, dict[int, str]]
+"""What is known of films and of people, and a text of each film."""
 BLENDED = ("als-24", "als-48", "ease-time-300", "ease-content")
 """Members of fusions and blends: strong ones that differ. The re-rankers look at all."""
+
+
+def als(train: Interactions, factors: int, alpha: float, l2: float) -> Recommender:
+    """ALS as ``bench/cold_start.py`` takes it."""
+    return fit_als(train, AlsConfig(factors=factors, alpha=alpha, l2=l2))
+
+
+def read_films(folder: Path) -> tuple[dict[int, str], dict[int, list[int]]]:
+    """Text (title and genres) and features (genres, and the five years of the release) of each film."""
+    texts: dict[int, str] = {}
+    features: dict[int, list[int]] = {}
+    with (folder / "u.item").open(encoding="latin-1", newline="") as file:
+        for row in csv.reader(file, delimiter="|"):
+            genres = [int(flag) for flag in row[5:]]
+            year = int(row[2][-4:]) if row[2] else 1990
+            texts[int(row[0])] = f"{row[1]} {' '.join(n for n, flag in zip(GENRES, genres) if flag)} {year // 5}x"
+            features[int(row[0])] = genres + [int(at == (year - 1920) // 5) for at in range(16)]
+    return texts, features
 
 
 def once(fits: Mapping[str, Fit]) -> dict[str, Fit]:
@@ -86,23 +112,24 @@ class Table:
         return f"{gain.value:+.4f} ({gain.low:+.4f}..{gain.high:+.4f})"
 
 
-def table(title: str, split: Split, films: Features, people: Features, *, trees: bool = True) -> None:
+def table(title: str, split: Split, about: About, *, trees: bool = True) -> None:
+    films, people, texts = about
     here = Table(title, split)
     fits = once(best_members(split.train, items=films))
     few = {name: fits[name] for name in BLENDED}
-    texts = {film: text for film, text in zip(films.ids.ids, films.texts["title"])}
     others: dict[str, Fit] = {
         "als": fit_als,
         "logistic MF": fit_logistic_mf,
         "BPR": fit_bpr,
         "popularity": fit_popularity,
         "popularity, half life 30 days": lambda part: fit_popularity(part, PopularityConfig(half_life=30.0)),
-        "TF-IDF of titles": lambda part: fit_content(part, TfidfConfig(max_share=0.9), items=texts),
+        "TF-IDF of titles and genres": lambda part: fit_content(part, TfidfConfig(max_share=0.9), items=texts),
     }
-    models = {name: here.row(name, lambda fit=fit: fit(split.train)) for name, fit in {**fits, **others}.items()}
+    models = {name: here.row(name, partial(fit, split.train)) for name, fit in {**fits, **others}.items()}
     personal = {name: models[name] for name in BLENDED}
-    for method in ("rrf", "borda", "standard"):
-        here.row(f"fusion, {method}", lambda: fuse(split.train, personal, BlendConfig(method=method, learn="equal")))
+    for method in METHODS:
+        config = BlendConfig(method=method, learn="equal")
+        here.row(f"fusion, {method}", partial(fuse, split.train, personal, config))
     here.row("blend, weights by NDCG", lambda: fit_blend(split.train, members=few))
     here.row("blend, logistic", lambda: fit_blend(split.train, BlendConfig(learn="logistic"), members=few))
     here.row("re-ranker of all, without mix", lambda: rerank(split.train, fits, people, mix=0.0))
@@ -119,8 +146,9 @@ def rerank(train: Interactions, fits: Mapping[str, Fit], people: Features | None
     return fit_rerank(train, RerankConfig(**options), members=fits, users=people, rng=np.random.default_rng(0))
 
 
-def again(title: str, split: Split, films: Features, people: Features) -> tuple[float, float]:
+def again(title: str, split: Split, about: About) -> tuple[float, float]:
     """EASE and the hybrid alone on another split."""
+    films, people, _ = about
     ease = score_users(fit_ease(split.train), split.test)
     hybrid = score_users(rerank(split.train, best_members(split.train, items=films), people), split.test)
     gain = compare_users(hybrid, ease, rng=np.random.default_rng(42))["ndcg@10"].difference
@@ -140,20 +168,21 @@ def main() -> None:
     whole = load_interactions(arguments.data, id_type="int")
     films = load_features(arguments.data / "u.item", id_type="int")
     people = load_features(arguments.data / "u.user", id_type="int")
+    about = films, people, read_films(arguments.data)[0]
     main_split = stratified(whole, rng=np.random.RandomState(42))
     if arguments.folds:
         for at, part in enumerate(folds(main_split.train, count=5, rng=np.random.default_rng(0))):
-            table(f"Fold {at} of the training part", part, films, people, trees=not arguments.no_trees)
+            table(f"Fold {at} of the training part", part, about, trees=not arguments.no_trees)
         return
-    table("Stratified by user, seed 42", main_split, films, people, trees=not arguments.no_trees)
+    table("Stratified by user, seed 42", main_split, about, trees=not arguments.no_trees)
     for name, value in PUBLISHED.items():
         print(f"| {name} (published) | {value:.4f} | | | | | |")
     if arguments.seeds:
         print("\n| stratified by user | EASE | hybrid | hybrid minus EASE |\n| --- | --- | --- | --- |")
         splits = {seed: stratified(whole, rng=np.random.RandomState(seed)) for seed in arguments.seeds}
-        pairs = np.array([again(f"seed {seed}", split, films, people) for seed, split in splits.items()])
+        pairs = np.array([again(f"seed {seed}", split, about) for seed, split in splits.items()])
         print(f"| mean of these | {pairs[:, 0].mean():.4f} | {pairs[:, 1].mean():.4f} | |")
-    table("Temporal", temporal(whole), films, people, trees=not arguments.no_trees)
+    table("Temporal", temporal(whole), about, trees=not arguments.no_trees)
 
 
 if __name__ == "__main__":

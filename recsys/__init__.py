@@ -21,11 +21,13 @@ if TYPE_CHECKING:
     from recsys.collaborative.bpr import BprConfig, fit_bpr
     from recsys.collaborative.ease import EaseConfig, fit_ease
     from recsys.collaborative.ease_time import EaseTimeConfig, fit_ease_time
+    from recsys.collaborative.gf_cf import GfCfConfig, fit_gf_cf
     from recsys.collaborative.item_knn import ItemKnnConfig, fit_item_knn
     from recsys.collaborative.logistic_mf import LogisticMfConfig, fit_logistic_mf
     from recsys.collaborative.popularity import PopularityConfig, fit_popularity
     from recsys.collaborative.rp3beta import Rp3BetaConfig, fit_rp3beta
     from recsys.collaborative.slim import SlimConfig, fit_slim
+    from recsys.collaborative.time_knn import TimeKnnConfig, fit_time_knn
     from recsys.collaborative.user_knn import UserKnnConfig, fit_user_knn
     from recsys.content.ease import EaseContentConfig, fit_ease_content
     from recsys.content.embeddings import fit_embeddings
@@ -60,6 +62,7 @@ __all__ = [
     "EaseTimeConfig",
     "Explanation",
     "Features",
+    "GfCfConfig",
     "Interactions",
     "ItemKnnConfig",
     "LogisticMfConfig",
@@ -71,6 +74,7 @@ __all__ = [
     "SimilarItems",
     "SlimConfig",
     "TfidfConfig",
+    "TimeKnnConfig",
     "UserKnnConfig",
     "apply_rules",
     "approximate",
@@ -87,6 +91,7 @@ __all__ = [
     "fit_ease_content",
     "fit_ease_time",
     "fit_embeddings",
+    "fit_gf_cf",
     "fit_hybrid",
     "fit_item_knn",
     "fit_logistic_mf",
@@ -94,6 +99,7 @@ __all__ = [
     "fit_rerank",
     "fit_rp3beta",
     "fit_slim",
+    "fit_time_knn",
     "fit_user_knn",
     "fit_vectors",
     "from_frame",
@@ -119,6 +125,8 @@ _HOMES = {
     "recsys.collaborative.als": ("AlsConfig", "fit_als"),
     "recsys.collaborative.ease": ("EaseConfig", "fit_ease"),
     "recsys.collaborative.ease_time": ("EaseTimeConfig", "fit_ease_time"),
+    "recsys.collaborative.gf_cf": ("GfCfConfig", "fit_gf_cf"),
+    "recsys.collaborative.time_knn": ("TimeKnnConfig", "fit_time_knn"),
     "recsys.collaborative.item_knn": ("ItemKnnConfig", "fit_item_knn"),
     "recsys.collaborative.popularity": ("PopularityConfig", "fit_popularity"),
     "recsys.collaborative.rp3beta": ("Rp3BetaConfig", "fit_rp3beta"),

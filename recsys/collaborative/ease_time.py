@@ -87,11 +87,12 @@ def fit_ease_time(
     gram = gram_of(scaled)
     if config.time_share:
         gram *= 1 - config.time_share
-        _add_near(gram, scaled, _in_order(interactions.times, interactions), config)
+        when = in_order(interactions.times, interactions)
+        add_near(gram, scaled, when, seconds=config.seconds, share=config.time_share)
     return EaseTime(config, users, items, histories, solve(gram, config.l2, config.popularity_power))
 
 
-def _in_order(times: Int64, interactions: Interactions) -> Int64:
+def in_order(times: Int64, interactions: Interactions) -> Int64:
     """The times in the order of :func:`recsys.histories.training_parts`: by user, then by item, popular ones first."""
     counts = np.bincount(interactions.items, minlength=len(interactions.item_ids))
     place = np.empty(len(counts), dtype=np.int64)
@@ -101,10 +102,17 @@ def _in_order(times: Int64, interactions: Interactions) -> Int64:
     return found
 
 
-def _add_near(gram: Float64, scaled: Csr, times: Int64, config: EaseTimeConfig) -> None:
-    """Add each person's products, weighted by how near in time they are."""
+def add_near(gram: Float64, scaled: Csr, times: Int64, *, seconds: float, share: float) -> None:
+    """Add each person's products, weighted by how near in time they are, to a matrix of shape (items, items).
+
+    Args:
+        gram: what is added to.
+        scaled: CSR, shape (users, items).
+        times: shape (nnz,), of each stored cell.
+        seconds: gap at which a product counts 1 / e.
+        share: what all are multiplied with.
+    """
     for start, stop in zip(scaled.indptr[:-1], scaled.indptr[1:]):
         items, weights, when = scaled.indices[start:stop], scaled.data[start:stop], times[start:stop]
         gaps = np.abs(when[:, None] - when[None, :]).astype(np.float64)
-        near = np.exp(-gaps / config.seconds) * (config.time_share * weights[:, None] * weights)
-        gram[np.ix_(items, items)] += near
+        gram[np.ix_(items, items)] += np.exp(-gaps / seconds) * (share * weights[:, None] * weights)
