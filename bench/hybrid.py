@@ -140,6 +140,9 @@ def table(title: str, split: Split, about: About, *, trees: bool = True) -> None
     here.row("re-ranker of all, without mix", lambda: rerank(split.train, fits, people, mix=0.0))
     here.row("re-ranker of all, nothing known of people", lambda: rerank(split.train, fits, None))
     best = here.row("**hybrid** (recsys.fit_hybrid)", lambda: rerank(split.train, fits, people))
+    if (np.isin(split.test.users, split.train.users, invert=True)).any():
+        lately = "**hybrid**, strangers by the last days (half life 30)"
+        here.row(lately, lambda: rerank(split.train, fits, people, half_life=30.0))
     if trees:
         second = here.row("LambdaRank of all", lambda: rerank(split.train, fits, people, ranker="lambdarank"))
         both = {"hybrid": best, "trees": second}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -9,6 +10,7 @@ from typing import Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
 
+from recsys.collaborative.popularity import PopularityConfig, fit_popularity
 from recsys.data import Csr, Interactions
 from recsys.features import Features
 from recsys.histories import Parts, Weighting
@@ -17,11 +19,12 @@ from recsys.hybrid.describing import describe, mean_values, width_of
 from recsys.hybrid.groups import lift_tables, person_groups
 from recsys.hybrid.members import Fit, assemble, seen_mask
 from recsys.hybrid.stacking import Lesson, best_candidates, lessons, mean_ndcg
-from recsys.model import Recommender
+from recsys.ids import Vocabulary
+from recsys.model import Recommender, count_users
 from recsys.packing import read_array
 from shared.errors import DataError, UsageError
 from shared.lazy import require
-from shared.types import AnyArray, Bool, Float32, Float64, Int32
+from shared.types import AnyArray, Bool, Float32, Float64, Int32, Int64
 
 Ranker: TypeAlias = Literal["logistic", "lambdarank"]
 RANKERS: tuple[Ranker, ...] = ("logistic", "lambdarank")
@@ -42,6 +45,8 @@ class RerankConfig:
         mix: how much the leading members count beside what was learned, at least 0: their mean and the ranker's
             judgement are both standardised over a person's candidates. The leading half of the members, by their own
             NDCG on what was held out, are those.
+        half_life: days after which an interaction counts half in what strangers are given, at least 0; 0 lets all
+            count alike. Above 0 the interactions need times.
         trees: of ``"lambdarank"``, at least 1.
         leaves: of each tree, at least 2.
         learning_rate: of ``"lambdarank"``, above 0.
@@ -54,6 +59,7 @@ class RerankConfig:
     people: int = field(default=2000, metadata={"help": "people that a fold teaches by, at most"})
     l2: float = field(default=1e-3, metadata={"help": "penalty on squared weights, above 0"})
     mix: float = field(default=0.4, metadata={"help": "what the leading members' mean counts beside it, at least 0"})
+    half_life: float = field(default=0.0, metadata={"help": "days after which an interaction counts half; 0 for never"})
     trees: int = field(default=150, metadata={"help": "trees of lambdarank, at least 1"})
     leaves: int = field(default=7, metadata={"help": "leaves of each tree of lambdarank, at least 2"})
     learning_rate: float = field(default=0.05, metadata={"help": "of lambdarank, above 0"})
@@ -66,8 +72,9 @@ class RerankConfig:
         for name in ("learning_rate", "l2"):
             if not 0 < getattr(self, name) < np.inf:
                 raise UsageError(f"{name} must be above 0 and finite. Got {getattr(self, name)} instead")
-        if not 0 <= self.mix < np.inf:
-            raise UsageError(f"mix must be at least 0 and finite. Got {self.mix} instead")
+        for name in ("mix", "half_life"):
+            if not 0 <= getattr(self, name) < np.inf:
+                raise UsageError(f"{name} must be at least 0 and finite. Got {getattr(self, name)} instead")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -79,6 +86,8 @@ class Reranked(Hybrid):
         trees: a LightGBM model in its own text form, as UTF-8 bytes, uint8; empty for a logistic ranker.
         leaders: shape (members,), float32: the share of each member in the mean that is mixed in.
         groups: shape (columns, users), int32: the group of each person by what is known of them, -1 where nothing is.
+        recent: shape (items,), float32, never rising: decayed popularity, in whose order ``item_ids`` then stand; empty
+            without a half life.
     """
 
     family: ClassVar[str] = "rerank"
@@ -87,6 +96,12 @@ class Reranked(Hybrid):
     trees: AnyArray
     leaders: Float32
     groups: Int32
+    recent: Float32
+
+    @cached_property
+    def popularity(self) -> Int64 | Float64:
+        """See :attr:`recsys.model.Recommender.popularity`: the decayed one, where there is a half life."""
+        return self.recent.astype(np.float64) if self.config.half_life else self._counts
 
     def combine(self, values: Csr, users: Int32 | None) -> Float32:
         """See :meth:`recsys.hybrid.blend.Hybrid.combine`."""
@@ -99,7 +114,7 @@ class Reranked(Hybrid):
             scores,
             chosen,
             values=values,
-            popularity=self.popularity,
+            popularity=self._counts,
             means=self._means,
             tables=self._tables,
             groups=groups,
@@ -118,6 +133,10 @@ class Reranked(Hybrid):
         return base
 
     @cached_property
+    def _counts(self) -> Int64:
+        return count_users(self.histories)
+
+    @cached_property
     def _means(self) -> Float64:
         return mean_values(self.histories)
 
@@ -131,8 +150,8 @@ class Reranked(Hybrid):
 
     def arrays(self) -> Mapping[str, AnyArray]:
         """See :meth:`recsys.model.Recommender.arrays`."""
-        learned = {"linear": self.linear, "trees": self.trees, "leaders": self.leaders, "groups": self.groups}
-        return {**super().arrays(), **learned}
+        names = ("linear", "trees", "leaders", "groups", "recent")
+        return {**super().arrays(), **{name: getattr(self, name) for name in names}}
 
     @classmethod
     def restore(cls, config: Mapping[str, Any], parts: Parts, arrays: Mapping[str, AnyArray]) -> Reranked:
@@ -147,7 +166,9 @@ class Reranked(Hybrid):
         wide = 1 + width_of(len(members.models), len(groups))
         if (len(linear) == wide) == bool(len(trees)) or trees.dtype != np.uint8 or len(linear) not in (0, wide):
             raise DataError(f"a re-ranker must hold {wide} coefficients or trees. Got {len(linear)} and {len(trees)}")
-        return cls(RerankConfig(**config), *parts, members, linear, trees, leaders, groups)
+        options = RerankConfig(**config)
+        recent = read_array("recent", arrays, (len(parts[1]) if options.half_life else 0,))
+        return cls(options, *parts, members, linear, trees, leaders, groups, recent)
 
 
 def fit_rerank(
@@ -170,13 +191,18 @@ def fit_rerank(
         rng: deals interactions into folds; ``None`` always deals alike.
 
     Raises:
-        DataError: there are no interactions, a member cannot take their values, or nothing is known of any user.
+        DataError: there are no interactions, a member cannot take their values, nothing is known of any user, or there
+            is a half life and no times are known.
         MissingDependencyError: ``"lambdarank"`` without LightGBM.
     """
     config = config or RerankConfig()
     fits = members or DEFAULT_MEMBERS
     models: dict[str, Recommender] = {name: fit(interactions) for name, fit in fits.items()}
     parts, side_by_side = assemble(interactions, models)
+    recent = np.zeros(0, dtype=np.float32)
+    if config.half_life:
+        parts, recent = _by_recency(interactions, parts, config.half_life)
+        side_by_side = dataclasses.replace(side_by_side, item_ids=parts[1])
     groups = person_groups(users, parts[0])
     dealt = lessons(
         interactions,
@@ -191,9 +217,8 @@ def fit_rerank(
         count = len(models)
         equal = np.full(count, 1 / count)
         linear = np.r_[0.0, equal, np.zeros(width_of(count, len(groups)) - count)]
-        return Reranked(
-            config, *parts, side_by_side, linear, np.zeros(0, dtype=np.uint8), equal.astype(np.float32), groups
-        )
+        nothing = np.zeros(0, dtype=np.uint8)
+        return Reranked(config, *parts, side_by_side, linear, nothing, equal.astype(np.float32), groups, recent)
     inputs = np.concatenate([_flat(one, groups[:, parts[0].encode(one.user_ids.ids)]) for one in found])
     held = np.concatenate([one.held.ravel() for one in found])
     linear, trees = np.zeros(0), np.zeros(0, dtype=np.uint8)
@@ -201,7 +226,17 @@ def fit_rerank(
         linear = _linear(inputs, held, config)
     else:
         trees = _trees(inputs, held, [one.held.shape[1] for one in found for _ in range(len(one.held))], config)
-    return Reranked(config, *parts, side_by_side, linear, trees, _leaders(found), groups)
+    return Reranked(config, *parts, side_by_side, linear, trees, _leaders(found), groups, recent)
+
+
+def _by_recency(interactions: Interactions, parts: Parts, half_life: float) -> tuple[Parts, Float32]:
+    """The same parts with their items in the order of decayed popularity, and that popularity; new items at the end."""
+    popular = fit_popularity(interactions, PopularityConfig(half_life=half_life))
+    users, items, histories = parts
+    new = [item for item in items.ids if popular.item_ids.find(item) is None]
+    whole = Vocabulary("item", (*popular.item_ids.ids, *new))
+    ordered = histories[:, items.encode(whole.ids)].sorted_indices()
+    return (users, whole, ordered), np.r_[popular.sums, np.zeros(len(new), dtype=np.float32)]
 
 
 def _linear(inputs: Float64, held: Bool, config: RerankConfig) -> Float64:

@@ -11,6 +11,7 @@ import pytest
 import recsys
 from recsys.collaborative.ease import fit_ease
 from recsys.collaborative.popularity import fit_popularity
+from recsys.content.tfidf import TfidfConfig, fit_content
 from recsys.data import Interactions, from_records
 from recsys.features import make_features
 from recsys.hybrid.groups import lift_tables, number_groups, person_groups
@@ -135,6 +136,30 @@ def test_mix_only_weighs_the_leaders_in() -> None:
     assert far.recommend(["p00"], k=8)[0].items == ease.recommend(["p00"], k=8)[0].items
 
 
+def test_strangers_get_what_is_popular_of_late(tmp_path: Path) -> None:
+    day = 86_400
+    old = [(f"a{at}", item, 1, at) for at in range(6) for item in ("radio", "lamp")]
+    late = [(f"b{at}", item, 1, 300 * day + at) for at in range(4) for item in ("phone", "lamp")]
+    texts: dict[str | int, str] = {"radio": "sound", "lamp": "light", "phone": "sound", "torch": "light"}
+    members: dict[str, Fit] = {
+        "ease": fit_ease,
+        "words": lambda part: fit_content(part, TfidfConfig(max_share=1.0), items=texts),
+    }
+    always = fit_rerank(from_records([*old, *late]), RerankConfig(candidates=4), members=members)
+    lately = fit_rerank(from_records([*old, *late]), RerankConfig(candidates=4, half_life=30.0), members=members)
+    assert always.recommend(["stranger"], k=9)[0].items == ("lamp", "radio", "phone", "torch")
+    found = lately.recommend(["stranger"], k=9)[0]
+    assert found.items == ("lamp", "phone", "radio", "torch")
+    np.testing.assert_allclose(found.scores[:2], [4, 4], atol=0.01)
+    np.testing.assert_allclose(
+        lately.score(["a0"])[0][lately.item_ids.encode(always.item_ids.ids)], always.score(["a0"])[0], rtol=1e-4
+    )
+    lately.save(tmp_path / "model")
+    assert recsys.load(tmp_path / "model").recommend(["stranger", "a1"]) == lately.recommend(["stranger", "a1"])
+    with pytest.raises(DataError, match="half_life needs the time"):
+        fit_rerank(from_records([("a", "x"), ("b", "x")]), RerankConfig(half_life=1.0), members=TWO)
+
+
 def test_members_follow_what_is_known() -> None:
     films = make_features("item", ["bread", "milk"], {"kind": ["food", "food"], "price": [1, 2]})
     timed, plain = club(), from_records([("a", "x"), ("b", "x")])
@@ -145,7 +170,14 @@ def test_members_follow_what_is_known() -> None:
         item_rows(make_features("item", ["a"], {"title": ["x"]}, kinds={"title": "text"}))
 
 
-@pytest.mark.parametrize(("wrong", "message"), [({"mix": -1.0}, "mix must be at least 0"), ({"l2": 0.0}, "l2 must be")])
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"mix": -1.0}, "mix must be at least 0"),
+        ({"half_life": -1.0}, "half_life must be"),
+        ({"l2": 0.0}, "l2 must be"),
+    ],
+)
 def test_wrong_options_say_so(wrong: dict[str, float], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         RerankConfig(**wrong)  # type: ignore[arg-type]
