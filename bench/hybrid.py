@@ -39,6 +39,7 @@ from recsys.model import Recommender
 from recsys.reading import load_interactions
 from recsys.scoring import UserScores, score_users
 from recsys.split import Split, folds, stratified, temporal
+from recsys.threads import limit_threads
 from shared.evaluation.intervals import mean_interval
 
 GENRES = (
@@ -174,6 +175,11 @@ def main() -> None:
     parser.add_argument("--no-trees", action="store_true", help="leave LambdaRank out")
     parser.add_argument("--folds", action="store_true", help="five folds of the training part; the test is not read")
     arguments = parser.parse_args()
+    with limit_threads(1):  # a busy machine's threads wait for each other
+        run(arguments)
+
+
+def run(arguments: argparse.Namespace) -> None:
     whole = load_interactions(arguments.data, id_type="int")
     films = load_features(arguments.data / "u.item", id_type="int")
     people = load_features(arguments.data / "u.user", id_type="int")
