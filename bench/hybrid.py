@@ -41,6 +41,7 @@ from recsys.scoring import UserScores, score_users
 from recsys.split import Split, folds, stratified, temporal
 from recsys.threads import limit_threads
 from shared.evaluation.intervals import mean_interval
+from shared.types import Id
 
 GENRES = (
     *("unknown", "action", "adventure", "animation", "children", "comedy", "crime", "documentary", "drama", "fantasy"),
@@ -48,7 +49,7 @@ GENRES = (
 )
 PUBLISHED = {"BiVAE": 0.475077, "BPR": 0.441997, "LightGCN": 0.419846, "NCF": 0.396118, "SAR": 0.382461}
 TABLES = ("stratified", "seeds", "temporal")
-About: TypeAlias = tuple[Features, Features, dict[int, str]]
+About: TypeAlias = tuple[Features, Features, dict[Id, str]]
 """What is known of films and of people, and a text of each film."""
 BLENDED = ("als-24", "als-48", "ease-time-300", "ease-content")
 """Members of fusions and blends: strong ones that differ. The re-rankers look at all."""
@@ -59,10 +60,10 @@ def als(train: Interactions, factors: int, alpha: float, l2: float) -> Recommend
     return fit_als(train, AlsConfig(factors=factors, alpha=alpha, l2=l2))
 
 
-def read_films(folder: Path) -> tuple[dict[int, str], dict[int, list[int]]]:
+def read_films(folder: Path) -> tuple[dict[Id, str], dict[Id, list[int]]]:
     """Text (title and genres) and features (genres, and the five years of the release) of each film."""
-    texts: dict[int, str] = {}
-    features: dict[int, list[int]] = {}
+    texts: dict[Id, str] = {}
+    features: dict[Id, list[int]] = {}
     with (folder / "u.item").open(encoding="latin-1", newline="") as file:
         for row in csv.reader(file, delimiter="|"):
             genres = [int(flag) for flag in row[5:]]

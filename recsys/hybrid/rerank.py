@@ -245,7 +245,8 @@ def _linear(inputs: Float64, held: Bool, config: RerankConfig) -> Float64:
     centre, width = inputs.mean(axis=0), np.maximum(inputs.std(axis=0), 1e-9)
     fitted = LogisticRegression(C=1 / (config.l2 * len(held)), max_iter=500).fit((inputs - centre) / width, held)
     slope = fitted.coef_[0] / width
-    return np.r_[fitted.intercept_[0] - slope @ centre, slope]
+    found: Float64 = np.r_[fitted.intercept_[0] - slope @ centre, slope]
+    return found
 
 
 def _trees(inputs: Float64, held: Bool, sizes: list[int], config: RerankConfig) -> AnyArray:
@@ -294,4 +295,5 @@ def _standardised(worth: AnyArray) -> Float64:
     """Rows moved and scaled to mean 0 and deviation 1; a flat row becomes 0."""
     centred: Float64 = worth - worth.mean(axis=1, keepdims=True, dtype=np.float64)
     width = np.sqrt((centred**2).mean(axis=1, keepdims=True))
-    return centred / np.maximum(width, 1e-9)
+    found: Float64 = centred / np.maximum(width, 1e-9)
+    return found

@@ -198,12 +198,18 @@ def files(tmp_path: Path) -> dict[str, Any]:
 
 def test_one_command_trains_it_and_another_evaluates_it(files: dict[str, Any]) -> None:
     pytest.importorskip("implicit", reason="ALS needs the extra 'recsys'")
-    options = {"items": str(files["folder"] / "goods.csv"), "users": str(files["folder"] / "people.csv"), "folds": 2}
+    options: dict[str, Any] = {
+        "items": str(files["folder"] / "goods.csv"),
+        "users": str(files["folder"] / "people.csv"),
+        "folds": 2,
+    }
     said = train(files["ratings"], files["out"], candidates=10, **options)
     assert {"ease-content", "ease-time-300", "als-24"} <= set(said["members"])
     assert said["options"]["candidates"] == 10
     model = TASK.open(files["out"])
-    assert len(model.predict(["p00"])[0].items) == 10
+    answer = model.predict(["p00"])[0]
+    assert isinstance(answer, recsys.Recommendations)
+    assert len(answer.items) == 10
     found = evaluate(files["ratings"], k=2, candidates=10, **options)
     assert (found.task, found.model, found.n) == (NAME, "rerank", 24)
     held = files["folder"] / "held.csv"
