@@ -60,10 +60,10 @@ def als(train: Interactions, factors: int, alpha: float, l2: float) -> Recommend
     return fit_als(train, AlsConfig(factors=factors, alpha=alpha, l2=l2))
 
 
-def read_films(folder: Path) -> tuple[dict[Id, str], dict[Id, list[int]]]:
+def read_films(folder: Path) -> tuple[dict[Id, str], dict[int, list[int]]]:
     """Text (title and genres) and features (genres, and the five years of the release) of each film."""
     texts: dict[Id, str] = {}
-    features: dict[Id, list[int]] = {}
+    features: dict[int, list[int]] = {}
     with (folder / "u.item").open(encoding="latin-1", newline="") as file:
         for row in csv.reader(file, delimiter="|"):
             genres = [int(flag) for flag in row[5:]]
