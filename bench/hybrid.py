@@ -1,11 +1,11 @@
-"""Blends, rank fusion and re-ranking on MovieLens 100k, beside each member alone and the published table.
+"""Every recommender, fusion, blend and re-ranker on MovieLens 100k, beside the published table.
 
-    python bench/hybrid.py --data FOLDER        # FOLDER holds u.data and u.item; needs the extras recsys and rerank
+    python bench/hybrid.py --data FOLDER        # FOLDER holds u.data, u.item and u.user; extras recsys and rerank
 
 Protocol of ``bench/recommendation.py``: 75/25 stratified by user with ``RandomState(seed)``, every rating counts, all
 items not in the user's training part are ranked; and the same on the temporal split. Weights and re-rankers are learned
-inside the training part alone. Members that are no family of the package (implicit's ALS, neighbours in time) are made
-here: any ``Recommender`` can be a member.
+inside the training part alone. ``--folds`` prints what was chosen by: the same models on parts that are held out of the
+training part of seed 42 again, so that the test part is not looked at.
 """
 
 from __future__ import annotations
@@ -14,86 +14,55 @@ import argparse
 import csv
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from recsys.collaborative.ease import Ease, EaseConfig, fit_ease
-from recsys.collaborative.item_knn import fit_item_knn
-from recsys.collaborative.popularity import fit_popularity
-from recsys.content.ease import EaseContentConfig, fit_ease_content
+from recsys.collaborative.als import AlsConfig, fit_als
+from recsys.collaborative.bpr import fit_bpr
+from recsys.collaborative.ease import fit_ease
+from recsys.collaborative.gf_cf import fit_gf_cf
+from recsys.collaborative.logistic_mf import fit_logistic_mf
+from recsys.collaborative.popularity import PopularityConfig, fit_popularity
+from recsys.collaborative.time_knn import fit_time_knn
+from recsys.comparing import compare_users
 from recsys.content.tfidf import TfidfConfig, fit_content
 from recsys.data import Interactions
-from recsys.evaluate import score_users
-from recsys.histories import training_parts
-from recsys.hybrid.blend import BlendConfig, fit_blend, fuse
+from recsys.features import Features, load_features
+from recsys.hybrid.blend import METHODS, BlendConfig, fit_blend, fuse
+from recsys.hybrid.members import Fit
+from recsys.hybrid.recipe import best_members
 from recsys.hybrid.rerank import RerankConfig, fit_rerank
 from recsys.model import Recommender
 from recsys.reading import load_interactions
-from recsys.split import Split, stratified, temporal
+from recsys.scoring import UserScores, score_users
+from recsys.split import Split, folds, stratified, temporal
+from recsys.threads import limit_threads
 from shared.evaluation.intervals import mean_interval
+from shared.types import Id
 
-PUBLISHED = {"BiVAE": 0.475077, "BPR": 0.441997, "LightGCN": 0.419846, "NCF": 0.396118, "SAR": 0.382461}
 GENRES = (
     *("unknown", "action", "adventure", "animation", "children", "comedy", "crime", "documentary", "drama", "fantasy"),
     *("noir", "horror", "musical", "mystery", "romance", "scifi", "thriller", "war", "western"),
 )
-
-LEARNED = ("EASE with genres and years", "ALS, 48 factors", "ALS, 96 factors", "neighbours in time")
-"""Members of the hybrids: the ones that were found to differ on folds of the training part."""
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Als(Ease):
-    """implicit's ALS: people of the training data by their factors, others by its own fold-in."""
-
-    family: ClassVar[str] = "als"
-    model: Any
-
-    def score_histories(self, histories: Any) -> Any:
-        factors = self.model.recalculate_user(np.arange(histories.shape[0]), histories)
-        return factors @ self.model.item_factors.T
-
-    def score_users(self, codes: Any) -> Any:
-        return self.model.user_factors[codes] @ self.model.item_factors.T
+PUBLISHED = {"BiVAE": 0.475077, "BPR": 0.441997, "LightGCN": 0.419846, "NCF": 0.396118, "SAR": 0.382461}
+TABLES = ("stratified", "seeds", "temporal")
+About: TypeAlias = tuple[Features, Features, dict[Id, str]]
+"""What is known of films and of people, and a text of each film."""
+BLENDED = ("als-24", "als-48", "ease-time-300", "ease-content")
+"""Members of fusions and blends: strong ones that differ. The re-rankers look at all."""
 
 
 def als(train: Interactions, factors: int, alpha: float, l2: float) -> Recommender:
-    from implicit.cpu.als import AlternatingLeastSquares
-
-    users, items, histories = training_parts(train, "log")
-    model = AlternatingLeastSquares(
-        factors=factors, alpha=alpha, regularization=l2, iterations=12, random_state=0, num_threads=1
-    )
-    model.fit(histories, show_progress=False)
-    return Als(EaseConfig(), users, items, histories, np.zeros((0, 0), dtype=np.float32), model)
+    """ALS as ``bench/cold_start.py`` takes it."""
+    return fit_als(train, AlsConfig(factors=factors, alpha=alpha, l2=l2))
 
 
-def near_in_time(
-    train: Interactions, seconds: float = 30.0, neighbours: int = 200, shrink: float = 20.0
-) -> Recommender:
-    """Item neighbours by how soon after each other people touched both: exp(-gap / seconds), a linear model."""
-    users, items, histories = training_parts(train, "binary")
-    times = train.times if train.times is not None else np.zeros(len(train), dtype=np.int64)
-    codes = items.encode(train.item_ids.ids)[train.items]
-    common = np.zeros((len(items), len(items)))
-    order = np.argsort(train.users, kind="stable")
-    for rows in np.split(order, np.flatnonzero(np.diff(train.users[order])) + 1):
-        gaps = np.abs(times[rows][:, None] - times[rows][None, :])
-        common[np.ix_(codes[rows], codes[rows])] += np.exp(-gaps / seconds)
-    np.fill_diagonal(common, 0)
-    count = np.asarray(histories.getnnz(axis=0), dtype=np.float64)
-    weights = common / (np.sqrt(count[:, None] * count[None, :]) + shrink)
-    border = np.sort(weights, axis=1)[:, -min(neighbours, len(items))][:, None]
-    weights = np.where(weights >= border, weights, 0).astype(np.float32)
-    return Ease(EaseConfig(weighting="binary"), users, items, histories, weights)
-
-
-def read_films(folder: Path) -> tuple[dict[int, str], dict[int, list[int]]]:
+def read_films(folder: Path) -> tuple[dict[Id, str], dict[int, list[int]]]:
     """Text (title and genres) and features (genres, and the five years of the release) of each film."""
-    texts: dict[int, str] = {}
+    texts: dict[Id, str] = {}
     features: dict[int, list[int]] = {}
     with (folder / "u.item").open(encoding="latin-1", newline="") as file:
         for row in csv.reader(file, delimiter="|"):
@@ -104,11 +73,11 @@ def read_films(folder: Path) -> tuple[dict[int, str], dict[int, list[int]]]:
     return texts, features
 
 
-def once(fits: Mapping[str, Callable[[Interactions], Recommender]]) -> dict[str, Callable[[Interactions], Recommender]]:
-    """The same fits, each run once for the same data: blend and re-ranker learn on the same folds."""
+def once(fits: Mapping[str, Fit]) -> dict[str, Fit]:
+    """The same fits, each run once for the same data: blends and re-rankers learn on the same folds."""
     kept: dict[Any, Recommender] = {}
 
-    def remember(name: str, fit: Callable[[Interactions], Recommender]) -> Callable[[Interactions], Recommender]:
+    def remember(name: str, fit: Fit) -> Fit:
         def run(part: Interactions) -> Recommender:
             key = name, part.users.tobytes(), part.items.tobytes()
             if key not in kept:
@@ -120,78 +89,118 @@ def once(fits: Mapping[str, Callable[[Interactions], Recommender]]) -> dict[str,
     return {name: remember(name, fit) for name, fit in fits.items()}
 
 
-def members(folder: Path) -> dict[str, Callable[[Interactions], Recommender]]:
-    texts, features = read_films(folder)
-    ids, rows = list(features), np.array(list(features.values()), dtype=np.float32)
-    return once(
-        {
-            "EASE": fit_ease,
-            "EASE with genres and years": lambda part: fit_ease_content(
-                part, EaseContentConfig(l2=500.0, content=25.0), items=ids, features=rows
-            ),
-            "ALS, 48 factors": lambda part: als(part, 48, 8.0, 60.0),
-            "ALS, 96 factors": lambda part: als(part, 96, 5.0, 60.0),
-            "neighbours in time": near_in_time,
-            "item-kNN": fit_item_knn,
-            "popularity": fit_popularity,
-            "TF-IDF of titles and genres": lambda part: fit_content(part, TfidfConfig(max_share=0.9), items=texts),
-        }
-    )
+class Table:
+    """Rows of one split, each beside EASE."""
 
+    def __init__(self, title: str, split: Split) -> None:
+        self.split, self.ease = split, score_users(fit_ease(split.train), split.test)
+        print(f"\n{title}: {len(split.train)} train, {len(split.test)} test, {len(self.ease.users)} people")
+        print("| model | NDCG@10 (95 %) | minus EASE (95 %, paired) | MAP@10 | precision@10 | recall@10 | seconds |")
+        print("| --- " * 7 + "|")
 
-def show(name: str, model: Recommender, split: Split, began: float) -> None:
-    scores = score_users(model, split.test).scores
-    found = mean_interval(scores["ndcg@10"], rng=np.random.default_rng(42))
-    others = " | ".join(f"{scores[f'{key}@10'].mean():.4f}" for key in ("map", "precision", "recall"))
-    seconds = time.perf_counter() - began
-    print(f"| {name} | {found.value:.4f} ({found.low:.4f}..{found.high:.4f}) | {others} | {seconds:.0f} |", flush=True)
-
-
-def table(title: str, split: Split, folder: Path) -> None:
-    print(f"\n{title}: {len(split.train)} train, {len(split.test)} test")
-    print("| model | NDCG@10 (95 % interval over people) | MAP@10 | precision@10 | recall@10 | seconds |")
-    print("| --- " * 6 + "|")
-    fits = members(folder)
-    learned = {name: fits[name] for name in LEARNED}
-    models: dict[str, Recommender] = {}
-    for name, fit in fits.items():
+    def row(self, name: str, make: Callable[[], Recommender]) -> Recommender:
         began = time.perf_counter()
-        models[name] = fit(split.train)
-        show(name, models[name], split, began)
-    personal = {name: models[name] for name in LEARNED}
-    for method in ("rrf", "borda"):
-        began = time.perf_counter()
-        show(f"fusion, {method}", fuse(split.train, personal, BlendConfig(method=method)), split, began)
-    began = time.perf_counter()
-    blend = fit_blend(split.train, members=learned)
-    show("blend, weights by NDCG", blend, split, began)
-    print(f"<!-- { ({name: round(share, 3) for name, share in blend.shares.items()}) } -->")
-    began = time.perf_counter()
-    show("blend, logistic", fit_blend(split.train, BlendConfig(learn="logistic"), members=learned), split, began)
-    began = time.perf_counter()
-    show("re-ranker, logistic", fit_rerank(split.train, members=learned), split, began)
-    began = time.perf_counter()
-    trees = fit_rerank(split.train, RerankConfig(ranker="lambdarank"), members=learned)
-    show("re-ranker, LambdaRank", trees, split, began)
-    began = time.perf_counter()
-    both = fuse(split.train, {"blend": blend, "trees": trees}, BlendConfig(learn="equal"))
-    show("blend and LambdaRank, equal", both, split, began)
+        model = make()
+        found = score_users(model, self.split.test)
+        seconds = time.perf_counter() - began
+        ndcg = mean_interval(found.scores["ndcg@10"], rng=np.random.default_rng(42))
+        others = " | ".join(f"{found.scores[f'{key}@10'].mean():.4f}" for key in ("map", "precision", "recall"))
+        print(
+            f"| {name} | {ndcg.value:.4f} ({ndcg.low:.4f}..{ndcg.high:.4f}) | {self.beside(found)} "
+            f"| {others} | {seconds:.0f} |",
+            flush=True,
+        )
+        return model
+
+    def beside(self, found: UserScores) -> str:
+        gain = compare_users(found, self.ease, rng=np.random.default_rng(42))["ndcg@10"].difference
+        return f"{gain.value:+.4f} ({gain.low:+.4f}..{gain.high:+.4f})"
+
+
+def table(title: str, split: Split, about: About, *, trees: bool = True) -> None:
+    films, people, texts = about
+    here = Table(title, split)
+    fits = once(best_members(split.train, items=films))
+    few = {name: fits[name] for name in BLENDED}
+    others: dict[str, Fit] = {
+        "als-64": fit_als,
+        "gf_cf": fit_gf_cf,
+        "neighbours in time": fit_time_knn,
+        "logistic MF": fit_logistic_mf,
+        "BPR": fit_bpr,
+        "popularity": fit_popularity,
+        "popularity, half life 30 days": lambda part: fit_popularity(part, PopularityConfig(half_life=30.0)),
+        "TF-IDF of titles and genres": lambda part: fit_content(part, TfidfConfig(max_share=0.9), items=texts),
+    }
+    models = {name: here.row(name, partial(fit, split.train)) for name, fit in {**fits, **others}.items()}
+    personal = {name: models[name] for name in BLENDED}
+    for method in METHODS:
+        config = BlendConfig(method=method, learn="equal")
+        here.row(f"fusion, {method}", partial(fuse, split.train, personal, config))
+    here.row("blend, weights by NDCG", lambda: fit_blend(split.train, members=few))
+    here.row("blend, logistic", lambda: fit_blend(split.train, BlendConfig(learn="logistic"), members=few))
+    here.row("re-ranker of all, without mix", lambda: rerank(split.train, fits, people, mix=0.0))
+    here.row("re-ranker of all, nothing known of people", lambda: rerank(split.train, fits, None))
+    best = here.row("**hybrid** (recsys.fit_hybrid)", lambda: rerank(split.train, fits, people))
+    if (np.isin(split.test.users, split.train.users, invert=True)).any():
+        lately = "**hybrid**, strangers by the last days (half life 30)"
+        here.row(lately, lambda: rerank(split.train, fits, people, half_life=30.0))
+    if trees:
+        second = here.row("LambdaRank of all", lambda: rerank(split.train, fits, people, ranker="lambdarank"))
+        both = {"hybrid": best, "trees": second}
+        here.row("hybrid and LambdaRank, equal", lambda: fuse(split.train, both, BlendConfig(learn="equal")))
+
+
+def rerank(train: Interactions, fits: Mapping[str, Fit], people: Features | None, **options: Any) -> Recommender:
+    """What :func:`recsys.fit_hybrid` does, with members that were perhaps fitted already."""
+    return fit_rerank(train, RerankConfig(**options), members=fits, users=people, rng=np.random.default_rng(0))
+
+
+def again(title: str, split: Split, about: About) -> tuple[float, float]:
+    """EASE and the hybrid alone on another split."""
+    films, people, _ = about
+    ease = score_users(fit_ease(split.train), split.test)
+    hybrid = score_users(rerank(split.train, best_members(split.train, items=films), people), split.test)
+    gain = compare_users(hybrid, ease, rng=np.random.default_rng(42))["ndcg@10"].difference
+    found = ease.scores["ndcg@10"].mean(), hybrid.scores["ndcg@10"].mean()
+    shown = f"{gain.value:+.4f} ({gain.low:+.4f}..{gain.high:+.4f})"
+    print(f"| {title} | {found[0]:.4f} | {found[1]:.4f} | {shown} |", flush=True)
+    return float(found[0]), float(found[1])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="the folder of MovieLens 100k")
-    parser.add_argument("--seeds", type=int, nargs="*", default=[42], help="of the stratified split")
-    parser.add_argument("--no-temporal", action="store_true", help="leave the temporal split out")
+    parser.add_argument("--tables", nargs="*", choices=TABLES, default=TABLES, help="which to print; all by default")
+    parser.add_argument("--seeds", type=int, nargs="*", default=[1, 2, 3, 4], help="further seeds of the split")
+    parser.add_argument("--no-trees", action="store_true", help="leave LambdaRank out")
+    parser.add_argument("--folds", action="store_true", help="five folds of the training part; the test is not read")
     arguments = parser.parse_args()
+    with limit_threads(1):  # a busy machine's threads wait for each other
+        run(arguments)
+
+
+def run(arguments: argparse.Namespace) -> None:
     whole = load_interactions(arguments.data, id_type="int")
-    for seed in arguments.seeds:
-        split = stratified(whole, rng=np.random.RandomState(seed))
-        table(f"Stratified by user, seed {seed}", split, arguments.data)
-    for name, value in PUBLISHED.items():
-        print(f"| {name} (published, stratified) | {value:.4f} | | | | |")
-    if not arguments.no_temporal:
-        table("Temporal", temporal(whole), arguments.data)
+    films = load_features(arguments.data / "u.item", id_type="int")
+    people = load_features(arguments.data / "u.user", id_type="int")
+    about = films, people, read_films(arguments.data)[0]
+    main_split = stratified(whole, rng=np.random.RandomState(42))
+    if arguments.folds:
+        for at, part in enumerate(folds(main_split.train, count=5, rng=np.random.default_rng(0))):
+            table(f"Fold {at} of the training part", part, about, trees=not arguments.no_trees)
+        return
+    if "stratified" in arguments.tables:
+        table("Stratified by user, seed 42", main_split, about, trees=not arguments.no_trees)
+        for name, value in PUBLISHED.items():
+            print(f"| {name} (published) | {value:.4f} | | | | | |")
+    if "seeds" in arguments.tables:
+        print("\n| stratified by user | EASE | hybrid | hybrid minus EASE |\n| --- | --- | --- | --- |")
+        splits = {seed: stratified(whole, rng=np.random.RandomState(seed)) for seed in arguments.seeds}
+        pairs = np.array([again(f"seed {seed}", split, about) for seed, split in splits.items()])
+        print(f"| mean of these | {pairs[:, 0].mean():.4f} | {pairs[:, 1].mean():.4f} | |")
+    if "temporal" in arguments.tables:
+        table("Temporal", temporal(whole), about, trees=not arguments.no_trees)
 
 
 if __name__ == "__main__":

@@ -20,11 +20,14 @@ if TYPE_CHECKING:
     from recsys.collaborative.als import AlsConfig, fit_als
     from recsys.collaborative.bpr import BprConfig, fit_bpr
     from recsys.collaborative.ease import EaseConfig, fit_ease
+    from recsys.collaborative.ease_time import EaseTimeConfig, fit_ease_time
+    from recsys.collaborative.gf_cf import GfCfConfig, fit_gf_cf
     from recsys.collaborative.item_knn import ItemKnnConfig, fit_item_knn
     from recsys.collaborative.logistic_mf import LogisticMfConfig, fit_logistic_mf
     from recsys.collaborative.popularity import PopularityConfig, fit_popularity
     from recsys.collaborative.rp3beta import Rp3BetaConfig, fit_rp3beta
     from recsys.collaborative.slim import SlimConfig, fit_slim
+    from recsys.collaborative.time_knn import TimeKnnConfig, fit_time_knn
     from recsys.collaborative.user_knn import UserKnnConfig, fit_user_knn
     from recsys.content.ease import EaseContentConfig, fit_ease_content
     from recsys.content.embeddings import fit_embeddings
@@ -38,6 +41,7 @@ if TYPE_CHECKING:
     from recsys.features import Features, load_features
     from recsys.hybrid.blend import BlendConfig, fit_blend, fuse
     from recsys.hybrid.everyone import everyone
+    from recsys.hybrid.recipe import fit_hybrid
     from recsys.hybrid.rerank import RerankConfig, fit_rerank
     from recsys.model import Recommender
     from recsys.predictor import recommender
@@ -58,8 +62,10 @@ __all__ = [
     "ContentConfig",
     "EaseConfig",
     "EaseContentConfig",
+    "EaseTimeConfig",
     "Explanation",
     "Features",
+    "GfCfConfig",
     "Interactions",
     "ItemKnnConfig",
     "LightGcnConfig",
@@ -73,6 +79,7 @@ __all__ = [
     "SimilarItems",
     "SlimConfig",
     "TfidfConfig",
+    "TimeKnnConfig",
     "TwoTowerConfig",
     "UserKnnConfig",
     "apply_rules",
@@ -88,7 +95,10 @@ __all__ = [
     "fit_content",
     "fit_ease",
     "fit_ease_content",
+    "fit_ease_time",
     "fit_embeddings",
+    "fit_gf_cf",
+    "fit_hybrid",
     "fit_item_knn",
     "fit_lightgcn",
     "fit_logistic_mf",
@@ -97,6 +107,7 @@ __all__ = [
     "fit_rerank",
     "fit_rp3beta",
     "fit_slim",
+    "fit_time_knn",
     "fit_two_tower",
     "fit_user_knn",
     "fit_vectors",
@@ -122,6 +133,9 @@ _HOMES = {
     "recsys.collaborative.bpr": ("BprConfig", "fit_bpr"),
     "recsys.collaborative.als": ("AlsConfig", "fit_als"),
     "recsys.collaborative.ease": ("EaseConfig", "fit_ease"),
+    "recsys.collaborative.ease_time": ("EaseTimeConfig", "fit_ease_time"),
+    "recsys.collaborative.gf_cf": ("GfCfConfig", "fit_gf_cf"),
+    "recsys.collaborative.time_knn": ("TimeKnnConfig", "fit_time_knn"),
     "recsys.collaborative.item_knn": ("ItemKnnConfig", "fit_item_knn"),
     "recsys.collaborative.popularity": ("PopularityConfig", "fit_popularity"),
     "recsys.collaborative.rp3beta": ("Rp3BetaConfig", "fit_rp3beta"),
@@ -135,6 +149,7 @@ _HOMES = {
     "recsys.deep.two_tower": ("TwoTowerConfig", "fit_two_tower"),
     "recsys.hybrid.blend": ("BlendConfig", "fit_blend", "fuse"),
     "recsys.hybrid.everyone": ("everyone",),
+    "recsys.hybrid.recipe": ("fit_hybrid",),
     "recsys.hybrid.rerank": ("RerankConfig", "fit_rerank"),
     "recsys.model": ("Recommender",),
     "recsys.predictor": ("recommender",),

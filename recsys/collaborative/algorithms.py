@@ -10,11 +10,14 @@ from typing import Any
 from recsys.collaborative.als import Als, AlsConfig, fit_als
 from recsys.collaborative.bpr import Bpr, BprConfig, fit_bpr
 from recsys.collaborative.ease import Ease, EaseConfig, fit_ease
+from recsys.collaborative.ease_time import EaseTime, EaseTimeConfig, fit_ease_time
+from recsys.collaborative.gf_cf import GfCf, GfCfConfig, fit_gf_cf
 from recsys.collaborative.item_knn import ItemKnn, ItemKnnConfig, fit_item_knn
 from recsys.collaborative.logistic_mf import LogisticMf, LogisticMfConfig, fit_logistic_mf
 from recsys.collaborative.popularity import Popularity, PopularityConfig, fit_popularity
 from recsys.collaborative.rp3beta import Rp3Beta, Rp3BetaConfig, fit_rp3beta
 from recsys.collaborative.slim import Slim, SlimConfig, fit_slim
+from recsys.collaborative.time_knn import TimeKnn, TimeKnnConfig, fit_time_knn
 from recsys.collaborative.user_knn import UserKnn, UserKnnConfig, fit_user_knn
 from recsys.deep.lightgcn import LightGcn, LightGcnConfig, fit_lightgcn
 from recsys.deep.multvae import MultVae, MultVaeConfig, fit_multvae
@@ -53,6 +56,9 @@ class Algorithm:
 
 ALGORITHMS = {
     "ease": Algorithm(EaseConfig, fit_ease, Ease),
+    "ease_time": Algorithm(EaseTimeConfig, fit_ease_time, EaseTime),
+    "gf_cf": Algorithm(GfCfConfig, fit_gf_cf, GfCf),
+    "time_knn": Algorithm(TimeKnnConfig, fit_time_knn, TimeKnn),
     "item_knn": Algorithm(ItemKnnConfig, fit_item_knn, ItemKnn),
     "user_knn": Algorithm(UserKnnConfig, fit_user_knn, UserKnn),
     "slim": Algorithm(SlimConfig, fit_slim, Slim),

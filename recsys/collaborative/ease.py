@@ -127,17 +127,31 @@ def fit_ease(
     """
     config = config or EaseConfig()
     users, items, histories = training_parts(interactions, config.weighting)
-    gram = _gram(balanced(histories, config.activity_power))
+    gram = gram_of(balanced(histories, config.activity_power))
+    return Ease(config, users, items, histories, solve(gram, config.l2, config.popularity_power, config.dropout))
+
+
+def solve(gram: Float64, l2: float, popularity_power: float, dropout: float = 0.0) -> Float32:
+    """B of :func:`fit_ease` for G.
+
+    Args:
+        gram: G, shape (items, items), float64, symmetric, in Fortran order; overwritten.
+        l2: strength of the penalty.
+        popularity_power: how the penalty grows with the diagonal of G.
+        dropout: share of a history that is left out, in [0, 1).
+
+    Raises:
+        UsageError: ``l2`` is too small: the matrix cannot be inverted in double precision.
+    """
     popularity = np.diagonal(gram).copy()
     relative = np.where(popularity > 0, popularity / popularity.mean(), 1)  # 0 where every weight of an item is 0
-    gram[np.diag_indices_from(gram)] += config.l2 * relative**config.popularity_power
-    gram[np.diag_indices_from(gram)] += popularity * (config.dropout / (1 - config.dropout))
-    with limit_threads(1 if len(items) <= _SMALL else None):
+    gram[np.diag_indices_from(gram)] += l2 * relative**popularity_power + popularity * (dropout / (1 - dropout))
+    with limit_threads(1 if len(gram) <= _SMALL else None):
         factor, failed = dpotrf(gram, lower=1, overwrite_a=1)
         inverse, singular = dpotri(factor, lower=1, overwrite_c=1) if not failed else (factor, failed)
     if failed or singular:
-        raise UsageError(f"l2 is too small for these data: raise it. Got {config.l2}, and the matrix is singular")
-    return Ease(config, users, items, histories, _weights(inverse))
+        raise UsageError(f"l2 is too small for these data: raise it. Got {l2}, and the matrix is singular")
+    return _weights(inverse)
 
 
 def balanced(histories: Csr, power: float) -> Csr:
@@ -150,7 +164,7 @@ def balanced(histories: Csr, power: float) -> Csr:
     return exact
 
 
-def _gram(exact: Csr) -> Float64:
+def gram_of(exact: Csr) -> Float64:
     """X'X in Fortran order, by blocks of columns."""
     rows, columns = exact.T.tocsr(), exact.tocsc()
     n = exact.shape[1]

@@ -13,6 +13,7 @@ import numpy as np
 
 from recsys.data import Csr, Interactions
 from recsys.hybrid.members import Fit, Members, assemble, seen_mask
+from recsys.ids import Vocabulary
 from shared.errors import UsageError
 from shared.types import Bool, Float32, Float64, Int32, Int64
 
@@ -28,6 +29,8 @@ class Lesson:
         held: shape (n, c), whether the candidate was held out.
         relevant: shape (n,), how many items were held out, candidates or not.
         histories: CSR, shape (users, items): what all people have without the fold.
+        user_ids: whose histories those are.
+        users: shape (n,), int32, which of them the lesson is about.
     """
 
     values: Csr
@@ -36,6 +39,8 @@ class Lesson:
     held: Bool
     relevant: Int64
     histories: Csr
+    user_ids: Vocabulary
+    users: Int32
 
 
 def lessons(
@@ -92,6 +97,8 @@ def _lesson(members: Members, histories: Csr, users: Int32, test: Interactions, 
         held=np.take_along_axis(held, chosen, axis=1),
         relevant=np.bincount(at[asked], minlength=len(users)),
         histories=histories,
+        user_ids=members.user_ids,
+        users=users,
     )
 
 
