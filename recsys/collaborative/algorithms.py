@@ -17,6 +17,21 @@ from recsys.collaborative.rp3beta import Rp3Beta, Rp3BetaConfig, fit_rp3beta
 from recsys.collaborative.slim import Slim, SlimConfig, fit_slim
 from recsys.collaborative.user_knn import UserKnn, UserKnnConfig, fit_user_knn
 from recsys.model import Recommender
+from recsys.ratings.baseline import Baseline, BaselineConfig, fit_baseline
+from recsys.ratings.factors import (
+    Nmf,
+    NmfConfig,
+    RatingFactorsConfig,
+    Svd,
+    Svdpp,
+    SvdppConfig,
+    fit_nmf,
+    fit_svd,
+    fit_svdpp,
+)
+from recsys.ratings.gaussian import Gaussian, GaussianConfig, fit_gaussian
+from recsys.ratings.neighbours import KnnBaseline, KnnBaselineConfig, fit_knn_baseline
+from recsys.ratings.slope_one import SlopeOne, SlopeOneConfig, fit_slope_one
 from shared.errors import UnknownNameError, UsageError
 
 
@@ -58,6 +73,13 @@ ALGORITHMS = {
     "logistic_mf": Algorithm(LogisticMfConfig, fit_logistic_mf, LogisticMf),
     "popularity": Algorithm(PopularityConfig, fit_popularity, Popularity),
     "rp3beta": Algorithm(Rp3BetaConfig, fit_rp3beta, Rp3Beta),
+    "baseline": Algorithm(BaselineConfig, fit_baseline, Baseline),
+    "gaussian": Algorithm(GaussianConfig, fit_gaussian, Gaussian),
+    "knn_baseline": Algorithm(KnnBaselineConfig, fit_knn_baseline, KnnBaseline),
+    "nmf": Algorithm(NmfConfig, fit_nmf, Nmf),
+    "slope_one": Algorithm(SlopeOneConfig, fit_slope_one, SlopeOne),
+    "svd": Algorithm(RatingFactorsConfig, fit_svd, Svd),
+    "svdpp": Algorithm(SvdppConfig, fit_svdpp, Svdpp),
 }
 DEFAULT = "ease"
 
