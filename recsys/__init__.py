@@ -38,6 +38,13 @@ if TYPE_CHECKING:
     from recsys.hybrid.rerank import RerankConfig, fit_rerank
     from recsys.model import Recommender
     from recsys.predictor import recommender
+    from recsys.ratings.baseline import BaselineConfig, fit_baseline
+    from recsys.ratings.blend import RatingBlendConfig, fit_rating_blend
+    from recsys.ratings.factors import NmfConfig, RatingFactorsConfig, SvdppConfig, fit_nmf, fit_svd, fit_svdpp
+    from recsys.ratings.gaussian import GaussianConfig, fit_gaussian
+    from recsys.ratings.model import RatingModel
+    from recsys.ratings.neighbours import KnnBaselineConfig, fit_knn_baseline
+    from recsys.ratings.slope_one import SlopeOneConfig, fit_slope_one
     from recsys.reading import load_interactions
     from recsys.reranking import apply_rules, boost_novelty, diversify, prefer_fresh
     from recsys.searching import search
@@ -50,6 +57,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AlsConfig",
     "ApproximateRecommender",
+    "BaselineConfig",
     "BlendConfig",
     "BprConfig",
     "ContentConfig",
@@ -57,16 +65,24 @@ __all__ = [
     "EaseContentConfig",
     "Explanation",
     "Features",
+    "GaussianConfig",
     "Interactions",
     "ItemKnnConfig",
+    "KnnBaselineConfig",
     "LogisticMfConfig",
+    "NmfConfig",
     "PopularityConfig",
+    "RatingBlendConfig",
+    "RatingFactorsConfig",
+    "RatingModel",
     "Recommendations",
     "Recommender",
     "RerankConfig",
     "Rp3BetaConfig",
     "SimilarItems",
     "SlimConfig",
+    "SlopeOneConfig",
+    "SvdppConfig",
     "TfidfConfig",
     "UserKnnConfig",
     "apply_rules",
@@ -77,18 +93,26 @@ __all__ = [
     "explain",
     "explain_history",
     "fit_als",
+    "fit_baseline",
     "fit_blend",
     "fit_bpr",
     "fit_content",
     "fit_ease",
     "fit_ease_content",
     "fit_embeddings",
+    "fit_gaussian",
     "fit_item_knn",
+    "fit_knn_baseline",
     "fit_logistic_mf",
+    "fit_nmf",
     "fit_popularity",
+    "fit_rating_blend",
     "fit_rerank",
     "fit_rp3beta",
     "fit_slim",
+    "fit_slope_one",
+    "fit_svd",
+    "fit_svdpp",
     "fit_user_knn",
     "fit_vectors",
     "from_frame",
@@ -127,6 +151,13 @@ _HOMES = {
     "recsys.model": ("Recommender",),
     "recsys.predictor": ("recommender",),
     "recsys.features": ("Features", "load_features"),
+    "recsys.ratings.baseline": ("BaselineConfig", "fit_baseline"),
+    "recsys.ratings.blend": ("RatingBlendConfig", "fit_rating_blend"),
+    "recsys.ratings.factors": ("NmfConfig", "RatingFactorsConfig", "SvdppConfig", "fit_nmf", "fit_svd", "fit_svdpp"),
+    "recsys.ratings.gaussian": ("GaussianConfig", "fit_gaussian"),
+    "recsys.ratings.model": ("RatingModel",),
+    "recsys.ratings.neighbours": ("KnnBaselineConfig", "fit_knn_baseline"),
+    "recsys.ratings.slope_one": ("SlopeOneConfig", "fit_slope_one"),
     "recsys.reading": ("load_interactions",),
     "recsys.sql": ("from_sql",),
     "recsys.searching": ("search",),

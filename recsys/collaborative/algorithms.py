@@ -18,6 +18,7 @@ from recsys.collaborative.slim import Slim, SlimConfig, fit_slim
 from recsys.collaborative.user_knn import UserKnn, UserKnnConfig, fit_user_knn
 from recsys.model import Recommender
 from recsys.ratings.baseline import Baseline, BaselineConfig, fit_baseline
+from recsys.ratings.blend import RatingBlend, RatingBlendConfig, fit_rating_blend
 from recsys.ratings.factors import (
     Nmf,
     NmfConfig,
@@ -77,6 +78,7 @@ ALGORITHMS = {
     "gaussian": Algorithm(GaussianConfig, fit_gaussian, Gaussian),
     "knn_baseline": Algorithm(KnnBaselineConfig, fit_knn_baseline, KnnBaseline),
     "nmf": Algorithm(NmfConfig, fit_nmf, Nmf),
+    "rating_blend": Algorithm(RatingBlendConfig, fit_rating_blend, RatingBlend),
     "slope_one": Algorithm(SlopeOneConfig, fit_slope_one, SlopeOne),
     "svd": Algorithm(RatingFactorsConfig, fit_svd, Svd),
     "svdpp": Algorithm(SvdppConfig, fit_svdpp, Svdpp),

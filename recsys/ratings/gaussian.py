@@ -7,7 +7,7 @@ C. Rasmussen and C. Williams, *Gaussian Processes for Machine Learning* (2006), 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar
@@ -40,20 +40,20 @@ class GaussianConfig(RatingConfig):
         common: variance of how much people give above the mean altogether, at least 0.
         prior: how many people that beginning counts as, at least 0.
         iterations: turns of EM, at least 1.
-        session: variance of what ratings of one person have in common that were given ``session_seconds`` apart or
-            less, by exp(-seconds / session_seconds); 0, or interactions without times, leave it out.
+        session: variance of what ratings of one person have in common that were given at one time; it falls off by
+            exp(-seconds apart / session_seconds). 0, or interactions without times, leave it out.
         session_seconds: see ``session``, above 0.
-        day: the same for a day.
+        day: the same for times that are days apart, by exp(-days apart).
     """
 
     noise: float = field(default=0.6, metadata={"help": "variance of a rating about the person's opinion, above 0"})
     spread: float = field(default=0.3, metadata={"help": "variance of opinions of an item at first, above 0"})
     common: float = field(default=0.2, metadata={"help": "variance of how much people give altogether, at least 0"})
     prior: float = field(default=10.0, metadata={"help": "how many people the first covariance counts as, at least 0"})
-    iterations: int = field(default=20, metadata={"help": "passes over the data, at least 1"})
-    session: float = field(default=0.2, metadata={"help": "variance that ratings of one session share; 0 for none"})
+    iterations: int = field(default=16, metadata={"help": "passes over the data, at least 1"})
+    session: float = field(default=0.3, metadata={"help": "variance that ratings of one session share; 0 for none"})
     session_seconds: float = field(default=300.0, metadata={"help": "how long a session is, above 0"})
-    day: float = field(default=0.1, metadata={"help": "variance that ratings of one day share; 0 for none"})
+    day: float = field(default=0.2, metadata={"help": "variance that ratings of one day share; 0 for none"})
 
     def __post_init__(self) -> None:
         for name in ("noise", "spread", "session_seconds"):
@@ -70,18 +70,20 @@ class GaussianConfig(RatingConfig):
 class Gaussian(RatingModel):
     """Predicts mean + b_i + K[i, seen] w_u, where w_u = (K[seen, seen] + noise)^-1 (ratings - mean - b) of the person.
 
-    Where the moment of a rating is known, what the person's ratings near that moment went beyond is added, which a
-    score of all items for no moment leaves out.
+    Where the moment of the rating is known, K + T stands in the place of K, and T is what ratings near in time have in
+    common: the mood of the hour, or the list that somebody went through.
 
     Attributes:
         covariance: shape (items, items), float32, symmetric: K.
         weights: shape (histories.nnz,), float32: w of each user, in the order of ``histories.data``.
+        timed_weights: the same with T, or shape (0,) where no times were known.
         moments: shape (histories.nnz,), int64, seconds, or (0,) where no times were known.
     """
 
     family: ClassVar[str] = "gaussian"
     covariance: Float32
     weights: Float32
+    timed_weights: Float32
     moments: Int64
 
     def score_users(self, codes: Int32) -> Float32:
@@ -107,12 +109,13 @@ class Gaussian(RatingModel):
         """See :meth:`recsys.ratings.model.RatingModel.predict_pairs`: the pairs of one user at once."""
         found = float(self.scale[0]) + self.item_biases[items].astype(np.float64)
         timed = times is not None and len(self.moments) > 0
+        weights = self.timed_weights if timed else self.weights
         for user, rows in grouped(users):
             stored = slice(self.histories.indptr[user], self.histories.indptr[user + 1])
             near = self.covariance[np.ix_(items[rows], self.histories.indices[stored])].astype(np.float64)
             if timed:
                 near += _together(times[rows], self.moments[stored], self.config)  # type: ignore[index]  # not None
-            found[rows] += near @ self.weights[stored]
+            found[rows] += near @ weights[stored]
         return found
 
     def item_similarities(self, items: Int32) -> Float32:
@@ -133,8 +136,8 @@ class Gaussian(RatingModel):
 
     def arrays(self) -> Mapping[str, AnyArray]:
         """See :meth:`recsys.model.Recommender.arrays`."""
-        learnt = {"covariance": self.covariance, "weights": self.weights, "moments": self.moments}
-        return {**super().arrays(), **learnt}
+        learnt = {"covariance": self.covariance, "weights": self.weights}
+        return {**super().arrays(), **learnt, "timed_weights": self.timed_weights, "moments": self.moments}
 
     @classmethod
     def restore(cls, config: Mapping[str, Any], parts: Parts, arrays: Mapping[str, AnyArray]) -> Gaussian:
@@ -144,7 +147,8 @@ class Gaussian(RatingModel):
         moments = arrays.get("moments", np.zeros(0))
         if moments.dtype != np.int64 or moments.shape not in ((0,), (parts[2].nnz,)):
             raise DataError(f"moments must be whole seconds, one a rating or none. Got {moments.dtype} {moments.shape}")
-        return cls(GaussianConfig(**config), *parts, *read_biases(parts, arrays), covariance, weights, moments)
+        timed = read_array("timed_weights", arrays, moments.shape)
+        return cls(GaussianConfig(**config), *parts, *read_biases(parts, arrays), covariance, weights, timed, moments)
 
 
 def fit_gaussian(
@@ -152,9 +156,10 @@ def fit_gaussian(
 ) -> Gaussian:
     """Find the covariance of items by EM over people, begun at ``spread`` I + ``common``, which stays as a prior.
 
-    With A_u = K[u, u] + noise (+ the kernel of the moments) and w_u = A_u^-1 (r_u - mean - b), a turn is
-    K <- (n K + K S K + prior K_0) / (n + prior), S = sum over people of w_u w_u' - A_u^-1, scattered to their items.
-    It costs the cube of each person's ratings and of the items; the covariance is held whole.
+    With A_u = K[u, u] + noise and w_u = A_u^-1 (r_u - mean - b), a turn of n people is
+    K <- (n K + K S K + prior K_0) / (n + prior), S = sum of w_u w_u' - A_u^-1, scattered to each person's items. It
+    costs the cube of each person's ratings and of the items, and the covariance is held whole: for thousands of items,
+    not for millions. Times do not matter to it.
 
     Args:
         interactions: who rated what how, and when.
@@ -171,33 +176,39 @@ def fit_gaussian(
     first = config.spread * np.eye(len(items), dtype=np.float32) + np.float32(config.common)
     covariance, people = first.copy(), ratings.parts[2].shape[0]
     for _ in range(config.iterations):
-        scattered = _pass(ratings, covariance, beyond, config, learn=True)[1]
+        scattered = _learn(ratings, covariance, beyond, config.noise)
         grown = people * covariance + covariance @ scattered @ covariance + np.float32(config.prior) * first
         covariance = (grown + grown.T) / np.float32(2 * (people + config.prior))
-    weights = _pass(ratings, covariance, beyond, config, learn=False)[0]
+    weights, timed = np.empty_like(beyond), np.zeros(0, dtype=np.float32)
+    moments = np.zeros(0, dtype=np.int64)
+    if ratings.times is not None:
+        moments, timed = ratings.times, np.empty_like(beyond)
+    for items_of, stored in _people(ratings):
+        weights[stored] = _solve(covariance, items_of, beyond[stored], None, config.noise)[1]
+        if len(moments):
+            together = _together(moments[stored], moments[stored], config)
+            timed[stored] = _solve(covariance, items_of, beyond[stored], together, config.noise)[1]
     biases = users.astype(np.float32), items.astype(np.float32)
-    moments = np.zeros(0, dtype=np.int64) if ratings.times is None else ratings.times
-    return Gaussian(config, *ratings.parts, ratings.scale, *biases, covariance, weights, moments)
+    return Gaussian(config, *ratings.parts, ratings.scale, *biases, covariance, weights, timed, moments)
 
 
-def _pass(
-    ratings: Ratings, covariance: Float32, beyond: Float32, config: GaussianConfig, *, learn: bool
-) -> tuple[Float32, Float32]:
-    """Every person's weights, and, to learn from, S of :func:`fit_gaussian`."""
+def _people(ratings: Ratings) -> Iterator[tuple[Int32, slice]]:
+    """Each person's items, and where their ratings stand."""
     histories = ratings.parts[2]
-    weights = np.empty(len(beyond), dtype=np.float32)
-    scattered = np.zeros(covariance.shape if learn else (0, 0), dtype=np.float32)
     for start, stop in zip(histories.indptr, histories.indptr[1:]):
-        items = histories.indices[start:stop]
-        when = None if ratings.times is None else ratings.times[start:stop]
-        timed = None if when is None else _together(when, when, config)
-        inverse, weights[start:stop] = _solve(covariance, items, beyond[start:stop], timed, config.noise)
-        if learn:
-            scattered[np.ix_(items, items)] -= inverse
-    if learn:
-        table = csr_matrix((weights, histories.indices, histories.indptr), shape=histories.shape)
-        scattered += (table.T @ table).toarray()
-    return weights, scattered
+        yield histories.indices[start:stop], slice(start, stop)
+
+
+def _learn(ratings: Ratings, covariance: Float32, beyond: Float32, noise: float) -> Float32:
+    """S of :func:`fit_gaussian`, shape (items, items)."""
+    histories = ratings.parts[2]
+    weights, scattered = np.empty_like(beyond), np.zeros_like(covariance)
+    for items, stored in _people(ratings):
+        inverse, weights[stored] = _solve(covariance, items, beyond[stored], None, noise)
+        scattered[np.ix_(items, items)] -= inverse
+    table = csr_matrix((weights, histories.indices, histories.indptr), shape=histories.shape)
+    scattered += (table.T @ table).toarray()
+    return scattered
 
 
 def _solve(
@@ -210,7 +221,9 @@ def _solve(
     seen[np.diag_indices_from(seen)] += np.float32(noise)
     factor, wrong = lapack.spotrf(seen, lower=1)
     if wrong:
-        raise UsageError(f"a person's ratings must have a positive covariance. With noise {noise:g} they have not: raise it")
+        raise UsageError(
+            f"noise {noise:g} is too small beside what was learned: the equations have no solution. Raise it"
+        )
     half = lapack.spotri(factor, lower=1)[0]
     inverse = np.tril(half) + np.tril(half, -1).T
     return inverse, inverse @ beyond.astype(np.float32)
