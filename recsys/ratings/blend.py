@@ -67,16 +67,16 @@ class RatingBlendConfig(RatingConfig):
 
     Attributes:
         members: keys of :data:`MEMBERS` by commas; SVD, SVD++ and NMF need Surprise to be fitted.
-        folds: into how many parts the ratings are dealt to learn the weights, at least 2.
+        parts: into how many parts the ratings are dealt to learn the weights, at least 2.
         rounds: how many of these parts are held out, one after the other, each costing a fit of every member; 0 learns
             nothing and weighs all alike.
         l2: strength with which weights are held to equal ones, in ratings, at least 0.
     """
 
     members: str = field(
-        default="gaussian,knn_baseline,svd,svdpp,nmf", metadata={"help": f"some of {', '.join(MEMBERS)}, by commas"}
+        default="gaussian,knn_baseline,svd,svdpp", metadata={"help": f"some of {', '.join(MEMBERS)}, by commas"}
     )
-    folds: int = field(default=10, metadata={"help": "parts that interactions are dealt into to learn, at least 2"})
+    parts: int = field(default=10, metadata={"help": "parts that interactions are dealt into to learn, at least 2"})
     rounds: int = field(default=2, metadata={"help": "how many of the parts are held out to learn; 0 learns nothing"})
     l2: float = field(default=5.0, metadata={"help": "penalty on squared weights, above 0"})
 
@@ -86,10 +86,10 @@ class RatingBlendConfig(RatingConfig):
                 raise UnknownNameError("member of a blend", name, MEMBERS)
         if len(set(self.names)) < len(self.names):
             raise UsageError(f"members must be different. Got {self.members}")
-        if self.folds < 2:
-            raise UsageError(f"folds must be at least 2. Got {self.folds} instead")
-        if not 0 <= self.rounds <= self.folds:
-            raise UsageError(f"rounds must lie in 0..folds, {self.folds}. Got {self.rounds} instead")
+        if self.parts < 2:
+            raise UsageError(f"parts must be at least 2. Got {self.parts} instead")
+        if not 0 <= self.rounds <= self.parts:
+            raise UsageError(f"rounds must lie in 0..parts, {self.parts}. Got {self.rounds} instead")
         if not 0 <= self.l2 < np.inf:
             raise UsageError(f"l2 must be at least 0 and finite. Got {self.l2} instead")
 
@@ -185,7 +185,7 @@ def fit_rating_blend(
     seed = int(rng.integers(2**31))
     models = _fitted(interactions, config, seed)
     shares = np.full((2, len(models)), 1 / len(models), dtype=np.float32)
-    if config.rounds and len(interactions) >= 2 * config.folds:
+    if config.rounds and len(interactions) >= 2 * config.parts:
         shares = _learn(interactions, config, seed, rng)
     users, items = biases_of(ratings)
     biases = users.astype(np.float32), items.astype(np.float32)
@@ -201,7 +201,7 @@ def _learn(interactions: Interactions, config: RatingBlendConfig, seed: int, rng
     """Weights, shape (2, members): without moments, and with."""
     inputs: tuple[list[Float64], list[Float64]] = ([], [])
     targets: list[Float64] = []
-    for part in folds(_in_order(interactions), count=config.folds, rng=rng)[: config.rounds]:
+    for part in folds(_in_order(interactions), count=config.parts, rng=rng)[: config.rounds]:
         models = _fitted(part.train, config, seed)
         mean = float(models[0].scale[0])
         users = models[0].user_ids.encode(part.test.user_ids.ids)[part.test.users]

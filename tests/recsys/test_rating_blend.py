@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 import recsys
 from recsys.collaborative.task import train
@@ -18,10 +18,11 @@ from recsys.ratings.evaluate import Predicted, compare_errors, predict_parts, ra
 from recsys.ratings.factors import ridge
 from recsys.split import Split, folds, random
 from recsys.testing import COFFEES, TEAS, RecommenderContract
+from shared.cli.main import triptych
 from shared.errors import DataError, UnknownNameError, UsageError
 from shared.types import Id
 
-OWN = RatingBlendConfig(members="knn_baseline,slope_one,baseline", folds=5)
+OWN = RatingBlendConfig(members="knn_baseline,slope_one,baseline", parts=5)
 """Members that need no other library."""
 
 
@@ -93,14 +94,14 @@ def test_weights_are_learned_on_ratings_that_members_were_not_shown() -> None:
 
 
 def test_a_moment_changes_whom_to_trust() -> None:
-    blend = fit_rating_blend(ratings(), RatingBlendConfig(members="gaussian,baseline", folds=5))
+    blend = fit_rating_blend(ratings(), RatingBlendConfig(members="gaussian,baseline", parts=5))
     assert (np.abs(blend.shares[0] - blend.shares[1]) > 1e-4).all()
     assert (blend.predict_ratings([1], [4], times=[60]) != blend.predict_ratings([1], [4])).all()
 
 
 def test_a_saved_blend_is_the_same_blend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("surprise", reason="fitting svd, svdpp and nmf needs the extra 'recsys'")
-    blend = fit_rating_blend(ratings(), RatingBlendConfig(members="gaussian,svd,svdpp,nmf", folds=4, rounds=1))
+    blend = fit_rating_blend(ratings(), RatingBlendConfig(members="gaussian,svd,svdpp,nmf", parts=4, rounds=1))
     blend.save(tmp_path)
     monkeypatch.setitem(sys.modules, "surprise", None)
     again = recsys.load(tmp_path)
@@ -117,8 +118,8 @@ def test_a_saved_blend_is_the_same_blend(tmp_path: Path, monkeypatch: pytest.Mon
     [
         ({"members": "gausian"}, UnknownNameError, "Nearest: gaussian"),
         ({"members": "svd,svd"}, UsageError, "members must be different. Got svd,svd"),
-        ({"folds": 1}, UsageError, "folds must be at least 2. Got 1"),
-        ({"rounds": 11}, UsageError, r"rounds must lie in 0..folds, 10. Got 11"),
+        ({"parts": 1}, UsageError, "parts must be at least 2. Got 1"),
+        ({"rounds": 11}, UsageError, r"rounds must lie in 0..parts, 10. Got 11"),
         ({"l2": -1}, UsageError, "l2 must be at least 0"),
     ],
 )
@@ -230,18 +231,18 @@ def test_nothing_to_predict_says_so() -> None:
 
 def test_the_command_line_prints_rating_figures(file: Path) -> None:
     line = [
-        sys.executable,
-        "-m",
-        "shared.cli.main",
         "evaluate",
         "recsys.collaborative",
         str(file),
         "--model",
         "slope_one",
+        "--metric",
+        "ratings",
+        "--folds",
+        "2",
     ]
-    done = subprocess.run(
-        [*line, "--metric", "ratings", "--folds", "2", "--json"], capture_output=True, text=True, check=True
-    )
+    done = CliRunner().invoke(triptych, [*line, "--json"], standalone_mode=False)
+    assert done.exception is None
     figures = json.loads(done.stdout)["metrics"]
     assert set(figures) == {"rmse", "mae", "r2"}
     assert figures["rmse"]["low"] < figures["rmse"]["value"] < figures["rmse"]["high"]
