@@ -4,6 +4,7 @@
     python bench/ratings.py --data FOLDER --skip blend svdpp  # without what takes minutes
     python bench/ratings.py --data FOLDER --no-peer           # ours alone
     python bench/ratings.py --data FOLDER --seeds 1 2         # folds of other seeds
+    python bench/ratings.py --data FOLDER --keep OTHER        # keeps predictions by fold, and goes on from them
 
 Protocol: that of Surprise's own benchmark, ``KFold(5, random_state=0)``; the figure is the mean over the folds, and a
 prediction is clipped to the scale. Intervals are bootstraps over users. "With times" means that a model is told when
@@ -83,10 +84,11 @@ def surprise_folds(whole: Interactions, seed: int, count: int = 5) -> list[Split
     return parts
 
 
-def peer(name: str, part: Split, scale: tuple[float, float]) -> tuple[np.ndarray, float, float]:
+def peer(name: str, part: Split) -> tuple[np.ndarray, float, float]:
     """Surprise's predictions, its seconds of fitting, and those of its loop of ``predict``."""
     surprise = require("surprise", extra="recsys")
     kind, options = THEIRS[name]
+    scale = float(part.train.values.min()), float(part.train.values.max())
     data = surprise.Dataset(surprise.Reader(rating_scale=scale))
     trainset = data.construct_trainset(list(triples(part.train, with_time=True)))
     held = list(triples(part.test))
@@ -125,21 +127,54 @@ class Row:
         return Predicted(*columns, 0, 0, sum(one.seconds for one in self.parts))
 
 
-def run(whole: Interactions, seed: int, chosen: list[str], with_peer: bool) -> dict[str, Row]:
-    scale = float(whole.values.min()), float(whole.values.max())
+Answers = dict[str, tuple[np.ndarray, float, float]]
+"""By row of the table: predictions, seconds of the fit, seconds of predicting."""
+
+
+def run(whole: Interactions, seed: int, options: argparse.Namespace) -> dict[str, Row]:
     rows: dict[str, Row] = {}
     for number, part in enumerate(surprise_folds(whole, seed)):
-        for name in chosen:
-            start = time.perf_counter()
-            model = FITS[name](part.train)
-            fit = time.perf_counter() - start
-            for label, one, timed in views(name, model):
-                found = predict_parts([one], [part], with_times=timed)
-                rows.setdefault(label, Row()).add(part, found.predicted, fit, found.seconds)
-            if with_peer and name in THEIRS:
-                rows.setdefault(f"Surprise's {name}", Row()).add(part, *peer(name, part, scale))
-            print(f"# seed {seed}, fold {number}: {name} fitted in {fit:.1f} s", flush=True)
+        if options.folds and number not in options.folds:
+            continue
+        for name in chosen_of(options):
+            answers = recall(options.keep, f"{seed}-{number}-{name}.npz", lambda: ask(name, part, not options.no_peer))  # noqa: B023 - called at once
+            for label, (predicted, fit, predict) in answers.items():
+                rows.setdefault(label, Row()).add(part, predicted, fit, predict)
+            print(f"# seed {seed}, fold {number}: {name} fitted in {next(iter(answers.values()))[1]:.1f} s", flush=True)
     return rows
+
+
+def ask(name: str, part: Split, with_peer: bool) -> Answers:
+    start = time.perf_counter()
+    model = FITS[name](part.train)
+    fit = time.perf_counter() - start
+    answers: Answers = {}
+    for label, one, timed in views(name, model):
+        found = predict_parts([one], [part], with_times=timed)
+        answers[label] = found.predicted, fit, found.seconds
+    if with_peer and name in THEIRS:
+        answers[f"Surprise's {name}"] = peer(name, part)
+    return answers
+
+
+def recall(folder: Path | None, name: str, make: Callable[[], Answers]) -> Answers:
+    """What was kept, or made now and kept."""
+    if folder is None:
+        return make()
+    path = folder / name
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        made = make()
+        np.savez(path, **{label: np.append(found, seconds) for label, (found, *seconds) in made.items()})
+    with np.load(path) as kept:
+        return {label: (kept[label][:-2], float(kept[label][-2]), float(kept[label][-1])) for label in kept.files}
+
+
+def chosen_of(options: argparse.Namespace) -> list[str]:
+    chosen = [name for name in FITS if name not in options.skip]
+    if "blend" in chosen and "gaussian" in chosen:
+        chosen.remove("gaussian")  # it stands in the blend
+    return chosen
 
 
 def views(name: str, model: RatingModel) -> list[tuple[str, RatingModel, bool]]:
@@ -196,13 +231,14 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="of the folds")
     parser.add_argument("--skip", nargs="+", default=[], choices=list(FITS), help="what is left out")
     parser.add_argument("--no-peer", action="store_true", help="do not run Surprise beside")
+    parser.add_argument("--folds", type=int, nargs="+", help="only these of the five, from 0")
+    parser.add_argument(
+        "--keep", type=Path, help="a folder for each fold's predictions; what stands there is not redone"
+    )
     arguments = parser.parse_args()
     whole = load_interactions(arguments.data)
-    chosen = [name for name in FITS if name not in arguments.skip]
-    if "blend" in chosen and "gaussian" in chosen:
-        chosen.remove("gaussian")  # it stands in the blend
     for seed in arguments.seeds:
-        table(run(whole, seed, chosen, not arguments.no_peer), seed)
+        table(run(whole, seed, arguments), seed)
 
 
 if __name__ == "__main__":

@@ -17,10 +17,8 @@ from recsys.ratings.blend import RatingBlend, RatingBlendConfig, fit_rating_blen
 from recsys.ratings.evaluate import Predicted, compare_errors, predict_parts, rating_scores
 from recsys.ratings.factors import ridge
 from recsys.split import Split, folds, random
-from recsys.testing import COFFEES, TEAS, RecommenderContract
 from shared.cli.main import triptych
 from shared.errors import DataError, UnknownNameError, UsageError
-from shared.types import Id
 
 OWN = RatingBlendConfig(members="knn_baseline,slope_one,baseline", parts=5)
 """Members that need no other library."""
@@ -42,23 +40,6 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = zip(*columns, whole.times.tolist())  # type: ignore[union-attr]  # they have times
     path.write_text("\n".join("\t".join(map(str, row)) for row in rows))
     return path
-
-
-class TestRatingBlend(RecommenderContract):
-    similar = True
-
-    def fit(self, interactions: Interactions) -> Recommender:
-        return fit_rating_blend(interactions, OWN)
-
-    def test_it_finds_the_one_that_is_missing(self, model: Recommender) -> None:
-        assert np.isfinite(model.score(list(model.user_ids.ids))).all()  # all ratings are alike here
-
-    def test_folding_a_known_history_in_gives_the_same(self, model: Recommender) -> None:
-        history: dict[Id, float] = {item: 4.0 for item in COFFEES if item != "mocha"}
-        assert set(model.fold_in(history, k=5).items) == {*TEAS, "mocha"}
-
-    def test_similar_items_are_of_one_kind(self, model: Recommender) -> None:
-        assert len(model.similar_items(["mocha"], k=3)[0].items) == 3
 
 
 def test_a_blend_is_the_weighted_sum_of_its_members() -> None:

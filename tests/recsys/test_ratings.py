@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import dataclasses
 import sys
 from collections.abc import Callable, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -10,19 +12,15 @@ import pytest
 
 import recsys
 from recsys.data import Interactions, from_records
-from recsys.model import Recommender
 from recsys.ratings.baseline import BaselineConfig, fit_baseline
 from recsys.ratings.factors import NmfConfig, RatingFactorsConfig, SvdppConfig, fit_nmf, fit_svd, fit_svdpp
 from recsys.ratings.gaussian import GaussianConfig, fit_gaussian
 from recsys.ratings.model import RatingModel
 from recsys.ratings.neighbours import KnnBaselineConfig, fit_knn_baseline
 from recsys.ratings.slope_one import fit_slope_one
-from recsys.testing import COFFEES, TEAS, RecommenderContract
-from shared.errors import DataError, UsageError
+from shared.errors import DataError, MissingDependencyError, UsageError
 from shared.types import Id
 
-SVD = RatingFactorsConfig(factors=3, iterations=200, learning_rate=0.02, l2=0.01)
-SVDPP = SvdppConfig(factors=3, iterations=200, learning_rate=0.02, l2=0.01)
 Fit = Callable[[Interactions], RatingModel]
 OURS: dict[str, Fit] = {
     "baseline": fit_baseline,
@@ -32,9 +30,7 @@ OURS: dict[str, Fit] = {
     "gaussian": lambda part: fit_gaussian(part, GaussianConfig(iterations=3)),
 }
 THEIRS: dict[str, Fit] = {"svd": fit_svd, "svdpp": fit_svdpp, "nmf": fit_nmf}
-needs_surprise = pytest.mark.skipif(
-    not __import__("importlib.util").util.find_spec("surprise"), reason="fitting it needs the extra 'recsys'"
-)
+needs_surprise = pytest.mark.skipif(find_spec("surprise") is None, reason="fitting it needs the extra 'recsys'")
 ALL = [*OURS, *(pytest.param(name, marks=needs_surprise) for name in THEIRS)]
 
 
@@ -49,82 +45,6 @@ def ratings(seed: int = 0, users: int = 40, items: int = 30, count: int = 500) -
 
 def fit(name: str, part: Interactions) -> RatingModel:
     return (OURS | THEIRS)[name](part)
-
-
-class RatingContract(RecommenderContract):
-    """The contract of recommenders, on ratings that tell taste by their values; all of one value tell nothing."""
-
-    similar = False
-
-    def test_it_finds_the_one_that_is_missing(self, model: Recommender) -> None:
-        scores = model.score(list(model.user_ids.ids))
-        assert np.isfinite(scores).all()
-
-    def test_folding_a_known_history_in_gives_the_same(self, model: Recommender) -> None:
-        history: dict[Id, float] = {item: 4.0 for item in COFFEES if item != "mocha"}
-        folded = model.fold_in(history, k=5)
-        assert folded.reason == "fold-in"
-        assert set(folded.items) == {*TEAS, "mocha"}
-
-    def test_similar_items_are_of_one_kind(self, model: Recommender) -> None:
-        if self.similar:  # all values are one here; see test_similar_items_have_like_ratings
-            assert "mocha" not in model.similar_items(["mocha"], k=100)[0].items
-            return
-        with pytest.raises(UsageError, match="knows no similar items"):
-            model.similar_items(["mocha"])
-
-
-class TestBaseline(RatingContract):
-    def fit(self, interactions: Interactions) -> Recommender:
-        return fit_baseline(interactions)
-
-
-class TestSlopeOne(RatingContract):
-    def fit(self, interactions: Interactions) -> Recommender:
-        return fit_slope_one(interactions)
-
-
-class TestKnnBaseline(RatingContract):
-    similar = True
-
-    def fit(self, interactions: Interactions) -> Recommender:
-        return fit_knn_baseline(interactions)
-
-
-class TestKnnBaselineOfUsers(RatingContract):
-    def fit(self, interactions: Interactions) -> Recommender:
-        return fit_knn_baseline(interactions, KnnBaselineConfig(near="user"))
-
-
-class TestGaussian(RatingContract):
-    similar = True
-
-    def fit(self, interactions: Interactions) -> Recommender:
-        return fit_gaussian(interactions, GaussianConfig(iterations=2))
-
-
-@needs_surprise
-class TestSvd(RatingContract):
-    similar = True
-
-    def fit(self, interactions: Interactions) -> Recommender:
-        return fit_svd(interactions, SVD)
-
-
-@needs_surprise
-class TestSvdpp(RatingContract):
-    similar = True
-
-    def fit(self, interactions: Interactions) -> Recommender:
-        return fit_svdpp(interactions, SVDPP)
-
-
-@needs_surprise
-class TestNmf(RatingContract):
-    similar = True
-
-    def fit(self, interactions: Interactions) -> Recommender:
-        return fit_nmf(interactions, NmfConfig(factors=2))
 
 
 GOLDEN: dict[str, tuple[Fit, str, dict[str, Any]]] = {
@@ -383,14 +303,8 @@ def test_fits_that_cannot_be_say_so() -> None:
 
 def test_without_surprise_the_remedy_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "surprise", None)
-    with pytest.raises(recsys_missing(), match=r"pip install 'triptych\[recsys\]'"):
+    with pytest.raises(MissingDependencyError, match=r"pip install 'triptych\[recsys\]'"):
         fit_svd(ratings())
-
-
-def recsys_missing() -> type[Exception]:
-    from shared.errors import MissingDependencyError
-
-    return MissingDependencyError
 
 
 @pytest.mark.parametrize(
@@ -405,8 +319,6 @@ def recsys_missing() -> type[Exception]:
     ],
 )
 def test_arrays_that_do_not_fit_are_refused(name: str, array: str, value: np.ndarray, message: str) -> None:
-    import dataclasses
-
     model = OURS[name](ratings())
     parts = model.user_ids, model.item_ids, model.histories
     with pytest.raises(DataError, match=message):
