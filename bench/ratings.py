@@ -26,10 +26,11 @@ from recsys.data import Interactions
 from recsys.ratings.baseline import fit_baseline
 from recsys.ratings.blend import RatingBlend, fit_rating_blend
 from recsys.ratings.evaluate import Predicted, compare_errors, predict_parts, rating_scores
-from recsys.ratings.factors import fit_nmf, fit_svd, fit_svdpp
+from recsys.ratings.factors import fit_svd, fit_svdpp
 from recsys.ratings.gaussian import fit_gaussian
 from recsys.ratings.model import RatingModel
 from recsys.ratings.neighbours import KnnBaselineConfig, fit_knn_baseline
+from recsys.ratings.nmf import fit_nmf
 from recsys.ratings.slope_one import fit_slope_one
 from recsys.reading import load_interactions
 from recsys.split import Split

@@ -40,10 +40,11 @@ if TYPE_CHECKING:
     from recsys.predictor import recommender
     from recsys.ratings.baseline import BaselineConfig, fit_baseline
     from recsys.ratings.blend import RatingBlendConfig, fit_rating_blend
-    from recsys.ratings.factors import NmfConfig, RatingFactorsConfig, SvdppConfig, fit_nmf, fit_svd, fit_svdpp
+    from recsys.ratings.factors import RatingFactorsConfig, SvdppConfig, fit_svd, fit_svdpp
     from recsys.ratings.gaussian import GaussianConfig, fit_gaussian
     from recsys.ratings.model import RatingModel
     from recsys.ratings.neighbours import KnnBaselineConfig, fit_knn_baseline
+    from recsys.ratings.nmf import NmfConfig, fit_nmf
     from recsys.ratings.slope_one import SlopeOneConfig, fit_slope_one
     from recsys.reading import load_interactions
     from recsys.reranking import apply_rules, boost_novelty, diversify, prefer_fresh
@@ -153,10 +154,11 @@ _HOMES = {
     "recsys.features": ("Features", "load_features"),
     "recsys.ratings.baseline": ("BaselineConfig", "fit_baseline"),
     "recsys.ratings.blend": ("RatingBlendConfig", "fit_rating_blend"),
-    "recsys.ratings.factors": ("NmfConfig", "RatingFactorsConfig", "SvdppConfig", "fit_nmf", "fit_svd", "fit_svdpp"),
+    "recsys.ratings.factors": ("RatingFactorsConfig", "SvdppConfig", "fit_svd", "fit_svdpp"),
     "recsys.ratings.gaussian": ("GaussianConfig", "fit_gaussian"),
     "recsys.ratings.model": ("RatingModel",),
     "recsys.ratings.neighbours": ("KnnBaselineConfig", "fit_knn_baseline"),
+    "recsys.ratings.nmf": ("NmfConfig", "fit_nmf"),
     "recsys.ratings.slope_one": ("SlopeOneConfig", "fit_slope_one"),
     "recsys.reading": ("load_interactions",),
     "recsys.sql": ("from_sql",),

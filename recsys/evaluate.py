@@ -14,7 +14,7 @@ from recsys.collaborative.algorithms import ALGORITHMS, DEFAULT, find_algorithm
 from recsys.comparing import compare_users, describe_comparison, write_scores
 from recsys.data import Interactions
 from recsys.model import Recommender
-from recsys.ratings.evaluate import report_ratings
+from recsys.ratings.evaluate import check_metric, first_users, report_ratings
 from recsys.reading import load_interactions
 from recsys.scoring import UserScores, score_users
 from recsys.split import Split, leave_last_out, random, stratified, temporal, temporal_by_user
@@ -106,7 +106,7 @@ def evaluate(
     name = model or DEFAULT
     if against == name:
         raise UsageError(f"against must be another model than {name}. Got the same")
-    _check_metric(metric, folds, split=split, name=name, ranking_only={"per_user": per_user, "auc": auc})
+    check_metric(metric, folds, split=split, fitted=name in ALGORITHMS, ranking_only={"per_user": per_user, "auc": auc})
     usual = "stratified" if metric == "ranking" else "random"
     chosen = split or (usual if name in ALGORITHMS else None)
     reading, hyper = divide_options(options)
@@ -237,25 +237,7 @@ def _parts(
         parts = list(deal(kept, count=count, rng=np.random.default_rng(seed)))
     else:
         parts = [_cut(kept, name, split, train, seed)]
-    if limit is None:
-        return parts
-    return [
-        Split(part.train, part.test.take(np.isin(part.test.users, np.unique(part.test.users)[:limit])))
-        for part in parts
-    ]
-
-
-def _check_metric(
-    metric: str, count: int | None, *, split: str | None, name: str, ranking_only: Mapping[str, Any]
-) -> None:
-    """Refuse what does not go together with the kind of figures."""
-    if metric not in ("ranking", "ratings"):
-        raise UnknownNameError("metric", metric, ("ranking", "ratings"))
-    given = [key for key, value in ranking_only.items() if value]
-    if metric == "ratings" and given:
-        raise UsageError(f"{', '.join(given)} is of rankings. Leave it out with metric ratings")
-    if count is not None and (metric != "ratings" or split is not None or name not in ALGORITHMS):
-        raise UsageError("folds is for metric ratings of an algorithm, in the place of a split. Leave one of them out")
+    return first_users(parts, limit)
 
 
 def _obtain(

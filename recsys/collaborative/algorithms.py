@@ -20,18 +20,16 @@ from recsys.model import Recommender
 from recsys.ratings.baseline import Baseline, BaselineConfig, fit_baseline
 from recsys.ratings.blend import RatingBlend, RatingBlendConfig, fit_rating_blend
 from recsys.ratings.factors import (
-    Nmf,
-    NmfConfig,
     RatingFactorsConfig,
     Svd,
     Svdpp,
     SvdppConfig,
-    fit_nmf,
     fit_svd,
     fit_svdpp,
 )
 from recsys.ratings.gaussian import Gaussian, GaussianConfig, fit_gaussian
 from recsys.ratings.neighbours import KnnBaseline, KnnBaselineConfig, fit_knn_baseline
+from recsys.ratings.nmf import Nmf, NmfConfig, fit_nmf
 from recsys.ratings.slope_one import SlopeOne, SlopeOneConfig, fit_slope_one
 from shared.errors import UnknownNameError, UsageError
 

@@ -113,4 +113,5 @@ def fold_user_biases(histories: Csr, scale: Float32, item_biases: Float32, l2: f
     left = histories.data.astype(np.float64) - scale[0] - item_biases[histories.indices]
     counts = np.diff(histories.indptr)
     sums = np.bincount(rows, left, minlength=histories.shape[0])
-    return np.divide(sums, l2 + counts, out=np.zeros(len(counts)), where=counts > 0).astype(np.float32)
+    biases: Float64 = np.divide(sums, l2 + counts, out=np.zeros(len(counts)), where=counts > 0)
+    return biases.astype(np.float32)

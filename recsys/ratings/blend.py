@@ -14,13 +14,10 @@ from recsys.histories import Parts
 from recsys.packing import read_array
 from recsys.ratings.baseline import USER_L2, Baseline, BaselineConfig, biases_of, fit_baseline, fold_user_biases
 from recsys.ratings.factors import (
-    Nmf,
-    NmfConfig,
     RatingFactorsConfig,
     Svd,
     Svdpp,
     SvdppConfig,
-    fit_nmf,
     fit_svd,
     fit_svdpp,
     ridge,
@@ -28,6 +25,7 @@ from recsys.ratings.factors import (
 from recsys.ratings.gaussian import Gaussian, GaussianConfig, fit_gaussian
 from recsys.ratings.model import RatingConfig, RatingModel, rating_parts, read_biases
 from recsys.ratings.neighbours import KnnBaseline, KnnBaselineConfig, fit_knn_baseline
+from recsys.ratings.nmf import Nmf, NmfConfig, fit_nmf
 from recsys.ratings.slope_one import SlopeOne, SlopeOneConfig, fit_slope_one
 from recsys.split import folds
 from shared.errors import UnknownNameError, UsageError
@@ -153,7 +151,7 @@ class RatingBlend(RatingModel):
     def restore(cls, config: Mapping[str, Any], parts: Parts, arrays: Mapping[str, AnyArray]) -> RatingBlend:
         """See :meth:`recsys.model.Recommender.restore`."""
         options = RatingBlendConfig(**config)
-        models = []
+        models: list[Any] = []
         for name in options.names:
             own = {key.removeprefix(f"{name}."): value for key, value in arrays.items() if key.startswith(f"{name}.")}
             row = MEMBERS[name]

@@ -13,7 +13,7 @@ from recsys.model import Recommender
 from recsys.ratings.model import RatingModel
 from recsys.split import Split
 from recsys.store import TASK
-from shared.errors import DataError, UsageError
+from shared.errors import DataError, UnknownNameError, UsageError
 from shared.evaluation.intervals import bootstrap
 from shared.evaluation.report import Evaluation, Metric
 from shared.types import AnyArray, Float64, Int64
@@ -224,3 +224,38 @@ def report_ratings(
     one = predicted[name]
     metrics = rating_scores(one, rng=rng)
     return Evaluation(TASK, name, dataset, n=len(one.truth), failed=0, metrics=metrics, notes=said)
+
+
+def check_metric(
+    metric: str, count: int | None, *, split: str | None, fitted: bool, ranking_only: Mapping[str, Any]
+) -> None:
+    """Refuse what does not go together with the kind of figures.
+
+    Args:
+        metric: ``"ranking"`` or ``"ratings"``.
+        count: how many folds were asked for; ``None`` for none.
+        split: the split that was asked for; ``None`` for none.
+        fitted: whether an algorithm is to be fitted, and no saved model asked.
+        ranking_only: options by name that only rankings have.
+
+    Raises:
+        UnknownNameError: there is no such metric.
+        UsageError: the options do not go together.
+    """
+    if metric not in ("ranking", "ratings"):
+        raise UnknownNameError("metric", metric, ("ranking", "ratings"))
+    given = [key for key, value in ranking_only.items() if value]
+    if metric == "ratings" and given:
+        raise UsageError(f"{', '.join(given)} is of rankings. Leave it out with metric ratings")
+    if count is not None and (metric != "ratings" or split is not None or not fitted):
+        raise UsageError("folds is for metric ratings of an algorithm, in the place of a split. Leave one of them out")
+
+
+def first_users(parts: list[Split], limit: int | None) -> list[Split]:
+    """The parts, the first ``limit`` users of each test part alone; all where it is ``None``."""
+    if limit is None:
+        return parts
+    return [
+        Split(part.train, part.test.take(np.isin(part.test.users, np.unique(part.test.users)[:limit])))
+        for part in parts
+    ]

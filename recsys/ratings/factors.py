@@ -1,8 +1,7 @@
-"""SVD, SVD++ and NMF of ratings: fitted by Surprise, answered without it.
+"""SVD and SVD++ of ratings: fitted by Surprise, answered without it.
 
 Y. Koren, R. Bell and C. Volinsky, "Matrix factorization techniques for recommender systems", Computer 42 (2009);
-Y. Koren, "Factorization meets the neighborhood", KDD 2008 (SVD++); X. Luo et al., "An efficient non-negative
-matrix-factorization-based approach to collaborative filtering for recommender systems", IEEE TII 10 (2014) (NMF).
+Y. Koren, "Factorization meets the neighborhood", KDD 2008 (SVD++).
 """
 
 from __future__ import annotations
@@ -17,15 +16,10 @@ import numpy as np
 from recsys.data import Csr, Interactions
 from recsys.histories import Parts
 from recsys.packing import read_array
-from recsys.ratings.model import RatingConfig, RatingModel, Ratings, rating_parts, read_biases
+from recsys.ratings.model import RatingConfig, RatingModel, rating_parts, read_biases
+from recsys.ratings.peer import finite, fit_surprise
 from shared.errors import UsageError
-from shared.lazy import require
 from shared.types import AnyArray, Float32, Float64, Int32, Int64
-
-_TURNS = 200
-"""Multiplicative steps that a new person's factors of an NMF take."""
-_START = 0.5
-"""Where they start: the middle of what Surprise draws from."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,28 +54,6 @@ class SvdppConfig(RatingFactorsConfig):
 
     factors: int = field(default=20, metadata={"help": "length of the vectors, at least 1"})
     learning_rate: float = field(default=0.007, metadata={"help": "length of a step, above 0"})
-
-
-@dataclass(frozen=True, kw_only=True)
-class NmfConfig(RatingConfig):
-    """Options of :func:`fit_nmf`.
-
-    Attributes:
-        factors: length of the vectors, at least 1.
-        iterations: passes over the ratings, at least 1.
-        l2: strength of the penalty on squared factors, at least 0.
-    """
-
-    factors: int = field(default=15, metadata={"help": "length of the vectors, at least 1"})
-    iterations: int = field(default=50, metadata={"help": "passes over the data, at least 1"})
-    l2: float = field(default=0.06, metadata={"help": "penalty on squared weights, above 0"})
-
-    def __post_init__(self) -> None:
-        for name in ("factors", "iterations"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"{name} must be at least 1. Got {getattr(self, name)} instead")
-        if not 0 <= self.l2 < np.inf:
-            raise UsageError(f"l2 must be at least 0 and finite. Got {self.l2} instead")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -170,7 +142,7 @@ class Svd(RatingFactors):
     def restore(cls, config: Mapping[str, Any], parts: Parts, arrays: Mapping[str, AnyArray]) -> Svd:
         """See :meth:`recsys.model.Recommender.restore`."""
         options = RatingFactorsConfig(**config)
-        return cls(options, *parts, *_read_learnt(parts, arrays, options.factors))
+        return cls(options, *parts, *read_learnt(parts, arrays, options.factors))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -197,42 +169,7 @@ class Svdpp(RatingFactors):
         """See :meth:`recsys.model.Recommender.restore`."""
         options = SvdppConfig(**config)
         implicit = read_array("implicit_factors", arrays, (len(parts[1]), options.factors))
-        return cls(options, *parts, *_read_learnt(parts, arrays, options.factors), implicit)
-
-
-class Nmf(RatingFactors):
-    """Factors that are never below 0, without biases."""
-
-    family: ClassVar[str] = "nmf"
-
-    def predict_pairs(self, users: Int32, items: Int32, *, times: Int64 | None = None) -> Float64:
-        """See :meth:`recsys.ratings.model.RatingModel.predict_pairs`: p_u . q_i alone."""
-        return super().predict_pairs(users, items, times=times) - float(self.scale[0])
-
-    def fold_users(self, histories: Csr) -> tuple[Float32, Float32]:
-        """See :meth:`RatingFactors.fold_users`: the fit's multiplicative steps, the items' factors held."""
-        vectors = np.zeros((histories.shape[0], self.config.factors), dtype=np.float32)
-        for row, (items, ratings) in enumerate(people_of(histories)):
-            if not len(items):
-                continue
-            factors = self.item_factors[items].astype(np.float64)
-            person = np.full(self.config.factors, _START)
-            towards = factors.T @ ratings
-            for _ in range(_TURNS):
-                back = factors.T @ (factors @ person) + self.config.l2 * len(items) * person
-                person *= np.divide(towards, back, out=np.zeros_like(person), where=back > 0)
-            vectors[row] = person
-        return np.zeros(len(vectors), dtype=np.float32), vectors
-
-    def _scores(self, biases: Float32, factors: Float32) -> Float32:
-        scores: Float32 = factors @ self.item_factors.T
-        return scores
-
-    @classmethod
-    def restore(cls, config: Mapping[str, Any], parts: Parts, arrays: Mapping[str, AnyArray]) -> Nmf:
-        """See :meth:`recsys.model.Recommender.restore`."""
-        options = NmfConfig(**config)
-        return cls(options, *parts, *_read_learnt(parts, arrays, options.factors))
+        return cls(options, *parts, *read_learnt(parts, arrays, options.factors), implicit)
 
 
 def fit_svd(
@@ -252,7 +189,7 @@ def fit_svd(
     """
     config = config or RatingFactorsConfig()
     ratings = rating_parts(interactions)
-    fitted = _fit(ratings, "SVD", rng, **_steps(config))
+    fitted = fit_surprise(ratings, "SVD", rng, **_steps(config))
     return Svd(config, *ratings.parts, ratings.scale, *_learnt(fitted))
 
 
@@ -273,37 +210,11 @@ def fit_svdpp(
     """
     config = config or SvdppConfig()
     ratings = rating_parts(interactions)
-    fitted = _fit(ratings, "SVDpp", rng, **_steps(config), cache_ratings=True)
+    fitted = fit_surprise(ratings, "SVDpp", rng, **_steps(config), cache_ratings=True)
     users, items, vectors, factors = _learnt(fitted)
-    implicit = _finite(fitted.yj)
+    implicit = finite(fitted.yj)
     vectors = vectors + _implied(ratings.parts[2], implicit)
     return Svdpp(config, *ratings.parts, ratings.scale, users, items, vectors, factors, implicit)
-
-
-def fit_nmf(
-    interactions: Interactions, config: NmfConfig | None = None, *, rng: np.random.Generator | None = None
-) -> Nmf:
-    """Surprise's ``NMF``: multiplicative steps down sum (r - p_u . q_i)^2 + l2 (|p_u|^2 + |q_i|^2), all at least 0.
-
-    Args:
-        interactions: who rated what how; at least one rating above 0, none below.
-        config: options; ``None`` takes Surprise's defaults.
-        rng: draws the first factors; ``None`` stands for ``default_rng(0)``.
-
-    Raises:
-        DataError: there are no interactions.
-        MissingDependencyError: Surprise is not installed.
-        UsageError: a rating is negative, or the fit ran away to factors that are not finite.
-    """
-    config = config or NmfConfig()
-    ratings = rating_parts(interactions)
-    if ratings.values.min() < 0:
-        raise UsageError(f"nmf needs ratings of at least 0. Got {ratings.values.min():g}: shift the scale, or fit svd")
-    options = {"n_factors": config.factors, "n_epochs": config.iterations, "reg_pu": config.l2, "reg_qi": config.l2}
-    fitted = _fit(ratings, "NMF", rng, **options)
-    n, m = ratings.parts[2].shape
-    biases = np.zeros(n, dtype=np.float32), np.zeros(m, dtype=np.float32)
-    return Nmf(config, *ratings.parts, ratings.scale, *biases, _finite(fitted.pu), _finite(fitted.qi))
 
 
 def ridge(inputs: Float64, targets: Float64, l2: float) -> Float64:
@@ -311,10 +222,11 @@ def ridge(inputs: Float64, targets: Float64, l2: float) -> Float64:
     n, d = inputs.shape
     l2 = max(l2, 1e-9)
     if n < d:
-        solved: Float64 = inputs.T @ np.linalg.solve(inputs @ inputs.T + l2 * np.eye(n), targets)
-        return solved
-    solved = np.linalg.solve(inputs.T @ inputs + l2 * np.eye(d), inputs.T @ targets)
-    return solved
+        dual: Float64 = inputs.T @ np.linalg.solve(inputs @ inputs.T + l2 * np.eye(n), targets)
+        return dual
+    gram: Float64 = inputs.T @ inputs + l2 * np.eye(d)
+    weights: Float64 = np.linalg.solve(gram, inputs.T @ targets)
+    return weights
 
 
 def people_of(histories: Csr) -> list[tuple[Int32, Float64]]:
@@ -339,44 +251,11 @@ def _steps(config: RatingFactorsConfig) -> dict[str, Any]:
     }
 
 
-def _fit(ratings: Ratings, name: str, rng: np.random.Generator | None, **options: Any) -> Any:
-    """Surprise's algorithm of that name, fitted; its inner ids are our codes."""
-    surprise = require("surprise", extra="recsys")
-    seed = int((rng or np.random.default_rng(0)).integers(2**31))
-    algorithm = getattr(surprise, name)(random_state=seed, **options)
-    return algorithm.fit(trainset_of(ratings))
-
-
-def trainset_of(ratings: Ratings) -> Any:
-    """The ratings as Surprise's ``Trainset``, whose inner ids are the codes of the model.
-
-    Raises:
-        MissingDependencyError: Surprise is not installed.
-    """
-    surprise = require("surprise", extra="recsys")
-    n, m = ratings.parts[2].shape
-    by_user: dict[int, list[tuple[int, float]]] = {user: [] for user in range(n)}
-    by_item: dict[int, list[tuple[int, float]]] = {item: [] for item in range(m)}
-    for user, item, value in zip(ratings.rows.tolist(), ratings.columns.tolist(), ratings.values.tolist()):
-        by_user[user].append((item, value))
-        by_item[item].append((user, value))
-    scale = float(ratings.scale[1]), float(ratings.scale[2])
-    users, items = {user: user for user in range(n)}, {item: item for item in range(m)}
-    return surprise.Trainset(by_user, by_item, n, m, len(ratings.values), scale, users, items)
-
-
 def _learnt(fitted: Any) -> tuple[Float32, Float32, Float32, Float32]:
-    return _finite(fitted.bu), _finite(fitted.bi), _finite(fitted.pu), _finite(fitted.qi)
+    return finite(fitted.bu), finite(fitted.bi), finite(fitted.pu), finite(fitted.qi)
 
 
-def _finite(values: AnyArray) -> Float32:
-    found = np.asarray(values, dtype=np.float32)
-    if not np.isfinite(found).all():
-        raise UsageError("the factors are not finite: the steps were too long. Lower learning_rate, or raise l2")
-    return found
-
-
-def _read_learnt(
+def read_learnt(
     parts: Parts, arrays: Mapping[str, AnyArray], width: int
 ) -> tuple[Float32, Float32, Float32, Float32, Float32]:
     biases = read_biases(parts, arrays)

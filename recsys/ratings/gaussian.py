@@ -120,7 +120,8 @@ class Gaussian(RatingModel):
 
     def item_similarities(self, items: Int32) -> Float32:
         """See :meth:`recsys.model.Recommender.item_similarities`: correlations of opinions."""
-        deviations = np.sqrt(np.maximum(np.diagonal(self.covariance), np.finfo(np.float32).tiny))
+        variances = np.maximum(np.diagonal(self.covariance), np.finfo(np.float32).tiny)
+        deviations: Float32 = np.sqrt(variances).astype(np.float32)
         alike: Float32 = self.covariance[items] / deviations[items, None] / deviations
         return alike
 

@@ -173,13 +173,14 @@ def fit_knn_baseline(
     """
     config = config or KnnBaselineConfig()
     ratings = rating_parts(interactions)
-    biases = tuple(found.astype(np.float32) for found in biases_of(ratings))
-    exact = _above(ratings.parts[2], ratings.scale, *biases_of(ratings))
+    users, items = biases_of(ratings)
+    exact = _above(ratings.parts[2], ratings.scale, users, items)
     table = ratings.parts[2].astype(np.float64) if config.similarity == "msd" else exact
     if config.near == "item":
         table = table.T.tocsr()
     found = _msd(table, table) if config.similarity == "msd" else _pearson(table, table, config.shrink)
     np.fill_diagonal(found, 1.0)
+    biases = users.astype(np.float32), items.astype(np.float32)
     return KnnBaseline(config, *ratings.parts, ratings.scale, *biases, found.astype(np.float32))
 
 
@@ -197,7 +198,8 @@ def _beyond(similarities: Float32, beyond: Float64, most: int) -> Float64:
         weights[~_greatest(weights, most)] = 0
     np.maximum(weights, 0, out=weights)
     total = weights.sum(axis=1)
-    return np.divide(weights @ beyond, total, out=np.zeros(len(weights)), where=total > 0)
+    means: Float64 = np.divide(weights @ beyond, total, out=np.zeros(len(weights)), where=total > 0)
+    return means
 
 
 def _greatest(values: Float64, most: int) -> Bool:
@@ -225,7 +227,8 @@ def _msd(left: Csr, right: Csr) -> Float64:
     one, other, both = _common(left, right)
     squared = _squared(left) @ other.T + one @ _squared(right).T - 2 * (left.astype(np.float64) @ right.T)
     squared = np.maximum(squared.toarray(), 0)
-    return np.divide(both, squared + both, out=np.zeros_like(both), where=both > 0)
+    near: Float64 = np.divide(both, squared + both, out=np.zeros_like(both), where=both > 0)
+    return near
 
 
 def _pearson(left: Csr, right: Csr, shrink: float) -> Float64:
@@ -234,7 +237,8 @@ def _pearson(left: Csr, right: Csr, shrink: float) -> Float64:
     spread = (_squared(left) @ other.T).toarray() * (one @ _squared(right).T).toarray()
     alike = (left @ right.T).toarray() * np.maximum(both - 1, 0)
     scale = np.sqrt(np.maximum(spread, 0)) * (both - 1 + shrink)
-    return np.divide(alike, scale, out=np.zeros_like(alike), where=(both > 1) & (scale > 0))
+    near: Float64 = np.divide(alike, scale, out=np.zeros_like(alike), where=(both > 1) & (scale > 0))
+    return near
 
 
 def _common(left: Csr, right: Csr) -> tuple[Csr, Csr, Float64]:

@@ -13,10 +13,11 @@ import pytest
 import recsys
 from recsys.data import Interactions, from_records
 from recsys.ratings.baseline import BaselineConfig, fit_baseline
-from recsys.ratings.factors import NmfConfig, RatingFactorsConfig, SvdppConfig, fit_nmf, fit_svd, fit_svdpp
+from recsys.ratings.factors import RatingFactorsConfig, SvdppConfig, fit_svd, fit_svdpp
 from recsys.ratings.gaussian import GaussianConfig, fit_gaussian
 from recsys.ratings.model import RatingModel
 from recsys.ratings.neighbours import KnnBaselineConfig, fit_knn_baseline
+from recsys.ratings.nmf import NmfConfig, fit_nmf
 from recsys.ratings.slope_one import fit_slope_one
 from shared.errors import DataError, MissingDependencyError, UsageError
 from shared.types import Id
@@ -69,8 +70,8 @@ GOLDEN: dict[str, tuple[Fit, str, dict[str, Any]]] = {
 @pytest.mark.parametrize("name", GOLDEN)
 def test_predictions_are_those_of_surprise(name: str) -> None:
     surprise = pytest.importorskip("surprise", reason="the extra 'recsys' is not installed")
-    from recsys.ratings.factors import trainset_of
     from recsys.ratings.model import rating_parts
+    from recsys.ratings.peer import trainset_of
 
     make, theirs, options = GOLDEN[name]
     whole = ratings()

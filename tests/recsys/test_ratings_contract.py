@@ -9,9 +9,10 @@ from recsys.data import Interactions
 from recsys.model import Recommender
 from recsys.ratings.baseline import fit_baseline
 from recsys.ratings.blend import RatingBlendConfig, fit_rating_blend
-from recsys.ratings.factors import NmfConfig, RatingFactorsConfig, SvdppConfig, fit_nmf, fit_svd, fit_svdpp
+from recsys.ratings.factors import RatingFactorsConfig, SvdppConfig, fit_svd, fit_svdpp
 from recsys.ratings.gaussian import GaussianConfig, fit_gaussian
 from recsys.ratings.neighbours import KnnBaselineConfig, fit_knn_baseline
+from recsys.ratings.nmf import NmfConfig, fit_nmf
 from recsys.ratings.slope_one import fit_slope_one
 from recsys.testing import COFFEES, TEAS, RecommenderContract
 from shared.errors import UsageError
