@@ -224,9 +224,8 @@ def ridge(inputs: Float64, targets: Float64, l2: float) -> Float64:
     if n < d:
         dual: Float64 = inputs.T @ np.linalg.solve(inputs @ inputs.T + l2 * np.eye(n), targets)
         return dual
-    gram: Float64 = inputs.T @ inputs + l2 * np.eye(d)
-    weights: Float64 = np.linalg.solve(gram, inputs.T @ targets)
-    return weights
+    gram = inputs.T @ inputs + l2 * np.eye(d)
+    return np.asarray(np.linalg.solve(gram, inputs.T @ targets), dtype=np.float64)
 
 
 def people_of(histories: Csr) -> list[tuple[Int32, Float64]]:
