@@ -4,6 +4,7 @@
     python bench/ratings.py --data FOLDER --skip blend svdpp  # without what takes minutes
     python bench/ratings.py --data FOLDER --no-peer           # ours alone
     python bench/ratings.py --data FOLDER --seeds 1 2         # folds of other seeds
+    python bench/ratings.py --data FOLDER --new-people 10     # people held out whole, ten ratings of each folded in
     python bench/ratings.py --data FOLDER --keep OTHER        # keeps predictions by fold, and goes on from them
 
 Protocol: that of Surprise's own benchmark, ``KFold(5, random_state=0)``; the figure is the mean over the folds, and a
@@ -226,6 +227,36 @@ def beside(name: str, ours: Row, theirs: Row, seed: int) -> None:
     print(f"{line}; predicting takes Surprise {ratio:.0f} times as long, fitting {theirs.fit / ours.fit:.1f} times")
 
 
+def new_people(whole: Interactions, given: int, seed: int, skip: list[str]) -> None:
+    """RMSE of the other ratings of a fifth of the people, none of whom was in training, from ``given`` of each."""
+    rng = np.random.default_rng(seed)
+    out = np.isin(whole.users, rng.permutation(len(whole.user_ids))[: len(whole.user_ids) // 5])
+    order = np.flatnonzero(out)[rng.permutation(int(out.sum()))]
+    by_person = [order[whole.users[order] == user] for user in np.unique(whole.users[out])]
+    asked = [(rows[:given], rows[given:]) for rows in by_person if len(rows) > given]
+    items, values = whole.item_ids.decode(whole.items), whole.values.tolist()
+    histories = [{items[row]: values[row] for row in known} for known, _ in asked]
+    print(f"| {len(asked)} people who were not in training, {given} ratings of each given, seed {seed} | RMSE (95 %) |")
+    print("| --- | --- |")
+    for name in [name for name in FITS if name not in skip]:
+        model = FITS[name](whole.take(~out))
+        systems = {name: histories}
+        if name == "baseline":
+            systems = {"nothing folded in": [{} for _ in asked], **systems}
+        for label, folded in systems.items():
+            pairs = zip(folded, asked)
+            found = [model.predict_folded(history, [items[row] for row in rest]) for history, (_, rest) in pairs]
+            print(f"| {label} | {told(whole, asked, np.concatenate(found), seed)} |", flush=True)
+
+
+def told(whole: Interactions, asked: list[tuple[np.ndarray, np.ndarray]], predicted: np.ndarray, seed: int) -> str:
+    rest = np.concatenate([rows for _, rows in asked])
+    truth = whole.values[rest].astype(np.float64)
+    found = Predicted(whole.users[rest], np.zeros(len(rest), np.int64), truth, predicted.astype(np.float64), 0, 0, 0.0)
+    rmse = rating_scores(found, rng=np.random.default_rng(seed))["rmse"]
+    return f"{rmse.value:.4f} ({rmse.low:.4f} to {rmse.high:.4f})"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="the folder of MovieLens 100k, or its u.data")
@@ -233,12 +264,16 @@ def main() -> None:
     parser.add_argument("--skip", nargs="+", default=[], choices=list(FITS), help="what is left out")
     parser.add_argument("--no-peer", action="store_true", help="do not run Surprise beside")
     parser.add_argument("--folds", type=int, nargs="+", help="only these of the five, from 0")
+    parser.add_argument("--new-people", type=int, help="hold people out, and fold so many ratings of each in")
     parser.add_argument(
         "--keep", type=Path, help="a folder for each fold's predictions; what stands there is not redone"
     )
     arguments = parser.parse_args()
     whole = load_interactions(arguments.data)
     for seed in arguments.seeds:
+        if arguments.new_people:
+            new_people(whole, arguments.new_people, seed, arguments.skip)
+            continue
         table(run(whole, seed, arguments), seed)
 
 
