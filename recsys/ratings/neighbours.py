@@ -104,7 +104,9 @@ class KnnBaseline(RatingModel):
         table = self._above if by_item else self._columns
         for group, rows in grouped(groups):
             have, beyond = _row(table, group)
-            found[rows] += _beyond(self.similarities[np.ix_(targets[rows], have)], beyond, self.config.neighbours)
+            found[rows] += mean_of_nearest(
+                self.similarities[np.ix_(targets[rows], have)], beyond, self.config.neighbours
+            )
         return found
 
     def _by_items(self, histories: Csr, biases: Float32) -> Float32:
@@ -112,7 +114,7 @@ class KnnBaseline(RatingModel):
         above = _above(histories, self.scale, biases, self.item_biases)
         for row in range(histories.shape[0]):
             have, beyond = _row(above, row)
-            scores[row] += _beyond(self.similarities[:, have], beyond, self.config.neighbours)
+            scores[row] += mean_of_nearest(self.similarities[:, have], beyond, self.config.neighbours)
         return scores
 
     def _by_users(self, similarities: Float32, biases: Float32) -> Float32:
@@ -120,7 +122,7 @@ class KnnBaseline(RatingModel):
         scores: Float32 = self.scale[0] + self.item_biases[None, :] + biases[:, None]
         for item in range(len(self.item_ids)):
             have, beyond = _row(self._columns, item)
-            scores[:, item] += _beyond(similarities[:, have], beyond, self.config.neighbours)
+            scores[:, item] += mean_of_nearest(similarities[:, have], beyond, self.config.neighbours)
         return scores
 
     @cached_property
@@ -191,7 +193,7 @@ def grouped(groups: Int32) -> Iterator[tuple[int, Int64]]:
     yield from zip(values.tolist(), np.split(order, starts[1:]))
 
 
-def _beyond(similarities: Float32, beyond: Float64, most: int) -> Float64:
+def mean_of_nearest(similarities: Float32, beyond: Float64, most: int) -> Float64:
     """Means of ``beyond`` (m,) weighted by the ``most`` greatest similarities of each row, of shape (n, m), above 0."""
     weights = similarities.astype(np.float64)
     if weights.shape[1] > most:

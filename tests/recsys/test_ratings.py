@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import heapq
 import sys
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
@@ -9,6 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import recsys
 from recsys.data import Interactions, from_records
@@ -16,7 +19,7 @@ from recsys.ratings.baseline import BaselineConfig, fit_baseline
 from recsys.ratings.factors import RatingFactorsConfig, SvdppConfig, fit_svd, fit_svdpp
 from recsys.ratings.gaussian import GaussianConfig, fit_gaussian
 from recsys.ratings.model import RatingModel
-from recsys.ratings.neighbours import KnnBaselineConfig, fit_knn_baseline
+from recsys.ratings.neighbours import KnnBaselineConfig, fit_knn_baseline, mean_of_nearest
 from recsys.ratings.nmf import NmfConfig, fit_nmf
 from recsys.ratings.slope_one import fit_slope_one
 from shared.errors import DataError, MissingDependencyError, UsageError
@@ -324,3 +327,17 @@ def test_arrays_that_do_not_fit_are_refused(name: str, array: str, value: np.nda
     parts = model.user_ids, model.item_ids, model.histories
     with pytest.raises(DataError, match=message):
         type(model).restore(dataclasses.asdict(model.config), parts, {**model.arrays(), array: value})
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from([-0.5, 0.0, 0.25, 0.5, 1.0]), st.integers(-3, 3)), min_size=1, max_size=12),
+    st.integers(1, 8),
+)
+def test_the_nearest_neighbours_are_those_of_a_heap(pairs: list[tuple[float, int]], most: int) -> None:
+    """Surprise takes them by ``heapq.nlargest``, the first among equals, and leaves out what is not above 0."""
+    nearest = [pair for pair in heapq.nlargest(most, pairs, key=lambda pair: pair[0]) if pair[0] > 0]
+    total = sum(alike for alike, _ in nearest)
+    wanted = sum(alike * beyond for alike, beyond in nearest) / total if total else 0.0
+    alike, beyond = (np.array(column) for column in zip(*pairs))
+    found = mean_of_nearest(alike[None].astype(np.float32), beyond.astype(np.float64), most)
+    np.testing.assert_allclose(found, [wanted], atol=1e-12)
