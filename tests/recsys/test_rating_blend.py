@@ -10,13 +10,14 @@ from click.testing import CliRunner
 
 import recsys
 from recsys.collaborative.task import train
-from recsys.data import Interactions, from_records
+from recsys.data import Interactions
 from recsys.evaluate import evaluate
 from recsys.model import Recommender
 from recsys.ratings.blend import RatingBlend, RatingBlendConfig, fit_rating_blend
 from recsys.ratings.evaluate import Predicted, compare_errors, predict_parts, rating_scores
 from recsys.ratings.factors import ridge
 from recsys.split import Split, folds, random
+from recsys.testing import rated_tastes
 from shared.cli.main import triptych
 from shared.errors import DataError, UnknownNameError, UsageError
 
@@ -24,12 +25,8 @@ OWN = RatingBlendConfig(members="knn_baseline,slope_one,baseline", parts=5)
 """Members that need no other library."""
 
 
-def ratings(seed: int = 0, count: int = 1500) -> Interactions:
-    """Sixty people of two tastes over thirty items, rated a minute apart."""
-    rng = np.random.default_rng(seed)
-    pairs = sorted({(int(u), int(i)) for u, i in zip(rng.integers(0, 60, count), rng.integers(0, 30, count))})
-    values = [float(np.clip(np.rint(3 + (1.3 if (u + i) % 2 else -1.3) + rng.normal()), 1, 5)) for u, i in pairs]
-    return from_records([(*pair, value, 60 * at) for at, (pair, value) in enumerate(zip(pairs, values))])
+def ratings() -> Interactions:
+    return rated_tastes(users=60, count=1500)
 
 
 @pytest.fixture(scope="module")

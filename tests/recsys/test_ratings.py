@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import dataclasses
-import heapq
 import sys
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
@@ -10,8 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 import recsys
 from recsys.data import Interactions, from_records
@@ -19,9 +16,10 @@ from recsys.ratings.baseline import BaselineConfig, fit_baseline
 from recsys.ratings.factors import RatingFactorsConfig, SvdppConfig, fit_svd, fit_svdpp
 from recsys.ratings.gaussian import GaussianConfig, fit_gaussian
 from recsys.ratings.model import RatingModel
-from recsys.ratings.neighbours import KnnBaselineConfig, fit_knn_baseline, mean_of_nearest
+from recsys.ratings.neighbours import KnnBaselineConfig, fit_knn_baseline
 from recsys.ratings.nmf import NmfConfig, fit_nmf
 from recsys.ratings.slope_one import fit_slope_one
+from recsys.testing import rated_tastes
 from shared.errors import DataError, MissingDependencyError, UsageError
 from shared.types import Id
 
@@ -36,15 +34,6 @@ OURS: dict[str, Fit] = {
 THEIRS: dict[str, Fit] = {"svd": fit_svd, "svdpp": fit_svdpp, "nmf": fit_nmf}
 needs_surprise = pytest.mark.skipif(find_spec("surprise") is None, reason="fitting it needs the extra 'recsys'")
 ALL = [*OURS, *(pytest.param(name, marks=needs_surprise) for name in THEIRS)]
-
-
-def ratings(seed: int = 0, users: int = 40, items: int = 30, count: int = 500) -> Interactions:
-    """Whole ratings of 1..5 by two tastes, with times."""
-    rng = np.random.default_rng(seed)
-    pairs = sorted({(int(u), int(i)) for u, i in zip(rng.integers(0, users, count), rng.integers(0, items, count))})
-    liking = [3 + 1.2 * (1 if (u + i) % 2 else -1) + rng.normal() for u, i in pairs]
-    values = np.clip(np.rint(liking), 1, 5)
-    return from_records([(*pair, value, 1000 * at) for at, (pair, value) in enumerate(zip(pairs, values.tolist()))])
 
 
 def fit(name: str, part: Interactions) -> RatingModel:
@@ -77,7 +66,7 @@ def test_predictions_are_those_of_surprise(name: str) -> None:
     from recsys.ratings.peer import trainset_of
 
     make, theirs, options = GOLDEN[name]
-    whole = ratings()
+    whole = rated_tastes()
     model = make(whole)
     if theirs in ("SVD", "SVDpp", "NMF"):
         options = {"random_state": int(np.random.default_rng(7).integers(2**31))}
@@ -98,7 +87,7 @@ def test_predictions_are_those_of_surprise(name: str) -> None:
 
 @pytest.mark.parametrize("name", ALL)
 def test_pairs_are_the_entries_of_the_rows(name: str) -> None:
-    model = fit(name, ratings())
+    model = fit(name, rated_tastes())
     rows = model.score(list(model.user_ids.ids))
     rng = np.random.default_rng(0)
     users, items = rng.integers(0, rows.shape[0], 300), rng.integers(0, rows.shape[1], 300)
@@ -111,7 +100,7 @@ def test_pairs_are_the_entries_of_the_rows(name: str) -> None:
 
 @pytest.mark.parametrize("name", ALL)
 def test_what_is_not_known_gets_the_mean_and_the_bias_that_is(name: str) -> None:
-    whole = ratings()
+    whole = rated_tastes()
     model, mean = fit(name, whole), float(whole.values.astype(np.float64).mean())
     user, item = model.user_ids.ids[3], model.item_ids.ids[2]
     found = model.predict_ratings(["new", user, "new"], ["new", "new", item])
@@ -122,7 +111,7 @@ def test_what_is_not_known_gets_the_mean_and_the_bias_that_is(name: str) -> None
 
 @pytest.mark.parametrize("name", ALL)
 def test_somebody_new_gets_predictions_from_a_handful_of_ratings(name: str) -> None:
-    model = fit(name, ratings(count=900))
+    model = fit(name, rated_tastes(count=900))
     likes_even: Mapping[Id, float] = {0: 5, 2: 5, 4: 5, 1: 1, 3: 1, 5: 1, "unheard of": 3}
     found = model.predict_folded(likes_even, [6, 8, 10, 12, 7, 9, 11, 13, "new"])
     assert found.shape == (9,)
@@ -139,7 +128,7 @@ def test_somebody_new_gets_predictions_from_a_handful_of_ratings(name: str) -> N
 
 @pytest.mark.parametrize("name", ["slope_one", "knn_baseline", "gaussian"])
 def test_folding_the_ratings_of_a_known_user_in_comes_near_their_own(name: str) -> None:
-    whole = ratings(count=900)
+    whole = rated_tastes(count=900)
     model = OURS[name](from_records(list(zip(*_columns(whole)))))  # without times
     mine, folded = model.score_users(np.arange(40, dtype=np.int32)), model.score_histories(model.histories)
     assert np.abs(mine - folded).max() < (0.05 if name == "knn_baseline" else 1e-4)
@@ -154,7 +143,7 @@ def _columns(whole: Interactions) -> tuple[list[Any], ...]:
 def test_a_saved_model_predicts_the_same_without_surprise(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model = fit(name, ratings())
+    model = fit(name, rated_tastes())
     model.save(tmp_path)
     monkeypatch.setitem(sys.modules, "surprise", None)
     again = recsys.load(tmp_path, mmap=True)
@@ -170,7 +159,7 @@ def test_a_saved_model_predicts_the_same_without_surprise(
 
 @pytest.mark.parametrize("name", ["knn_baseline", "gaussian", *(pytest.param(n, marks=needs_surprise) for n in THEIRS)])
 def test_similar_items_have_like_ratings(name: str) -> None:
-    model = fit(name, ratings(users=200, items=16, count=4000))
+    model = fit(name, rated_tastes(users=200, items=16, count=4000))
     for answer in model.similar_items([0, 1], k=5):
         assert sum((int(str(item)) - int(str(answer.item))) % 2 == 0 for item in answer.items) >= (
             3 if name == "nmf" else 4
@@ -179,84 +168,12 @@ def test_similar_items_have_like_ratings(name: str) -> None:
 
 @pytest.mark.parametrize("name", ALL)
 def test_ratings_order_the_recommendations(name: str) -> None:
-    model = fit(name, ratings())
+    model = fit(name, rated_tastes())
     answer = model.recommend([0], k=30)[0]
     scores = model.predict_ratings([0] * len(answer.items), answer.items)
     assert (np.diff(scores) <= 1e-6).all()
     liked = model.fold_in([0, 2, 4], k=3)
     assert liked == model.fold_in({0: 5.0, 2: 5.0, 4: 5.0}, k=3)  # items alone count as rated highest
-
-
-def test_the_baseline_is_at_the_minimum_of_its_loss() -> None:
-    whole = ratings()
-    model = fit_baseline(whole, BaselineConfig(user_l2=2, item_l2=3, iterations=200))
-    dense = model.histories.toarray().astype(np.float64)
-
-    def loss(users: np.ndarray, items: np.ndarray) -> float:
-        off = (dense - float(model.scale[0]) - users[:, None] - items) * (dense > 0)
-        return float((off**2).sum() + 2 * (users**2).sum() + 3 * (items**2).sum())
-
-    users, items = model.user_biases.astype(np.float64), model.item_biases.astype(np.float64)
-    best, rng = loss(users, items), np.random.default_rng(0)
-    for _ in range(20):
-        assert loss(users + rng.normal(size=users.shape) * 1e-2, items + rng.normal(size=items.shape) * 1e-2) > best
-
-
-def test_slope_one_by_hand_and_of_half_stars() -> None:
-    """The example of Lemire and Maclachlan's first figure, with halves."""
-    model = fit_slope_one(from_records([("a", "i", 1.0), ("a", "j", 1.5), ("b", "i", 2.0)]))
-    np.testing.assert_allclose(model.predict_ratings(["b"], ["j"]), [2.0])  # 2 + 0.5, within 1..2
-    assert model.score(["b"])[0, model.item_ids.code("j")] == 2.5  # not clipped
-
-
-def test_the_gaussian_is_its_own_formula() -> None:
-    config = GaussianConfig(iterations=4, noise=0.5, session=0.3, session_seconds=5000.0, day=0.1)
-    whole = ratings()
-    model = fit_gaussian(whole, config)
-    rows = whole.users == whole.user_ids.code(5)
-    items = model.item_ids.encode(whole.item_ids.decode(whole.items[rows]))
-    times, values = whole.times[rows], whole.values[rows]  # type: ignore[index]  # they have times
-
-    def kernel(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-        apart = np.abs(left[:, None] - right[None, :]).astype(float)
-        return 0.3 * np.exp(-apart / 5000) + 0.1 * np.exp(-apart / 86400)
-
-    cov, mean = model.covariance.astype(float), float(model.scale[0]) + model.item_biases.astype(float)
-    seen = cov[np.ix_(items, items)] + kernel(times, times) + 0.5 * np.eye(len(items))
-    target, moment = np.arange(30), np.full(30, 12_345)
-    plain = np.linalg.solve(seen - kernel(times, times), values - mean[items])
-    wanted = mean + (cov[:, items] + kernel(moment, times)) @ np.linalg.solve(seen, values - mean[items])
-    found = model.predict_ratings([5] * 30, model.item_ids.decode(target), times=moment)
-    np.testing.assert_allclose(found, np.clip(wanted, 1, 5), atol=1e-4)
-    np.testing.assert_allclose(model.score([5])[0], mean + cov[:, items] @ plain, atol=1e-4)
-
-
-def test_em_raises_the_likelihood_of_the_ratings() -> None:
-    whole = from_records(list(zip(*_columns(ratings(count=900)))))
-
-    def likelihood(turns: int) -> float:
-        model = fit_gaussian(whole, GaussianConfig(iterations=turns, prior=0.0))
-        total = 0.0
-        for row in range(40):
-            items = model.histories[row].indices
-            beyond = model.histories[row].data - float(model.scale[0]) - model.item_biases[items]
-            seen = model.covariance[np.ix_(items, items)].astype(float) + 0.6 * np.eye(len(items))
-            total -= np.linalg.slogdet(seen)[1] + beyond @ np.linalg.solve(seen, beyond)
-        return total
-
-    found = [likelihood(turns) for turns in (1, 2, 4, 8)]
-    assert found == sorted(found)
-
-
-def test_a_moment_tells_of_a_session() -> None:
-    """One person whose mood changes: high ratings at first, low ones later."""
-    moods = [("ann", f"i{at}", 5 if at < 10 else 1, 10 * at if at < 10 else 10**6 + 10 * at) for at in range(20)]
-    others = [(f"u{user}", f"i{at}", 3, 10**7 + at) for user in range(5) for at in range(22)]
-    model = fit_gaussian(from_records(moods + others))
-    early, late = model.predict_ratings(["ann", "ann"], ["i20", "i20"], times=[50, 10**6 + 150])
-    assert early > late + 0.5
-    unknown = model.predict_ratings(["ann"], ["i20"])[0]
-    assert late < unknown < early
 
 
 @pytest.mark.parametrize(
@@ -284,7 +201,7 @@ def test_options_out_of_range_are_refused(config: type, options: dict[str, Any],
 
 
 def test_wrong_questions_say_so() -> None:
-    model = fit_baseline(ratings())
+    model = fit_baseline(rated_tastes())
     with pytest.raises(UsageError, match=r"two lists of one length, a pair at each place. Got 2 and 1"):
         model.predict_ratings([1, 2], [1])
     with pytest.raises(UsageError, match="Got one str and 1"):
@@ -302,13 +219,13 @@ def test_fits_that_cannot_be_say_so() -> None:
     with pytest.raises(UsageError, match=r"nmf needs ratings of at least 0. Got -1"):
         fit_nmf(from_records([("a", "x", -1), ("b", "x", 1)]))
     with pytest.raises(UsageError, match="Lower learning_rate, or raise l2"), np.errstate(all="ignore"):
-        fit_svd(ratings(), RatingFactorsConfig(learning_rate=1e6))
+        fit_svd(rated_tastes(), RatingFactorsConfig(learning_rate=1e6))
 
 
 def test_without_surprise_the_remedy_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "surprise", None)
     with pytest.raises(MissingDependencyError, match=r"pip install 'triptych\[recsys\]'"):
-        fit_svd(ratings())
+        fit_svd(rated_tastes())
 
 
 @pytest.mark.parametrize(
@@ -323,21 +240,7 @@ def test_without_surprise_the_remedy_is_said(monkeypatch: pytest.MonkeyPatch) ->
     ],
 )
 def test_arrays_that_do_not_fit_are_refused(name: str, array: str, value: np.ndarray, message: str) -> None:
-    model = OURS[name](ratings())
+    model = OURS[name](rated_tastes())
     parts = model.user_ids, model.item_ids, model.histories
     with pytest.raises(DataError, match=message):
         type(model).restore(dataclasses.asdict(model.config), parts, {**model.arrays(), array: value})
-
-
-@given(
-    st.lists(st.tuples(st.sampled_from([-0.5, 0.0, 0.25, 0.5, 1.0]), st.integers(-3, 3)), min_size=1, max_size=12),
-    st.integers(1, 8),
-)
-def test_the_nearest_neighbours_are_those_of_a_heap(pairs: list[tuple[float, int]], most: int) -> None:
-    """Surprise takes them by ``heapq.nlargest``, the first among equals, and leaves out what is not above 0."""
-    nearest = [pair for pair in heapq.nlargest(most, pairs, key=lambda pair: pair[0]) if pair[0] > 0]
-    total = sum(alike for alike, _ in nearest)
-    wanted = sum(alike * beyond for alike, beyond in nearest) / total if total else 0.0
-    alike, beyond = (np.array(column) for column in zip(*pairs))
-    found = mean_of_nearest(alike[None].astype(np.float32), beyond.astype(np.float64), most)
-    np.testing.assert_allclose(found, [wanted], atol=1e-12)
