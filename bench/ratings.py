@@ -8,10 +8,11 @@
     python bench/ratings.py --data FOLDER --keep OTHER        # keeps predictions by fold, and goes on from them
 
 Protocol: that of Surprise's own benchmark, ``KFold(5, random_state=0)``; the figure is the mean over the folds, and a
-prediction is clipped to the scale. The first factors of SVD, SVD++ and NMF are drawn anew in each fold, as there: one
-draw moves the RMSE of all folds of SVD by 0.001 or so. Intervals are bootstraps over users. "With times" means that a model is told when
-the test rating was given, as it would know when it is asked; the other ratings of that session may be in training. The
-weights of the blend are learned inside each training part; no test part is looked at to choose anything.
+prediction is clipped to the scale. The first factors of SVD, SVD++ and NMF are drawn anew in each fold, as there: with
+one draw for all folds, the mean of SVD moves by 0.001 from draw to draw. Intervals are bootstraps over users. "With
+times" means that a model is told when the test rating was given, as it would know when it is asked; other ratings of
+that session may be in training. The weights of the blend are learned inside each training part; no test part is looked
+at to choose anything.
 """
 
 from __future__ import annotations
