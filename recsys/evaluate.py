@@ -14,7 +14,7 @@ from recsys.collaborative.algorithms import ALGORITHMS, DEFAULT, find_algorithm
 from recsys.comparing import compare_users, describe_comparison, write_scores
 from recsys.data import Interactions
 from recsys.model import Recommender
-from recsys.ratings.evaluate import check_metric, first_users, report_ratings
+from recsys.ratings.evaluate import check_metric, check_rates, first_users, report_ratings
 from recsys.reading import load_interactions
 from recsys.scoring import UserScores, score_users
 from recsys.split import Split, leave_last_out, random, stratified, temporal, temporal_by_user
@@ -107,6 +107,9 @@ def evaluate(
     if against == name:
         raise UsageError(f"against must be another model than {name}. Got the same")
     check_metric(metric, folds, split=split, fitted=name in ALGORITHMS, ranking_only={"per_user": per_user, "auc": auc})
+    for system in (name, against):
+        if metric == "ratings" and system in ALGORITHMS:
+            check_rates(ALGORITHMS[system].model)
     usual = "stratified" if metric == "ranking" else "random"
     chosen = split or (usual if name in ALGORITHMS else None)
     reading, hyper = divide_options(options)
@@ -123,7 +126,7 @@ def evaluate(
                 name=name,
                 against=against,
                 dataset=dataset.name,
-                protocol=f"{folds}-fold by rating" if folds else _cut_said(chosen, train),
+                protocol=f"{folds}-fold by rating" if folds is not None else _cut_said(chosen, train),
                 seed=seed,
             )
     scores: dict[str, UserScores] = {}
@@ -233,7 +236,7 @@ def _parts(
     limit: int | None,
 ) -> list[Split]:
     """The parts that ratings are predicted in, perhaps the first test users' alone."""
-    if count:
+    if count is not None:
         parts = list(deal(kept, count=count, rng=np.random.default_rng(seed)))
     else:
         parts = [_cut(kept, name, split, train, seed)]

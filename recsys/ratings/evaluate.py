@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -48,12 +48,17 @@ def as_rating_model(model: Recommender) -> RatingModel:
     Raises:
         UsageError: it only ranks.
     """
-    if not isinstance(model, RatingModel):
+    check_rates(type(model))
+    return cast(RatingModel, model)
+
+
+def check_rates(kind: type[Recommender]) -> None:
+    """Raise a :class:`~shared.errors.UsageError` unless models of that class predict ratings."""
+    if not issubclass(kind, RatingModel):
         raise UsageError(
-            f"{model.family} ranks, and predicts no ratings. Take one that does: "
+            f"{kind.family} ranks, and predicts no ratings. Take one that does: "
             "baseline, gaussian, knn_baseline, nmf, rating_blend, slope_one, svd, svdpp"
         )
-    return model
 
 
 def predict_parts(models: Sequence[Recommender], parts: Sequence[Split], *, with_times: bool = True) -> Predicted:

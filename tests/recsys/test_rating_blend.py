@@ -190,6 +190,12 @@ def test_a_saved_model_is_asked_for_ratings_that_were_held_out(file: Path, tmp_p
             "in the place of a split",
         ),
         ({"model": "baseline", "metric": "ratings", "auc": True}, UsageError, "auc is of rankings"),
+        (
+            {"model": "baseline", "metric": "ratings", "against": "slim"},
+            UsageError,
+            "slim ranks, and predicts no ratings",
+        ),
+        ({"model": "baseline", "metric": "ratings", "folds": 0}, UsageError, "from 2 to the number of interactions"),
         ({"model": "baseline", "metric": "ratings", "folds": 1}, UsageError, "from 2 to the number of interactions"),
     ],
 )
