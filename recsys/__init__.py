@@ -45,6 +45,14 @@ if TYPE_CHECKING:
     from recsys.hybrid.rerank import RerankConfig, fit_rerank
     from recsys.model import Recommender
     from recsys.predictor import recommender
+    from recsys.ratings.baseline import BaselineConfig, fit_baseline
+    from recsys.ratings.blend import RatingBlendConfig, fit_rating_blend
+    from recsys.ratings.factors import RatingFactorsConfig, SvdppConfig, fit_svd, fit_svdpp
+    from recsys.ratings.gaussian import GaussianConfig, fit_gaussian
+    from recsys.ratings.model import RatingModel
+    from recsys.ratings.neighbours import KnnBaselineConfig, fit_knn_baseline
+    from recsys.ratings.nmf import NmfConfig, fit_nmf
+    from recsys.ratings.slope_one import SlopeOneConfig, fit_slope_one
     from recsys.reading import load_interactions
     from recsys.reranking import apply_rules, boost_novelty, diversify, prefer_fresh
     from recsys.searching import search
@@ -57,6 +65,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AlsConfig",
     "ApproximateRecommender",
+    "BaselineConfig",
     "BlendConfig",
     "BprConfig",
     "ContentConfig",
@@ -65,19 +74,27 @@ __all__ = [
     "EaseTimeConfig",
     "Explanation",
     "Features",
+    "GaussianConfig",
     "GfCfConfig",
     "Interactions",
     "ItemKnnConfig",
+    "KnnBaselineConfig",
     "LightGcnConfig",
     "LogisticMfConfig",
     "MultVaeConfig",
+    "NmfConfig",
     "PopularityConfig",
+    "RatingBlendConfig",
+    "RatingFactorsConfig",
+    "RatingModel",
     "Recommendations",
     "Recommender",
     "RerankConfig",
     "Rp3BetaConfig",
     "SimilarItems",
     "SlimConfig",
+    "SlopeOneConfig",
+    "SvdppConfig",
     "TfidfConfig",
     "TimeKnnConfig",
     "TwoTowerConfig",
@@ -90,6 +107,7 @@ __all__ = [
     "explain",
     "explain_history",
     "fit_als",
+    "fit_baseline",
     "fit_blend",
     "fit_bpr",
     "fit_content",
@@ -97,16 +115,23 @@ __all__ = [
     "fit_ease_content",
     "fit_ease_time",
     "fit_embeddings",
+    "fit_gaussian",
     "fit_gf_cf",
     "fit_hybrid",
     "fit_item_knn",
+    "fit_knn_baseline",
     "fit_lightgcn",
     "fit_logistic_mf",
     "fit_multvae",
+    "fit_nmf",
     "fit_popularity",
+    "fit_rating_blend",
     "fit_rerank",
     "fit_rp3beta",
     "fit_slim",
+    "fit_slope_one",
+    "fit_svd",
+    "fit_svdpp",
     "fit_time_knn",
     "fit_two_tower",
     "fit_user_knn",
@@ -154,6 +179,14 @@ _HOMES = {
     "recsys.model": ("Recommender",),
     "recsys.predictor": ("recommender",),
     "recsys.features": ("Features", "load_features"),
+    "recsys.ratings.baseline": ("BaselineConfig", "fit_baseline"),
+    "recsys.ratings.blend": ("RatingBlendConfig", "fit_rating_blend"),
+    "recsys.ratings.factors": ("RatingFactorsConfig", "SvdppConfig", "fit_svd", "fit_svdpp"),
+    "recsys.ratings.gaussian": ("GaussianConfig", "fit_gaussian"),
+    "recsys.ratings.model": ("RatingModel",),
+    "recsys.ratings.neighbours": ("KnnBaselineConfig", "fit_knn_baseline"),
+    "recsys.ratings.nmf": ("NmfConfig", "fit_nmf"),
+    "recsys.ratings.slope_one": ("SlopeOneConfig", "fit_slope_one"),
     "recsys.reading": ("load_interactions",),
     "recsys.sql": ("from_sql",),
     "recsys.searching": ("search",),

@@ -14,9 +14,11 @@ from recsys.collaborative.algorithms import ALGORITHMS, DEFAULT, find_algorithm
 from recsys.comparing import compare_users, describe_comparison, write_scores
 from recsys.data import Interactions
 from recsys.model import Recommender
+from recsys.ratings.evaluate import check_metric, check_rates, first_users, report_ratings
 from recsys.reading import load_interactions
 from recsys.scoring import UserScores, score_users
 from recsys.split import Split, leave_last_out, random, stratified, temporal, temporal_by_user
+from recsys.split import folds as deal
 from recsys.store import load
 from recsys.threads import limit_threads
 from shared.backends.base import check_threads
@@ -59,6 +61,8 @@ def evaluate(
     against: str | None = None,
     per_user: str | None = None,
     auc: bool = False,
+    metric: str = "ranking",
+    folds: int | None = None,
     **options: Any,
 ) -> Evaluation:
     """Evaluate an algorithm on a ratings file, or a saved model on interactions that it has not seen.
@@ -85,6 +89,9 @@ def evaluate(
             none of the test interactions); the notes then hold a paired comparison of every figure.
         per_user: a Parquet file to write with the figures of each user, of both models where there are two.
         auc: the area under the ROC curve of whole rankings too.
+        metric: ``"ranking"``; or ``"ratings"``: how far predicted ratings are from those given, of models that predict
+            them. The split is then ``"random"`` where none is named.
+        folds: with ``"ratings"`` and an algorithm: deal the ratings into so many parts and test on each in its turn.
         options: keywords of :func:`recsys.load_interactions`, and options of the algorithm.
 
     Raises:
@@ -99,10 +106,29 @@ def evaluate(
     name = model or DEFAULT
     if against == name:
         raise UsageError(f"against must be another model than {name}. Got the same")
-    chosen = split or ("stratified" if name in ALGORITHMS else None)
+    check_metric(metric, folds, split=split, fitted=name in ALGORITHMS, ranking_only={"per_user": per_user, "auc": auc})
+    for system in (name, against):
+        if metric == "ratings" and system in ALGORITHMS:
+            check_rates(ALGORITHMS[system].model)
+    usual = "stratified" if metric == "ranking" else "random"
+    chosen = split or (usual if name in ALGORITHMS else None)
     reading, hyper = divide_options(options)
     whole = load_interactions(dataset, format=format, **reading)
     kept = whole if minimum is None else whole.at_least(minimum)
+    if metric == "ratings":
+        with limit_threads(threads):
+            parts_of = _parts(kept, name, split=chosen, train=train, seed=seed, count=folds, limit=limit)
+            return report_ratings(
+                parts_of,
+                lambda system, part: _obtain(
+                    system, part, split=chosen, seed=seed, hyper=hyper if system == name else {}
+                ),
+                name=name,
+                against=against,
+                dataset=dataset.name,
+                protocol=f"{folds}-fold by rating" if folds is not None else _cut_said(chosen, train),
+                seed=seed,
+            )
     scores: dict[str, UserScores] = {}
     settings: dict[str, dict[str, Any]] = {}
     with limit_threads(threads):
@@ -199,6 +225,24 @@ def _cut(kept: Interactions, name: str, split: str | None, train: float, seed: i
     return SPLITS[split](kept, train, seed)
 
 
+def _parts(
+    kept: Interactions,
+    name: str,
+    *,
+    split: str | None,
+    train: float,
+    seed: int,
+    count: int | None,
+    limit: int | None,
+) -> list[Split]:
+    """The parts that ratings are predicted in, perhaps the first test users' alone."""
+    if count is not None:
+        parts = list(deal(kept, count=count, rng=np.random.default_rng(seed)))
+    else:
+        parts = [_cut(kept, name, split, train, seed)]
+    return first_users(parts, limit)
+
+
 def _obtain(
     name: str, parts: Split, *, split: str | None, seed: int, hyper: Mapping[str, Any]
 ) -> tuple[Recommender, dict[str, Any]]:
@@ -269,14 +313,17 @@ def _refuse_seen(model: Recommender, test: Interactions) -> None:
 
 
 def _protocol(split: str | None, train: float, positive: str, include_seen: bool) -> str:
-    cut = f"{split} split"
-    if split == "none":
-        cut = "interactions held out beforehand"
-    elif not str(split).startswith("leave"):
-        cut += f" {train:g} train"
+    cut = _cut_said(split, train)
     kept = "all interactions count" if positive == "all" else f"only values {positive} are kept"
     ranked = "all items" if include_seen else "all items not seen in training"
     return (
         f"{cut}, {kept}, {ranked} ranked, binary relevance, mean over users with test interactions; "
         "map divides by the number of relevant items"
     )
+
+
+def _cut_said(split: str | None, train: float) -> str:
+    """The split, as people read it."""
+    if split == "none":
+        return "interactions held out beforehand"
+    return f"{split} split" + ("" if str(split).startswith("leave") else f" {train:g} train")

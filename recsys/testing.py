@@ -43,6 +43,22 @@ def tastes(rename: Callable[[str], Id] = lambda name: name) -> Interactions:
     return from_records([(*record, 4, time) for time, record in enumerate(records)])
 
 
+def rated_tastes(seed: int = 0, *, users: int = 40, items: int = 30, count: int = 500) -> Interactions:
+    """Whole ratings of 1..5 at rising times: people like the items whose number is odd when theirs is even, and so on.
+
+    Args:
+        seed: of who rates what, and of the noise.
+        users: how many people, at most; their ids are numbers.
+        items: how many items, at most; their ids are numbers.
+        count: how many ratings are drawn; pairs that come again are dropped.
+    """
+    rng = np.random.default_rng(seed)
+    pairs = sorted({(int(u), int(i)) for u, i in zip(rng.integers(0, users, count), rng.integers(0, items, count))})
+    liking = np.array([1.2 if (u + i) % 2 else -1.2 for u, i in pairs])
+    values = np.clip(np.rint(3 + liking + rng.normal(size=len(pairs))), 1, 5).tolist()
+    return from_records([(*pair, value, 1000 * at) for at, (pair, value) in enumerate(zip(pairs, values))])
+
+
 class RecommenderContract:
     """What every recommender must keep. A subclass gives :meth:`fit`.
 

@@ -23,6 +23,20 @@ from recsys.deep.lightgcn import LightGcn, LightGcnConfig, fit_lightgcn
 from recsys.deep.multvae import MultVae, MultVaeConfig, fit_multvae
 from recsys.deep.two_tower import TwoTower, TwoTowerConfig, fit_two_tower
 from recsys.model import Recommender
+from recsys.ratings.baseline import Baseline, BaselineConfig, fit_baseline
+from recsys.ratings.blend import RatingBlend, RatingBlendConfig, fit_rating_blend
+from recsys.ratings.factors import (
+    RatingFactorsConfig,
+    Svd,
+    Svdpp,
+    SvdppConfig,
+    fit_svd,
+    fit_svdpp,
+)
+from recsys.ratings.gaussian import Gaussian, GaussianConfig, fit_gaussian
+from recsys.ratings.neighbours import KnnBaseline, KnnBaselineConfig, fit_knn_baseline
+from recsys.ratings.nmf import Nmf, NmfConfig, fit_nmf
+from recsys.ratings.slope_one import SlopeOne, SlopeOneConfig, fit_slope_one
 from shared.errors import UnknownNameError, UsageError
 
 
@@ -70,6 +84,14 @@ ALGORITHMS = {
     "lightgcn": Algorithm(LightGcnConfig, fit_lightgcn, LightGcn),
     "multvae": Algorithm(MultVaeConfig, fit_multvae, MultVae),
     "two_tower": Algorithm(TwoTowerConfig, fit_two_tower, TwoTower),
+    "baseline": Algorithm(BaselineConfig, fit_baseline, Baseline),
+    "gaussian": Algorithm(GaussianConfig, fit_gaussian, Gaussian),
+    "knn_baseline": Algorithm(KnnBaselineConfig, fit_knn_baseline, KnnBaseline),
+    "nmf": Algorithm(NmfConfig, fit_nmf, Nmf),
+    "rating_blend": Algorithm(RatingBlendConfig, fit_rating_blend, RatingBlend),
+    "slope_one": Algorithm(SlopeOneConfig, fit_slope_one, SlopeOne),
+    "svd": Algorithm(RatingFactorsConfig, fit_svd, Svd),
+    "svdpp": Algorithm(SvdppConfig, fit_svdpp, Svdpp),
 }
 DEFAULT = "ease"
 

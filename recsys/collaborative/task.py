@@ -168,6 +168,8 @@ TASK = Task(
         Option("against", str, None, "a second algorithm or model folder: every figure is compared user by user"),
         Option("auc", bool, False, "the area under the ROC curve of whole rankings too"),
         Option("per_user", str, None, "a Parquet file to write with the figures of each user"),
+        Option("metric", str, "ranking", "ranking, or ratings: how far predicted ratings are from those given"),
+        Option("folds", int, None, "with --metric ratings: test on each of so many parts in its turn"),
         *_SHARED,
     ),
 )
