@@ -12,7 +12,6 @@ import numpy as np
 from recsys.model import Recommender
 from recsys.ratings.model import RatingModel
 from recsys.split import Split
-from recsys.store import TASK
 from shared.errors import DataError, UnknownNameError, UsageError
 from shared.evaluation.intervals import bootstrap
 from shared.evaluation.report import Evaluation, Metric
@@ -228,7 +227,7 @@ def report_ratings(
         }
     one = predicted[name]
     metrics = rating_scores(one, rng=rng)
-    return Evaluation(TASK, name, dataset, n=len(one.truth), failed=0, metrics=metrics, notes=said)
+    return Evaluation(Recommender.task, name, dataset, n=len(one.truth), failed=0, metrics=metrics, notes=said)
 
 
 def check_metric(

@@ -217,8 +217,8 @@ def test_one_command_trains_it_and_another_evaluates_it(files: dict[str, Any]) -
     assert evaluate(held, model=str(files["out"]), k=3).task == NAME
     with pytest.raises(UnknownNameError, match="no split is called 'randm'"):
         evaluate(files["ratings"], split="randm")
-    with pytest.raises(UsageError, match="a saved model was fitted with its own options. Got folds"):
-        evaluate(held, model=str(files["out"]), folds=3)
+    with pytest.raises(UsageError, match="a saved model was fitted with its own options. Got candidates"):
+        evaluate(held, model=str(files["out"]), candidates=3)
 
 
 def test_the_task_is_named_in_the_project() -> None:
