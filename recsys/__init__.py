@@ -41,6 +41,10 @@ if TYPE_CHECKING:
     from recsys.reading import load_interactions
     from recsys.reranking import apply_rules, boost_novelty, diversify, prefer_fresh
     from recsys.searching import search
+    from recsys.sequential.gru4rec import Gru4RecConfig, fit_gru4rec
+    from recsys.sequential.markov import MarkovConfig, fit_markov
+    from recsys.sequential.sasrec import SasrecConfig, fit_sasrec
+    from recsys.sequential.session_knn import SessionKnnConfig, fit_session_knn
     from recsys.serving.ann import ApproximateRecommender, approximate
     from recsys.serving.bulk import recommend_all
     from recsys.sql import from_sql
@@ -57,14 +61,18 @@ __all__ = [
     "EaseContentConfig",
     "Explanation",
     "Features",
+    "Gru4RecConfig",
     "Interactions",
     "ItemKnnConfig",
     "LogisticMfConfig",
+    "MarkovConfig",
     "PopularityConfig",
     "Recommendations",
     "Recommender",
     "RerankConfig",
     "Rp3BetaConfig",
+    "SasrecConfig",
+    "SessionKnnConfig",
     "SimilarItems",
     "SlimConfig",
     "TfidfConfig",
@@ -83,11 +91,15 @@ __all__ = [
     "fit_ease",
     "fit_ease_content",
     "fit_embeddings",
+    "fit_gru4rec",
     "fit_item_knn",
     "fit_logistic_mf",
+    "fit_markov",
     "fit_popularity",
     "fit_rerank",
     "fit_rp3beta",
+    "fit_sasrec",
+    "fit_session_knn",
     "fit_slim",
     "fit_user_knn",
     "fit_vectors",
@@ -130,6 +142,10 @@ _HOMES = {
     "recsys.reading": ("load_interactions",),
     "recsys.sql": ("from_sql",),
     "recsys.searching": ("search",),
+    "recsys.sequential.gru4rec": ("Gru4RecConfig", "fit_gru4rec"),
+    "recsys.sequential.markov": ("MarkovConfig", "fit_markov"),
+    "recsys.sequential.sasrec": ("SasrecConfig", "fit_sasrec"),
+    "recsys.sequential.session_knn": ("SessionKnnConfig", "fit_session_knn"),
     "recsys.reranking": ("apply_rules", "boost_novelty", "diversify", "prefer_fresh"),
     "recsys.store": ("load",),
     "recsys.types": ("Recommendations", "SimilarItems"),
