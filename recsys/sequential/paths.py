@@ -10,7 +10,7 @@ import numpy as np
 
 from recsys.data import Csr, Interactions, csr
 from recsys.ids import Vocabulary
-from shared.errors import DataError, UsageError
+from shared.errors import DataError
 from shared.types import AnyArray, Int32, Int64
 
 
@@ -62,9 +62,9 @@ class Paths:
         """At most that many of each person's newest items."""
         return self._kept(self.ages < count)
 
-    def without_newest(self, count: int) -> Paths:
-        """All but that many of each person's newest items; who has no more is left with an empty path."""
-        return self._kept(self.ages >= count)
+    def without_newest(self, count: int | Int64) -> Paths:
+        """All but that many of each person's newest items, or of person p ``count[p]``; a path may become empty."""
+        return self._kept(self.ages >= np.broadcast_to(count, len(self))[self.people])
 
     def _kept(self, kept: AnyArray) -> Paths:
         lengths = np.bincount(self.people[kept], minlength=len(self))
@@ -154,10 +154,3 @@ def from_matrix(histories: Csr) -> Paths:
     rows = np.repeat(np.arange(histories.shape[0]), np.diff(histories.indptr))
     found = np.lexsort((histories.indices, histories.data, rows))
     return Paths(histories.indices[found].astype(np.int32), histories.indptr.astype(np.int64))
-
-
-def check_positive(**values: int) -> None:
-    """Raise a :class:`~shared.errors.UsageError` unless each value is at least 1."""
-    for name, value in values.items():
-        if value < 1:
-            raise UsageError(f"{name} must be at least 1. Got {value} instead")

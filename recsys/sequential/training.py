@@ -95,11 +95,10 @@ def train(network: Any, paths: Paths, plan: Plan, *, rng: np.random.Generator, d
     """
     torch = require("torch", extra="torch")
     network.to(device)
-    asked = np.flatnonzero(paths.lengths > 2)
-    asked = np.sort(rng.permutation(asked)[:_VALIDATED])
+    long = paths.lengths > 2
+    asked = np.sort(rng.permutation(np.flatnonzero(long))[:_VALIDATED])
     answers, given = paths.last()[asked], paths.without_newest(1).take(asked)
-    held = np.where(paths.lengths > 2, 1, 0)
-    learned = _shortened(paths, held).newest(plan.length + 1)
+    learned = paths.without_newest(long.astype(np.int64)).newest(plan.length + 1)
     learned = learned.take(np.flatnonzero(learned.lengths > 1))
     targets = len(learned.items) - len(learned)
     best = Trained(_arrays(network), 0, math.nan)
@@ -111,15 +110,15 @@ def train(network: Any, paths: Paths, plan: Plan, *, rng: np.random.Generator, d
         for epoch in range(1, plan.epochs + 1):
             began = time.monotonic()
             network.train()
-            losses = [
-                _step(network, optimiser, learned.take(batch), plan, rng, device, progress)
-                for batch in _batches(learned, plan.batch_size, rng)
-            ]
+            losses = []
+            for batch in _batches(learned, plan.batch_size, rng):
+                losses.append(_step(network, optimiser, learned.take(batch), plan, rng))
+                progress.add(int(learned.lengths[batch].sum()) - len(batch), 0)
             network.eval()
             score = math.nan
             if len(asked):
                 with torch.no_grad():
-                    score = _ndcg(network, given, answers, plan.length, exclude, device)
+                    score = _ndcg(network, given, answers, length=plan.length, exclude=exclude)
             if not len(asked) or best.best_epoch == 0 or score > best.score:
                 best = Trained(_arrays(network), epoch, score)
             say(
@@ -143,31 +142,23 @@ def _optimiser(network: Any, plan: Plan) -> Any:
     )
 
 
-def _shortened(paths: Paths, by: Any) -> Paths:
-    kept = paths.ages >= by[paths.people]
-    lengths = np.bincount(paths.people[kept], minlength=len(paths))
-    return Paths(paths.items[kept], np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64))
-
-
 def _batches(paths: Paths, size: int, rng: np.random.Generator) -> Iterator[Any]:
     """People of one step after another, each person once; about ``size`` next items a step."""
     order = rng.permutation(len(paths))
     count = max(1, round((len(paths.items) - len(paths)) / size))
     for pool in np.array_split(order, math.ceil(count / _POOL)):
-        pool = pool[np.argsort(paths.lengths[pool], kind="stable")]
-        done = np.cumsum(paths.lengths[pool] - 1)
+        by_length = pool[np.argsort(paths.lengths[pool], kind="stable")]
+        done = np.cumsum(paths.lengths[by_length] - 1)
         steps = max(1, round(done[-1] / size))
         cuts = np.searchsorted(done, done[-1] * np.arange(1, steps) / steps)
-        parts = [part for part in np.split(pool, cuts) if len(part)]
+        parts = [part for part in np.split(by_length, cuts) if len(part)]
         yield from (parts[at] for at in rng.permutation(len(parts)))
 
 
-def _step(
-    network: Any, optimiser: Any, paths: Paths, plan: Plan, rng: np.random.Generator, device: Any, progress: Progress
-) -> float:
+def _step(network: Any, optimiser: Any, paths: Paths, plan: Plan, rng: np.random.Generator) -> float:
     torch = require("torch", extra="torch")
     codes = paths.padded(int(paths.lengths.max()))
-    items = torch.from_numpy(codes.astype(np.int64)).to(device)
+    items = torch.from_numpy(codes.astype(np.int64)).to(network.item.weight.device)
     loss = _loss(network, items, plan.negatives, rng)
     value = float(loss.detach())
     if not math.isfinite(value):
@@ -176,7 +167,6 @@ def _step(
     loss.backward()
     torch.nn.utils.clip_grad_norm_(network.parameters(), _LARGEST_GRADIENT)
     optimiser.step()
-    progress.add(len(paths.items) - len(paths), 0)
     return value
 
 
@@ -200,26 +190,26 @@ def _loss(network: Any, items: Any, negatives: int, rng: np.random.Generator) ->
     return torch.nn.functional.softplus(rest - right).mean()  # log(e^right + e^rest) - right
 
 
-def _ndcg(network: Any, given: Paths, answers: Int32, length: int, exclude: bool, device: Any) -> float:
+def _ndcg(network: Any, given: Paths, answers: Int32, *, length: int, exclude: bool) -> float:
     """Mean NDCG@10 of one wanted item each: 1 / log2(1 + place) where its place is at most 10."""
     torch = require("torch", extra="torch")
     table, bias = network.item.weight, getattr(network, "bias", None)
+
+    def move(codes: Any) -> Any:
+        return torch.from_numpy(codes.astype(np.int64)).to(table.device)
+
     step = max(1, _BLOCK // len(table))
     gains = []
     for start in range(0, len(given), step):
         people = np.arange(start, min(len(given), start + step))
         paths = given.take(people)
         short = paths.newest(length)
-        codes = short.padded(int(short.lengths.max()))
-        states = network(torch.from_numpy(codes.astype(np.int64)).to(device))
-        states = states[torch.arange(len(people)), torch.from_numpy(short.lengths - 1)]
+        states = network(move(short.padded(int(short.lengths.max()))))
+        states = states[move(people - start), move(short.lengths - 1)]
         scores = states @ table.T if bias is None else states @ table.T + bias
-        wanted = torch.from_numpy(answers[people].astype(np.int64)).to(device)
-        best = scores.gather(1, wanted[:, None])
+        best = scores.gather(1, move(answers[people])[:, None])
         if exclude:
-            scores[
-                torch.from_numpy(paths.people.astype(np.int64)), torch.from_numpy(paths.items.astype(np.int64))
-            ] = -math.inf
+            scores[move(paths.people), move(paths.items)] = -math.inf
         places = (scores > best).sum(dim=1) + 1
         gains.append(torch.where(places <= 10, 1 / torch.log2(1 + places.float()), 0.0).cpu())
     return float(torch.cat(gains).mean())
