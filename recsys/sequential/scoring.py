@@ -27,7 +27,7 @@ def score_next(
 ) -> UserScores:
     """Rank the whole catalogue for each user of ``test`` and look for the one item that the user had there.
 
-    With the item at place r: ``ndcg@k`` is 1 / log2(1 + r) and ``hit@k`` is 1 where r <= k, else 0; ``mrr`` is 1 / r over
+    With the item at place r: ``ndcg@k`` is 1 / log2(1 + r) and ``hit@k`` 1 where r <= k, else 0; ``mrr`` is 1 / r over
     the whole ranking (K. Järvelin and J. Kekäläinen, ACM TOIS 20 (2002), with one relevant item). Places are those
     of :meth:`recsys.model.Recommender.rank`: among equal scores the item with more users comes first.
 

@@ -66,7 +66,7 @@ class Trained:
     """What training came to.
 
     Attributes:
-        weights: the network's arrays as they were after its best epoch, by name, float32.
+        weights: the network's arrays as they were after its best epoch, the last of equal ones, by name, float32.
         best_epoch: that epoch; 0 where nothing could be learned.
         score: NDCG@10 of the validation then; NaN where nobody could be validated.
     """
@@ -105,7 +105,7 @@ def train(network: Any, paths: Paths, plan: Plan, *, rng: np.random.Generator, d
     if not targets:
         return best
     exclude = int(paths.matrix(len(network.item.weight)).nnz) == len(paths.items)
-    optimiser = _optimiser(network, plan)
+    optimiser, stale = _optimiser(network, plan), 0
     with Progress(plan.epochs * targets, done=0) as progress:
         for epoch in range(1, plan.epochs + 1):
             began = time.monotonic()
@@ -119,13 +119,15 @@ def train(network: Any, paths: Paths, plan: Plan, *, rng: np.random.Generator, d
             if len(asked):
                 with torch.no_grad():
                     score = _ndcg(network, given, answers, length=plan.length, exclude=exclude)
-            if not len(asked) or best.best_epoch == 0 or score > best.score:
+            better = not score <= best.score  # also where either is no number, before the first score or without any
+            stale = 0 if better else stale + 1
+            if better or score == best.score:
                 best = Trained(_arrays(network), epoch, score)
             say(
                 f"epoch {epoch} of {plan.epochs}: loss {np.mean(losses):.4f}, ndcg@10 {score:.4f} "
                 f"(best {best.score:.4f} in epoch {best.best_epoch}), {time.monotonic() - began:.0f} s"
             )
-            if plan.patience and epoch - best.best_epoch >= plan.patience:
+            if plan.patience and stale >= plan.patience:
                 break
     return best
 
