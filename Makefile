@@ -52,7 +52,7 @@ browser: ## a headless Chromium for the page tests, OpenMP and OpenGL for LightG
 	  || echo "no OpenGL library here and none could be installed: the tracking tests will be skipped"
 
 test-torch: $(VENV)/.dev.stamp $(VENV)/.torch.stamp $(VENV)/.ultralytics.stamp $(VENV)/.optimize.stamp $(VENV)/.spacy.stamp ## exports, training, optimising, spaCy: what needs torch or spaCy (some 7 GB)
-	$(BIN)/pytest -m '(torch or spacy) and not slow' tests/vision tests/nlp
+	$(BIN)/pytest -m '(torch or spacy) and not slow' tests/vision tests/nlp tests/recsys
 
 test-slow: $(VENV)/.dev.stamp browser ## the long checks: kills, soaks, full data sets
 	$(BIN)/pytest -m slow --override-ini addopts='--import-mode=importlib --strict-markers --strict-config'
@@ -79,6 +79,7 @@ bench: $(VENV)/.bench.stamp ## every speed and quality figure beside its peer; D
 	$(BIN)/python bench/hybrid.py --data $(DATA)/recsys/ml-100k/ml-100k
 	$(BIN)/python bench/cold_start.py --data $(DATA)/recsys/ml-100k/ml-100k
 	$(BIN)/python bench/recsys_load.py
+	$(BIN)/python bench/sequences.py --data $(DATA)/recsys/amazon_video_seq
 
 docs: $(VENV)/.dev.stamp ## run every command block of README.md and docs/
 	$(BIN)/pytest tests/docs -m 'slow or not slow' --override-ini addopts='--import-mode=importlib --strict-markers --strict-config'

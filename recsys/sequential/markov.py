@@ -36,10 +36,10 @@ class MarkovConfig:
     """
 
     weighting: ClassVar[Weighting] = "binary"
-    window: int = field(default=10, metadata={"help": "places after an item that still count as following, at least 1"})
-    recent: int = field(default=10, metadata={"help": "newest items of a path that speak, at least 1"})
-    decay: float = field(default=0.8, metadata={"help": "what a step back leaves of an item's word, in (0, 1]"})
-    shrink: float = field(default=10.0, metadata={"help": "how much rarely followed items are distrusted, at least 0"})
+    window: int = field(default=20, metadata={"help": "places after an item that still count as following, at least 1"})
+    recent: int = field(default=20, metadata={"help": "newest items of a path that speak, at least 1"})
+    decay: float = field(default=0.7, metadata={"help": "what a step back leaves of an item's word, in (0, 1]"})
+    shrink: float = field(default=40.0, metadata={"help": "how much rarely followed items are distrusted, at least 0"})
 
     def __post_init__(self) -> None:
         for name in ("window", "recent"):

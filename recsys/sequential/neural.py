@@ -45,13 +45,13 @@ class NeuralConfig:
     factors: int = field(default=64, metadata={"help": "length of each item's vector, at least 1"})
     length: int = field(default=50, metadata={"help": "newest items of a path that are looked at, at least 1"})
     dropout: float = field(default=0.3, metadata={"help": "share of values dropped in training, in [0, 1)"})
-    epochs: int = field(default=50, metadata={"help": "passes over the data at most, at least 1"})
+    epochs: int = field(default=30, metadata={"help": "passes over the data at most, at least 1"})
     batch_size: int = field(default=512, metadata={"help": "next items of one step, about, at least 1"})
-    learning_rate: float = field(default=0.001, metadata={"help": "of AdamW, above 0"})
-    item_rate: float = field(default=5.0, metadata={"help": "factor on it for the items' vectors, above 0"})
+    learning_rate: float = field(default=0.002, metadata={"help": "of AdamW, above 0"})
+    item_rate: float = field(default=2.5, metadata={"help": "factor on it for the items' vectors, above 0"})
     weight_decay: float = field(default=0.0, metadata={"help": "of AdamW, at least 0"})
     negatives: int = field(default=1024, metadata={"help": "items in a sampled softmax; 0 for the whole catalogue"})
-    patience: int = field(default=5, metadata={"help": "epochs without a better score before the end; 0 for never"})
+    patience: int = field(default=3, metadata={"help": "epochs without a better score before the end; 0 for never"})
 
     def __post_init__(self) -> None:
         bounds: tuple[tuple[str, float, bool, str], ...] = (

@@ -42,7 +42,7 @@ class SessionKnnConfig:
 
     weighting: ClassVar[Weighting] = "binary"
     neighbours: int = field(default=200, metadata={"help": "people or items that speak, at least 1"})
-    recent: int = field(default=20, metadata={"help": "newest items of a path that are compared, at least 1"})
+    recent: int = field(default=5, metadata={"help": "newest items of a path that are compared, at least 1"})
     activity_power: float = field(default=0.5, metadata={"help": "how much busy people are discounted, 0 to 1"})
 
     def __post_init__(self) -> None:

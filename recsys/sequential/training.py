@@ -14,6 +14,7 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +33,8 @@ _POOL = 50
 _BLOCK = 8_000_000
 """Scores held at once while a network is validated (32 MB)."""
 _LARGEST_GRADIENT = 5.0
+_HORIZON = 0.5
+"""Epochs over which the running average of the weights looks back; it is what is validated and kept."""
 _VALIDATED = 10_000
 """People whose newest item is looked for after each epoch, at most: their NDCG@10 has a standard error below 0.003."""
 
@@ -105,7 +108,8 @@ def train(network: Any, paths: Paths, plan: Plan, *, rng: np.random.Generator, d
     if not targets:
         return best
     exclude = int(paths.matrix(len(network.item.weight)).nnz) == len(paths.items)
-    optimiser, stale = _optimiser(network, plan), 0
+    optimiser, average, stale, step = _optimiser(network, plan), deepcopy(network).eval(), 0, 0
+    horizon = _HORIZON * targets / plan.batch_size
     with Progress(plan.epochs * targets, done=0) as progress:
         for epoch in range(1, plan.epochs + 1):
             began = time.monotonic()
@@ -113,16 +117,17 @@ def train(network: Any, paths: Paths, plan: Plan, *, rng: np.random.Generator, d
             losses = []
             for batch in _batches(learned, plan.batch_size, rng):
                 losses.append(_step(network, optimiser, learned.take(batch), plan, rng))
+                step += 1
+                _follow(average, network, max(1 / max(1.0, horizon), 9 / (10 + step)))
                 progress.add(int(learned.lengths[batch].sum()) - len(batch), 0)
-            network.eval()
             score = math.nan
             if len(asked):
                 with torch.no_grad():
-                    score = _ndcg(network, given, answers, length=plan.length, exclude=exclude)
+                    score = _ndcg(average, given, answers, length=plan.length, exclude=exclude)
             better = not score <= best.score  # also where either is no number, before the first score or without any
             stale = 0 if better else stale + 1
             if better or score == best.score:
-                best = Trained(_arrays(network), epoch, score)
+                best = Trained(_arrays(average), epoch, score)
             say(
                 f"epoch {epoch} of {plan.epochs}: loss {np.mean(losses):.4f}, ndcg@10 {score:.4f} "
                 f"(best {best.score:.4f} in epoch {best.best_epoch}), {time.monotonic() - began:.0f} s"
@@ -130,6 +135,13 @@ def train(network: Any, paths: Paths, plan: Plan, *, rng: np.random.Generator, d
             if plan.patience and stale >= plan.patience:
                 break
     return best
+
+
+def _follow(average: Any, network: Any, weight: float) -> None:
+    """Move a running average of a network's parameters towards them."""
+    with require("torch", extra="torch").no_grad():
+        for mean, now in zip(average.parameters(), network.parameters()):
+            mean.lerp_(now, weight)
 
 
 def _optimiser(network: Any, plan: Plan) -> Any:

@@ -73,7 +73,7 @@ def test_train_predict_recommend_and_evaluate(events: Path, tmp_path: Path) -> N
     folder = str(tmp_path / "model")
     report = json.loads(said("train", NAME, str(events), folder, "--window", "3"))
     assert (report["algorithm"], report["users"], report["interactions"]) == ("markov", 8, 48)
-    assert report["options"] == {"window": 3, "recent": 10, "decay": 0.8, "shrink": 10.0}
+    assert report["options"] == {"window": 3, "recent": 20, "decay": 0.7, "shrink": 40.0}
     out = said("predict", NAME, "from assam", "who", "--model", folder, "--k", "1").splitlines()
     assert [json.loads(line)["result"]["reason"] for line in out] == ["personal", "popular: unknown user"]
     assert json.loads(out[0])["result"]["items"] == ["ristretto"]
