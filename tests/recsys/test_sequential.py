@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as parquet
 import pytest
 
 import recsys
@@ -15,7 +18,7 @@ from recsys.sequential.paths import Paths, from_matrix, once, order
 from recsys.sequential.sasrec import Sasrec, SasrecConfig
 from recsys.sequential.session_knn import SessionKnnConfig, fit_session_knn
 from recsys.sequential.testing import ROUND, SequentialContract, rounds
-from shared.errors import DataError, UsageError
+from shared.errors import DataError, MissingDependencyError, UsageError
 
 SMALL_GRU = Gru4RecConfig(factors=4, length=6, layers=2)
 SMALL_SASREC = SasrecConfig(factors=4, length=6, heads=2)
@@ -140,6 +143,18 @@ def test_company_in_a_batch_changes_no_state(
         np.testing.assert_allclose(one.scores, other.scores, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize(("family", "config"), [(Gru4Rec, SMALL_GRU), (Sasrec, SMALL_SASREC)])
+def test_a_network_answers_without_torch_and_says_how_to_train_one(
+    family: type[Neural], config: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)  # whoever imports it now fails
+    untrained(family, config, rounds()).save(tmp_path)
+    assert len(recsys.load(tmp_path).recommend(["from assam"], k=8)[0].items) == 3
+    fit = {"gru4rec": recsys.fit_gru4rec, "sasrec": recsys.fit_sasrec}[family.family]
+    with pytest.raises(MissingDependencyError, match=r"pip install 'triptych\[torch\]'"):
+        fit(rounds())
+
+
 def test_paths_are_cut_padded_and_taken() -> None:
     paths = Paths(np.array([3, 1, 2, 5, 3], dtype=np.int32), np.array([0, 3, 3, 5]))
     assert paths.lengths.tolist() == [3, 0, 2]
@@ -172,6 +187,23 @@ def test_popular_items_have_many_people_not_many_visits() -> None:
     model = fit_markov(from_records(visits, duplicates="keep"))
     assert model.item_ids.ids == ("b", "a")
     assert model.popularity.tolist() == [2, 1]
+
+
+def test_a_hybrid_asks_a_sequential_member_by_order(tmp_path: Path) -> None:
+    ordered = rounds()
+    members = {"next": fit_markov(ordered), "popular": recsys.fit_popularity(ordered)}
+    fused = recsys.fuse(ordered, members, weights=[1.0, 0.1])
+    fused.save(tmp_path)
+    for model in (fused, recsys.load(tmp_path)):
+        assert model.recommend(["from assam"], k=1)[0].items == (ROUND[5],)
+        assert len(model.fold_in(["latte", "mocha"], k=8).items) == 6
+
+
+def test_everybody_at_once_gets_the_same_as_one_by_one(tmp_path: Path) -> None:
+    model = fit_markov(rounds())
+    recsys.recommend_all(model, tmp_path / "all.parquet", k=1)
+    rows = parquet.read_table(tmp_path / "all.parquet").to_pydict()
+    assert dict(zip(rows["user"], rows["item"])) == {f"from {ROUND[at]}": ROUND[(at + 5) % 8] for at in range(8)}
 
 
 @pytest.mark.parametrize(
