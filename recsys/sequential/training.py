@@ -33,6 +33,8 @@ _POOL = 50
 _BLOCK = 8_000_000
 """Scores held at once while a network is validated (32 MB)."""
 _LARGEST_GRADIENT = 5.0
+_NEVER = -1e9
+"""The logit of a drawn item that is the right one: finite, so that a step whose drawn are all right has a gradient."""
 _HORIZON = 0.5
 """Epochs over which the running average of the weights looks back; it is what is validated and kept."""
 _VALIDATED = 10_000
@@ -199,7 +201,7 @@ def _loss(network: Any, items: Any, negatives: int, rng: np.random.Generator) ->
     others = states @ table[drawn].T  # (p, negatives)
     if bias is not None:
         right, others = right + bias[wanted], others + bias[drawn]
-    others = others.masked_fill(wanted[:, None] == drawn[None], -math.inf)
+    others = others.masked_fill(wanted[:, None] == drawn[None], _NEVER)
     rest = torch.logsumexp(others, dim=1) + math.log((count - 1) / negatives)
     return torch.nn.functional.softplus(rest - right).mean()  # log(e^right + e^rest) - right
 
@@ -224,7 +226,7 @@ def _ndcg(network: Any, given: Paths, answers: Int32, *, length: int, exclude: b
         best = scores.gather(1, move(answers[people])[:, None])
         if exclude:
             scores[move(paths.people), move(paths.items)] = -math.inf
-        places = (scores > best).sum(dim=1) + 1
+        places = (~(scores < best)).sum(dim=1)  # what equals the wanted, or is no number, counts against it
         gains.append(torch.where(places <= 10, 1 / torch.log2(1 + places.float()), 0.0).cpu())
     return float(torch.cat(gains).mean())
 

@@ -16,9 +16,10 @@ from recsys.sequential.gru4rec import Gru4Rec, Gru4RecConfig, fit_gru4rec
 from recsys.sequential.neural import Neural
 from recsys.sequential.paths import Paths, order
 from recsys.sequential.sasrec import Sasrec, SasrecConfig, fit_sasrec
-from recsys.sequential.task import TASK, train
+from recsys.sequential.scoring import score_next
+from recsys.sequential.task import TASK, cut_last, train
 from recsys.sequential.testing import ROUND, SequentialContract, rounds
-from recsys.sequential.training import _batches, _loss
+from recsys.sequential.training import _batches, _loss, _ndcg
 from shared.errors import DataError, UsageError
 
 torch = pytest.importorskip("torch")
@@ -130,6 +131,34 @@ def test_a_sampled_softmax_lets_the_drawn_stand_for_all() -> None:
     assert float(_loss(network, items, 3, np.random.default_rng(7)).detach()) == pytest.approx(
         np.mean(losses), rel=1e-5
     )
+
+
+def test_a_step_whose_drawn_are_all_the_right_one_changes_nothing() -> None:
+    network, _ = _network()
+    drawn = int(np.random.default_rng(0).integers(8, size=1)[0])
+    loss = _loss(network, torch.tensor([[2, drawn]]), 1, np.random.default_rng(0))
+    loss.backward()
+    assert float(loss.detach()) == 0
+    assert not network.item.weight.grad.any()
+
+
+def test_the_validation_of_torch_is_the_figure_of_numpy() -> None:
+    rng = np.random.default_rng(0)
+    rows = [(f"u{user}", f"i{item:02}") for user in range(30) for item in rng.permutation(40)[: rng.integers(3, 12)]]
+    parts = cut_last(recsys.from_records(rows))
+    users, items, paths = order(parts.train)
+    torch.manual_seed(0)
+    config = SasrecConfig(factors=8, length=5)
+    network = sasrec.build_network(config, len(items)).eval()
+    weights = {name: tensor.detach().numpy() for name, tensor in network.state_dict().items()}
+    model = Sasrec(config, users, items, paths.matrix(len(items)), paths, weights)
+    known = parts.test.take(items.encode(parts.test.item_ids.ids)[parts.test.items] >= 0)
+    wanted = score_next(model, known)
+    answers = items.encode(known.item_ids.decode(known.items[np.argsort(known.users)]))
+    given = paths.take(users.encode(wanted.users))
+    with torch.no_grad():
+        found = _ndcg(network, given, answers, length=5, exclude=True)
+    assert found == pytest.approx(wanted.scores["ndcg@10"].mean(), abs=1e-6)
 
 
 def _network() -> tuple[Any, Any]:
