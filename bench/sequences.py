@@ -28,7 +28,7 @@ from recsys.model import Recommender
 from recsys.reading import load_interactions
 from recsys.scoring import UserScores
 from recsys.sequential.gru4rec import Gru4RecConfig, fit_gru4rec
-from recsys.sequential.markov import MarkovConfig, fit_markov
+from recsys.sequential.markov import Markov, MarkovConfig, count_transitions, fit_markov
 from recsys.sequential.neural import Neural
 from recsys.sequential.sasrec import SasrecConfig, fit_sasrec
 from recsys.sequential.scoring import score_next
@@ -40,13 +40,24 @@ from shared.evaluation.intervals import mean_interval
 
 EPOCHS = 17
 """The passes that there was time for; GRU4Rec ends by itself after 16."""
+LATE = "Markov, as the networks"
 FIGURES = ("ndcg@10", "hit@10", "mrr")
+
+
+def fit_late(train: Interactions, rng: np.random.Generator) -> Markov:
+    """The chain counted on what networks learn from: it knows the second-last items as histories alone."""
+    model = fit_markov(train)
+    learned = model.paths.without_newest((model.paths.lengths > 2).astype(np.int64))
+    return dataclasses.replace(model, transitions=count_transitions(learned, len(model.item_ids), model.config))
+
+
 FITS: dict[str, Callable[..., Recommender]] = {
     "popularity": fit_popularity,
     "item-kNN": fit_item_knn,
     "V-SkNN": fit_session_knn,
     "Markov, first order": partial(fit_markov, config=MarkovConfig(window=1, recent=1)),
     "Markov, default": fit_markov,
+    LATE: fit_late,
 }
 NETWORKS: dict[str, Callable[..., Recommender]] = {
     "GRU4Rec": partial(fit_gru4rec, config=Gru4RecConfig(epochs=EPOCHS), device="cpu"),
@@ -58,6 +69,8 @@ PAIRS = (
     ("GRU4Rec", "item-kNN"),
     ("SASRec", "Markov, default"),
     ("GRU4Rec", "Markov, default"),
+    ("SASRec", LATE),
+    ("GRU4Rec", LATE),
 )
 
 
@@ -111,6 +124,8 @@ def main() -> None:
     scores: dict[str, UserScores] = {}
     with limit_threads(options.threads):
         for name in options.only or [*FITS, *NETWORKS]:
+            if options.validation and name == LATE:
+                continue  # there nothing has learned from what comes next
             # A network never learns from the newest of what it is given, so one fit serves both questions.
             model, fit = obtain(name, parts.train if name in NETWORKS else asked.train, options.models, options.seed)
             start = time.process_time()
