@@ -56,6 +56,10 @@ if TYPE_CHECKING:
     from recsys.reading import load_interactions
     from recsys.reranking import apply_rules, boost_novelty, diversify, prefer_fresh
     from recsys.searching import search
+    from recsys.sequential.gru4rec import Gru4RecConfig, fit_gru4rec
+    from recsys.sequential.markov import MarkovConfig, fit_markov
+    from recsys.sequential.sasrec import SasrecConfig, fit_sasrec
+    from recsys.sequential.session_knn import SessionKnnConfig, fit_session_knn
     from recsys.serving.ann import ApproximateRecommender, approximate
     from recsys.serving.bulk import recommend_all
     from recsys.sql import from_sql
@@ -76,11 +80,13 @@ __all__ = [
     "Features",
     "GaussianConfig",
     "GfCfConfig",
+    "Gru4RecConfig",
     "Interactions",
     "ItemKnnConfig",
     "KnnBaselineConfig",
     "LightGcnConfig",
     "LogisticMfConfig",
+    "MarkovConfig",
     "MultVaeConfig",
     "NmfConfig",
     "PopularityConfig",
@@ -91,6 +97,8 @@ __all__ = [
     "Recommender",
     "RerankConfig",
     "Rp3BetaConfig",
+    "SasrecConfig",
+    "SessionKnnConfig",
     "SimilarItems",
     "SlimConfig",
     "SlopeOneConfig",
@@ -117,17 +125,21 @@ __all__ = [
     "fit_embeddings",
     "fit_gaussian",
     "fit_gf_cf",
+    "fit_gru4rec",
     "fit_hybrid",
     "fit_item_knn",
     "fit_knn_baseline",
     "fit_lightgcn",
     "fit_logistic_mf",
+    "fit_markov",
     "fit_multvae",
     "fit_nmf",
     "fit_popularity",
     "fit_rating_blend",
     "fit_rerank",
     "fit_rp3beta",
+    "fit_sasrec",
+    "fit_session_knn",
     "fit_slim",
     "fit_slope_one",
     "fit_svd",
@@ -190,6 +202,10 @@ _HOMES = {
     "recsys.reading": ("load_interactions",),
     "recsys.sql": ("from_sql",),
     "recsys.searching": ("search",),
+    "recsys.sequential.gru4rec": ("Gru4RecConfig", "fit_gru4rec"),
+    "recsys.sequential.markov": ("MarkovConfig", "fit_markov"),
+    "recsys.sequential.sasrec": ("SasrecConfig", "fit_sasrec"),
+    "recsys.sequential.session_knn": ("SessionKnnConfig", "fit_session_knn"),
     "recsys.reranking": ("apply_rules", "boost_novelty", "diversify", "prefer_fresh"),
     "recsys.store": ("load",),
     "recsys.types": ("Recommendations", "SimilarItems"),

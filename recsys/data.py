@@ -41,7 +41,7 @@ def from_records(
             in :mod:`recsys.values`.
         duplicates: what to do with a pair that comes again: ``"last"`` keeps the latest by time, and among equal times
             (or without times) the one that stands last; ``"sum"`` and ``"mean"`` join the values under the latest
-            time; ``"error"`` refuses.
+            time; ``"error"`` refuses; ``"keep"`` leaves every row, for the models of :mod:`recsys.sequential` alone.
         source: where they came from, for messages.
 
     Raises:

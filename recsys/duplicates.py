@@ -12,8 +12,8 @@ from recsys.interactions import Interactions
 from shared.errors import DataError, UsageError
 from shared.types import AnyArray, Bool, Float32, Float64, Id, Int32, Int64
 
-Duplicates: TypeAlias = Literal["last", "sum", "mean", "error"]
-DUPLICATES: tuple[Duplicates, ...] = ("last", "sum", "mean", "error")
+Duplicates: TypeAlias = Literal["last", "sum", "mean", "error", "keep"]
+DUPLICATES: tuple[Duplicates, ...] = ("last", "sum", "mean", "error", "keep")
 _BLOCK = 1 << 20
 """Rows that are worked on at once wherever a whole column's temporary would double it."""
 
@@ -48,7 +48,8 @@ def collect(
 
     Sorted ids make everything that is fitted independent of the order of rows. Of a pair that comes again one row
     stays: the latest by time, and among equal times (or without times) the one that stands last. Beside its arguments
-    this needs 8 bytes a row to find out whether any pair comes again, and 12 bytes for each row whose pair does.
+    this needs 8 bytes a row to find out whether any pair comes again, and 12 bytes for each row whose pair does. Where
+    ``duplicates`` is ``"keep"`` all rows stay, which only models of order take (:mod:`recsys.sequential`).
 
     Args:
         users: shape (n,), int32, codes into ``user_ids``; changed in place, the caller's no more.
@@ -71,7 +72,7 @@ def collect(
     known_items, moves = sort_ids("item", item_ids)
     _move(items, moves)
     width = len(known_items)
-    repeated, rows = _repeated(users, items, width)
+    repeated, rows = (np.zeros(0, dtype=np.int64), 0) if duplicates == "keep" else _repeated(users, items, width)
     if rows:
         if duplicates == "error":
             user, item = divmod(int(repeated[0]), width)

@@ -101,7 +101,7 @@ def evaluate(
     check_device(device)
     check_threads(threads)
     ks = read_ks(k)
-    _check_writable(per_user)
+    check_writable(per_user)
     minimum = read_positive(positive)
     name = model or DEFAULT
     if against == name:
@@ -142,7 +142,7 @@ def evaluate(
     if per_user is not None:
         write_scores(per_user, scores)
     found = scores[name]
-    notes = settings[name] | _beside(scores, settings, name, against, seed)
+    notes = settings[name] | comparison_notes(scores, settings, name, against, seed)
     rng = np.random.default_rng(seed)
     return Evaluation(
         task=Recommender.task,
@@ -262,7 +262,7 @@ def _obtain(
     return fitted, said
 
 
-def _beside(
+def comparison_notes(
     scores: Mapping[str, UserScores], settings: Mapping[str, Any], name: str, against: str | None, seed: int
 ) -> dict[str, Any]:
     """Notes on the second model: its figures and the paired differences, first - second."""
@@ -277,7 +277,7 @@ def _beside(
     }
 
 
-def _check_writable(per_user: str | None) -> None:
+def check_writable(per_user: str | None) -> None:
     """Refuse before the long work what could not be written after it."""
     if per_user is not None and (Path(per_user).is_dir() or not Path(per_user).absolute().parent.is_dir()):
         raise UsageError(f"per_user must be a file in a folder that exists. Got {per_user}")

@@ -9,11 +9,25 @@ from recsys.content.tfidf import TfidfContent
 from recsys.hybrid.blend import Blend
 from recsys.hybrid.rerank import Reranked
 from recsys.model import Recommender
+from recsys.sequential.gru4rec import Gru4Rec
+from recsys.sequential.markov import Markov
+from recsys.sequential.sasrec import Sasrec
+from recsys.sequential.session_knn import SessionKnn
 from shared.errors import UnknownNameError
 
-BEYOND: tuple[type[Recommender], ...] = (Blend, Content, EaseContent, Reranked, TfidfContent)
-"""Families that are no row of :data:`~recsys.collaborative.algorithms.ALGORITHMS`, because they need items' content or
-other models beside the interactions."""
+BEYOND: tuple[type[Recommender], ...] = (
+    Blend,
+    Content,
+    EaseContent,
+    Gru4Rec,
+    Markov,
+    Reranked,
+    Sasrec,
+    SessionKnn,
+    TfidfContent,
+)
+"""Families that are no row of :data:`~recsys.collaborative.algorithms.ALGORITHMS`, because they need items' content,
+other models or the order of the interactions beside them."""
 
 
 def find_family(name: str) -> type[Recommender]:

@@ -40,6 +40,11 @@ def training_parts(interactions: Interactions, weighting: Weighting) -> Parts:
     if not weights.any():
         raise DataError(f"weighting {weighting!r} gives every interaction the weight 0. Use weighting 'binary'")
     histories = csr(users, place[interactions.items], weights, (len(active), len(popular)))
+    if histories.nnz < len(interactions):
+        raise DataError(
+            f"a model that knows no order takes each pair once. {len(interactions) - histories.nnz} come again: "
+            "read the data with duplicates 'last', 'sum' or 'mean'"
+        )
     known_users = Vocabulary("user", interactions.user_ids.decode(active))
     return known_users, Vocabulary("item", interactions.item_ids.decode(popular)), histories
 

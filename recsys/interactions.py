@@ -20,8 +20,9 @@ Csr: TypeAlias = Any
 
 @dataclass(frozen=True, eq=False)
 class Interactions:
-    """Interactions of users with items, each pair at most once. Use :func:`from_records`, :func:`from_frame` or
-    :func:`recsys.load_interactions` to make one.
+    """Interactions of users with items, each pair at most once unless they were read with ``duplicates="keep"``.
+
+    Use :func:`from_records`, :func:`from_frame` or :func:`recsys.load_interactions` to make one.
 
     Attributes:
         users: shape (n,), int32, codes into ``user_ids``.

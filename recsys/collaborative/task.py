@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 
-from recsys.collaborative.algorithms import ALGORITHMS, DEFAULT, find_algorithm
+from recsys.collaborative.algorithms import ALGORITHMS, DEFAULT, Algorithm, find_algorithm
 from recsys.evaluate import SPLITS, check_device, divide_options, evaluate, read_positive
 from recsys.predictor import RecommenderPredictor, recommender
 from recsys.reading import FORMATS, load_interactions
@@ -105,10 +105,10 @@ def train(
     }
 
 
-def _hyper_options() -> Iterator[Option]:
+def hyper_options(algorithms: Mapping[str, Algorithm]) -> Iterator[Option]:
     """Every option of every algorithm once; which algorithms take it, and what each takes by default."""
     fields: dict[str, list[tuple[str, Any]]] = {}
-    for algorithm, row in ALGORITHMS.items():
+    for algorithm, row in algorithms.items():
         for field in dataclasses.fields(row.config):  # type: ignore[arg-type]  # a dataclass
             fields.setdefault(field.name, []).append((algorithm, field))
     for name, takers in fields.items():
@@ -131,12 +131,12 @@ READING_OPTIONS = (
     Option("rating", str, None, "the header's name of the column of ratings"),
     Option("time", str, None, "the header's name of the column of times"),
     Option("id_type", str, "str", "str keeps ids as they are written; int reads whole numbers"),
-    Option("duplicates", str, "last", "a pair that comes again: last (by time), sum, mean or error"),
+    Option("duplicates", str, "last", "a pair that comes again: last (by time), sum, mean, error or keep"),
 )
 """How every task of recommendation reads a ratings file."""
 _SHARED = (
     POSITIVE_OPTION,
-    *_hyper_options(),
+    *hyper_options(ALGORITHMS),
     *READING_OPTIONS,
 )
 

@@ -59,7 +59,7 @@ def test_a_pair_that_comes_again_can_be_refused() -> None:
     with pytest.raises(DataError, match=r"each pair must come once. Got \('a', 'x'\) again; 2 such rows"):
         from_records(records, duplicates="error")
     assert len(from_records(records[:2], duplicates="error")) == 2
-    with pytest.raises(UsageError, match="duplicates must be one of last, sum, mean, error. Got 'first' instead"):
+    with pytest.raises(UsageError, match="duplicates must be one of last, sum, mean, error, keep. Got 'first' instead"):
         from_records(records, duplicates="first")  # type: ignore[arg-type]
 
 

@@ -1,0 +1,1 @@
+"""What somebody does next, from what was done in which order."""
