@@ -5,8 +5,9 @@
     python bench/sequences.py --data FOLDER --validation       # the second-last items: what options were chosen by
 
 Protocol: each user's last item is asked for and everything before it is given; the whole catalogue is ranked but for
-what the user has had. Networks are trained without the second-last items too, which tell when to stop; the others are
-counted on them. Rows of the file are in the order of time. Intervals: 95 %, bootstrap over users.
+what the user has had. For the networks the second-last items tell when to stop, and then they are trained anew on those
+too, for as many passes; with --validation they are not. Rows of the file are in the order of time. Intervals: 95 %,
+bootstrap over users.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ from recsys.model import Recommender
 from recsys.reading import load_interactions
 from recsys.scoring import UserScores
 from recsys.sequential.gru4rec import Gru4RecConfig, fit_gru4rec
-from recsys.sequential.markov import Markov, MarkovConfig, count_transitions, fit_markov
-from recsys.sequential.neural import Neural
+from recsys.sequential.markov import MarkovConfig, fit_markov
+from recsys.sequential.neural import Neural, NeuralConfig
 from recsys.sequential.sasrec import SasrecConfig, fit_sasrec
 from recsys.sequential.scoring import score_next
 from recsys.sequential.session_knn import fit_session_knn
@@ -40,15 +41,7 @@ from shared.evaluation.intervals import mean_interval
 
 EPOCHS = 17
 """The passes that there was time for; GRU4Rec ends by itself after 16."""
-LATE = "Markov, as the networks"
 FIGURES = ("ndcg@10", "hit@10", "mrr")
-
-
-def fit_late(train: Interactions, rng: np.random.Generator) -> Markov:
-    """The chain counted on what networks learn from: it knows the second-last items as histories alone."""
-    model = fit_markov(train)
-    learned = model.paths.without_newest((model.paths.lengths > 2).astype(np.int64))
-    return dataclasses.replace(model, transitions=count_transitions(learned, len(model.item_ids), model.config))
 
 
 FITS: dict[str, Callable[..., Recommender]] = {
@@ -57,11 +50,10 @@ FITS: dict[str, Callable[..., Recommender]] = {
     "V-SkNN": fit_session_knn,
     "Markov, first order": partial(fit_markov, config=MarkovConfig(window=1, recent=1)),
     "Markov, default": fit_markov,
-    LATE: fit_late,
 }
-NETWORKS: dict[str, Callable[..., Recommender]] = {
-    "GRU4Rec": partial(fit_gru4rec, config=Gru4RecConfig(epochs=EPOCHS), device="cpu"),
-    "SASRec": partial(fit_sasrec, config=SasrecConfig(epochs=EPOCHS), device="cpu"),
+NETWORKS: dict[str, tuple[Callable[..., Recommender], NeuralConfig]] = {
+    "GRU4Rec": (fit_gru4rec, Gru4RecConfig(epochs=EPOCHS)),
+    "SASRec": (fit_sasrec, SasrecConfig(epochs=EPOCHS)),
 }
 PAIRS = (
     ("SASRec", "GRU4Rec"),
@@ -69,18 +61,20 @@ PAIRS = (
     ("GRU4Rec", "item-kNN"),
     ("SASRec", "Markov, default"),
     ("GRU4Rec", "Markov, default"),
-    ("SASRec", LATE),
-    ("GRU4Rec", LATE),
 )
 
 
-def obtain(name: str, train: Interactions, folder: Path | None, seed: int) -> tuple[Recommender, str]:
-    """A model, and how long its fit took or where it came from."""
-    saved = None if folder is None else folder / name.lower()
+def obtain(name: str, train: Interactions, folder: Path | None, seed: int, *, early: bool) -> tuple[Recommender, str]:
+    """A model, and how long its fit took or where it came from; ``early`` takes a network as it was validated."""
+    saved = None if folder is None else folder / f"{name.lower()}{'-early' if early else ''}"
     if name in NETWORKS and saved is not None and (saved / "card.toml").is_file():
         return load(saved), "saved"
     start = time.process_time()
-    fitted = (FITS | NETWORKS)[name](train, rng=np.random.default_rng(seed))
+    if name in NETWORKS:
+        fit, config = NETWORKS[name]
+        fitted = fit(train, dataclasses.replace(config, refit=not early), rng=np.random.default_rng(seed), device="cpu")
+    else:
+        fitted = FITS[name](train, rng=np.random.default_rng(seed))
     took = f"{time.process_time() - start:.1f} s"
     if name in NETWORKS and saved is not None:
         fitted.save(saved, licence="LicenseRef-own-data")
@@ -124,10 +118,9 @@ def main() -> None:
     scores: dict[str, UserScores] = {}
     with limit_threads(options.threads):
         for name in options.only or [*FITS, *NETWORKS]:
-            if options.validation and name == LATE:
-                continue  # there nothing has learned from what comes next
-            # A network never learns from the newest of what it is given, so one fit serves both questions.
-            model, fit = obtain(name, parts.train if name in NETWORKS else asked.train, options.models, options.seed)
+            # a network that is asked for what validated it is given those items, to leave them out itself
+            train = parts.train if name in NETWORKS else asked.train
+            model, fit = obtain(name, train, options.models, options.seed, early=options.validation)
             start = time.process_time()
             scores[name] = score_next(before_last(model) if options.validation else model, asked.test)
             show(name, fit, scores[name], time.process_time() - start)

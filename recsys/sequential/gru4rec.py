@@ -92,7 +92,7 @@ def fit_gru4rec(
     rng: np.random.Generator | None = None,
     device: str = "auto",
 ) -> Gru4Rec:
-    """Train GRU4Rec, ending early by the NDCG@10 of each person's newest item, which is not trained on.
+    """Train GRU4Rec for as long as the NDCG@10 of each person's newest item gets better, then anew on those items too.
 
     The same rng gives the same model on the same processor with as many threads.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
@@ -39,6 +40,7 @@ class NeuralConfig:
         weight_decay: of AdamW, at least 0.
         negatives: items that the softmax is taken over beside the right one, at least 0; 0 takes the whole catalogue.
         patience: epochs without a better validation after which training stops, at least 0; 0 never stops early.
+        refit: train anew on the newest items too, for as many epochs as were best without them: twice the time.
     """
 
     weighting: ClassVar[Weighting] = "binary"
@@ -52,6 +54,9 @@ class NeuralConfig:
     weight_decay: float = field(default=0.0, metadata={"help": "of AdamW, at least 0"})
     negatives: int = field(default=1024, metadata={"help": "items in a sampled softmax; 0 for the whole catalogue"})
     patience: int = field(default=3, metadata={"help": "epochs without a better score before the end; 0 for never"})
+    refit: bool = field(
+        default=True, metadata={"help": "train anew on the newest items too, for as many epochs as were best"}
+    )
 
     def __post_init__(self) -> None:
         bounds: tuple[tuple[str, float, bool, str], ...] = (
@@ -178,6 +183,9 @@ def fit_network(
     )
     with seeded(rng):
         trained = train(build(len(items)), paths, plan, rng=rng, device=place)
+        if config.refit and trained.best_epoch:
+            whole = dataclasses.replace(plan, epochs=trained.best_epoch)
+            trained = train(build(len(items)), paths, whole, rng=rng, device=place, validate=False)
     return family(config, users, items, paths.matrix(len(items)), paths, trained.weights)
 
 

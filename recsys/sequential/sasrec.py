@@ -105,7 +105,7 @@ def fit_sasrec(
     rng: np.random.Generator | None = None,
     device: str = "auto",
 ) -> Sasrec:
-    """Train SASRec, ending early by the NDCG@10 of each person's newest item, which is not trained on.
+    """Train SASRec for as long as the NDCG@10 of each person's newest item gets better, then anew on those items too.
 
     The same rng gives the same model on the same processor with as many threads.
 

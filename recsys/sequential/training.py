@@ -81,7 +81,9 @@ class Trained:
     score: float
 
 
-def train(network: Any, paths: Paths, plan: Plan, *, rng: np.random.Generator, device: Any) -> Trained:
+def train(
+    network: Any, paths: Paths, plan: Plan, *, rng: np.random.Generator, device: Any, validate: bool = True
+) -> Trained:
     """Train on all but the newest item of each path, and keep what then finds those best.
 
     Who has less than three items is trained on and not validated. Items that a person has had are left out of the
@@ -94,13 +96,14 @@ def train(network: Any, paths: Paths, plan: Plan, *, rng: np.random.Generator, d
         plan: how.
         rng: source of randomness.
         device: a torch device.
+        validate: ``False`` trains on the newest items too, for as many epochs as the plan says.
 
     Raises:
         DataError: the loss is no longer a number.
     """
     torch = require("torch", extra="torch")
     network.to(device)
-    long = paths.lengths > 2
+    long = (paths.lengths > 2) & validate
     asked = np.sort(rng.permutation(np.flatnonzero(long))[:_VALIDATED])
     answers, given = paths.last()[asked], paths.without_newest(1).take(asked)
     learned = paths.without_newest(long.astype(np.int64)).newest(plan.length + 1)

@@ -25,7 +25,15 @@ from shared.errors import DataError, UsageError
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.torch
 
-QUICK: dict[str, Any] = {"factors": 16, "length": 8, "dropout": 0.0, "batch_size": 8, "negatives": 0, "patience": 0}
+QUICK: dict[str, Any] = {
+    "factors": 16,
+    "length": 8,
+    "dropout": 0.0,
+    "batch_size": 8,
+    "negatives": 0,
+    "patience": 0,
+    "refit": False,
+}
 GRU = Gru4RecConfig(**QUICK, epochs=40, learning_rate=0.02, item_rate=1.0)
 SASREC = SasrecConfig(**QUICK, epochs=40, learning_rate=0.01, item_rate=1.0)
 
@@ -100,6 +108,19 @@ def test_training_ends_early_with_the_best_weights(capsys: pytest.CaptureFixture
     again = fit_gru4rec(rounds(), dataclasses.replace(GRU, epochs=best, patience=0))
     for name, array in fitted.weights.items():
         np.testing.assert_array_equal(array, again.weights[name])
+
+
+def test_the_newest_items_are_learned_from_in_the_end(capsys: pytest.CaptureFixture[str]) -> None:
+    """Ten people agree on what came first, and only the newest item tells what follows it."""
+    people = [f"p{at}" for at in range(10)]
+    data = [(who, drink, 1.0) for who in people for drink in ("tea", "latte", "mocha")]
+    events = recsys.from_records(data)
+    without = fit_gru4rec(events, dataclasses.replace(GRU, epochs=30))
+    anew = fit_gru4rec(events, dataclasses.replace(GRU, epochs=30, refit=True))
+    after = [model.fold_in(["tea", "latte"], k=1).scores[0] for model in (without, anew)]
+    assert after[1] > after[0] + 1
+    assert anew.fold_in(["tea", "latte"], k=1).items == ("mocha",)
+    assert "ndcg@10 nan" in capsys.readouterr().err  # nobody is left to validate by
 
 
 def test_people_with_two_items_are_learned_from_and_not_validated(capsys: pytest.CaptureFixture[str]) -> None:
