@@ -100,6 +100,15 @@ class ExposureLog:
             raise DataError(f"exposures could not be written to {self.folder}: {error.strerror}") from error
         self._rows += len(rows)
         if self._rows >= self._rows_a_part:
+            self.seal()
+
+    def seal(self) -> None:
+        """Rewrite the part that is being written as Parquet now, for those who read the folder as Parquet.
+
+        Raises:
+            DataError: the disk is full or refuses. The rows stay as they were.
+        """
+        if self._rows:
             os.close(self._file)
             self._file = -1
             _seal(self._part(".jsonl"))
