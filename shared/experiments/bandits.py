@@ -17,12 +17,14 @@ P. Auer, N. Cesa-Bianchi and P. Fischer, "Finite-time analysis of the multiarmed
 A bandit is frozen: ``choose`` tells the arms for some rows, ``updated`` returns another bandit that knows more. All
 rows of one ``choose`` are answered from the same state. Arms are always drawn from the chances that are logged, so a
 propensity is exact for the policy that was really followed; where those chances approximate Thompson's (by
-``simulations`` draws of the posterior, or to 1e-6 by the integral, 3e-5 with priors below 1), it is the policy that is approximate, never
-its log. A policy with chances of 0 and 1 tells nothing of others: give ``explore`` where its log shall be evaluated.
+``simulations`` draws of the posterior, or to 1e-6 by the integral, 3e-5 with priors below 1), it is the policy that is
+approximate, never its log. A policy with chances of 0 and 1 tells nothing of others: give ``explore`` where its log
+shall be evaluated.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Protocol, TypeVar
 
@@ -161,7 +163,8 @@ class EpsilonGreedy(Counting):
 
     def shares(self, rng: np.random.Generator) -> Float64:
         scores = np.where(self.counts > 0, self.means, np.inf)
-        return explored(best_of(scores[None]), self.epsilon)[0]
+        found: Float64 = explored(best_of(scores[None]), self.epsilon)[0]
+        return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,11 +195,16 @@ class Ucb1(Counting):
         return bounds
 
     def shares(self, rng: np.random.Generator) -> Float64:
-        return explored(best_of(self.bounds[None]), self.explore)[0]
+        found: Float64 = explored(best_of(self.bounds[None]), self.explore)[0]
+        return found
 
 
 def check_option(name: str, value: object, low: float, high: float) -> None:
     """Raise where an option is no finite number in [low, high]."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not np.isfinite(value) or not low <= value <= high:  # type: ignore[arg-type, operator]
+    if (
+        not isinstance(value, int | float)
+        or isinstance(value, bool)
+        or not math.isfinite(value)
+        or not low <= value <= high
+    ):
         raise UsageError(f"{name} must be a finite number in [{low:g}, {high:g}]. Got {value!r} instead")

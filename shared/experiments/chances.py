@@ -45,4 +45,5 @@ def best_chances(of: Posterior) -> Float64:
         others: Any = np.prod(np.delete(below, arm, axis=1), axis=1)
         found[arm] = weight @ (density[:, arm] * others)
     found = np.maximum(found, np.finfo(np.float64).tiny)
-    return found / found.sum()
+    shares: Float64 = found / found.sum()
+    return shares

@@ -86,7 +86,8 @@ def best_of(scores: Float64) -> Float64:
 
 def explored(policy: Float64, share: float) -> Float64:
     """A policy that takes any arm alike in ``share`` of the cases."""
-    return (1 - share) * policy + share / policy.shape[1]
+    mixed: Float64 = (1 - share) * policy + share / policy.shape[1]
+    return mixed
 
 
 def rewards_of(rewards: AnyArray, n: int, *, low: float = -np.inf, high: float = np.inf) -> Float64:

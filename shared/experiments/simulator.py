@@ -175,10 +175,8 @@ class SimulatedExperiment:
         """Clicks of each person in the experiment and before it, each of shape (users,)."""
         inside = self.days >= 0
         count = self.setting.users
-        return (
-            np.bincount(self.users, self.clicks * inside, count),
-            np.bincount(self.users, self.clicks * ~inside, count),
-        )
+        within, before = (np.bincount(self.users, self.clicks * rows, count) for rows in (inside, ~inside))
+        return within.astype(np.float64), before.astype(np.float64)
 
     def impressions(self) -> Int64:
         """Impressions of each person in the experiment, shape (users,)."""
@@ -253,7 +251,8 @@ def _given(setting: Setting, arms: AnyArray) -> Int64:
 def _weekdays(setting: Setting) -> Float64:
     """Visits of each day from the first before the experiment on, as multiples of a mean day's."""
     week = np.asarray(setting.weekly, np.float64)
-    return (week / week.mean())[np.arange(-setting.days_before, setting.days) % 7]
+    of_day: Float64 = (week / week.mean())[np.arange(-setting.days_before, setting.days) % 7]
+    return of_day
 
 
 def _visits(setting: Setting, activity: Float64, rng: np.random.Generator) -> tuple[Int64, Int64]:

@@ -129,14 +129,13 @@ def _mix(values: UInt64) -> UInt64:
     mixed *= np.uint64(0xBF58476D1CE4E5B9)
     mixed ^= mixed >> np.uint64(27)
     mixed *= np.uint64(0x94D049BB133111EB)
-    return mixed ^ (mixed >> np.uint64(31))
+    out: UInt64 = mixed ^ (mixed >> np.uint64(31))
+    return out
 
 
 def _texts(ids: Iterable[Any]) -> list[str]:
     if isinstance(ids, str | bytes):
         raise DataError(f"ids must be a sequence of ids. Got one {type(ids).__name__}: put it into a list")
-    if hasattr(ids, "__array__") and np.ndim(ids) != 1:  # type: ignore[arg-type]
-        raise DataError(f"ids must have one axis. Got an array of shape {np.shape(ids)} instead")  # type: ignore[arg-type]
     values = _listed(np.asarray(ids)) if hasattr(ids, "__array__") else list(ids)
     kinds = {type(value) for value in values}
     if len(kinds) == 1 and kinds <= {str}:
@@ -151,6 +150,8 @@ def _texts(ids: Iterable[Any]) -> list[str]:
 
 def _listed(array: AnyArray) -> list[Any]:
     """An array's values as Python's own; times in nanoseconds would come as bare numbers otherwise."""
+    if array.ndim != 1:
+        raise DataError(f"ids must have one axis. Got an array of shape {array.shape} instead")
     finer = array.dtype.kind == "M" and np.datetime_data(array.dtype)[0] in {"ns", "ps", "fs", "as"}
     return list((array.astype("M8[us]") if finer else array).tolist())
 

@@ -213,3 +213,10 @@ def test_wrong_usage_ends_with_two(
     assert (code, rows) == (2, [])
     assert message in errors
     assert sorted(path.name for path in here.iterdir()) == ["ids.txt", "page.toml", "plan.toml"]
+
+
+def test_the_plan_of_the_page_is_one() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "experiments-running.md").read_text("utf-8")
+    plan = parse_plan(page.split("```toml\n")[1].split("```")[0])
+    assert [one.name for one in plan.experiments] == ["new-ranker", "fresh-first"]
+    assert len(plan.experiments[0].steps) == 2
