@@ -16,6 +16,9 @@ import click
 
 from shared.cli.predict import json_line
 from shared.errors import DataError, UsageError
+from shared.experiments.assignment import assign, stored_of
+from shared.experiments.plan_files import read_plan
+from shared.experiments.units import units
 
 CHUNK = 50_000
 """Ids that are in memory at a time."""
@@ -47,10 +50,6 @@ def command(
     ids: str, *, config: Path, names: tuple[str, ...], at: str | None, stored: Path | None, out: Path | None
 ) -> int:
     """See :data:`HELP`."""
-    from shared.experiments.assignment import assign, stored_of  # noqa: PLC0415 - NumPy is loaded only where it is used
-    from shared.experiments.plan_files import read_plan  # noqa: PLC0415
-    from shared.experiments.units import units  # noqa: PLC0415
-
     plan = read_plan(config)
     chosen = [plan.find(name) for name in names] or list(plan.experiments)
     moment = datetime.now(UTC) if at is None else _moment(at)

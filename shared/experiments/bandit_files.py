@@ -42,7 +42,7 @@ def save_bandit(bandit: AnyBandit, path: str | Path) -> None:
     if place.suffix != ".npz":
         raise UsageError(f"a bandit's file must end in .npz. Got {place} instead")
     values = {one.name: getattr(bandit, one.name) for one in fields(bandit)}
-    arrays = {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
+    arrays: dict[str, Any] = {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
     options = {name: value for name, value in values.items() if name not in arrays}
     kind = next(name for name, cls in BANDITS.items() if type(bandit) is cls)
     head = json.dumps({"format": FORMAT, "bandit": kind, "options": options})

@@ -79,8 +79,7 @@ class LinUcb:
 
     @cached_property
     def _inverse(self) -> Float64:
-        inverse: Float64 = np.linalg.inv(self.gram)
-        return inverse
+        return np.linalg.inv(self.gram).astype(np.float64)
 
     @property
     def weights(self) -> Float64:

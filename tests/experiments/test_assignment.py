@@ -123,6 +123,16 @@ def test_positions_are_uniform_and_those_of_two_salts_independent(ids: Any) -> N
     assert stats.chisquare(np.bincount(both, minlength=400)).pvalue > 1e-4
 
 
+def test_positions_of_many_salts_are_uniform_together(people: Units) -> None:
+    """By chance alone p-values are uniform: a hash that is a little off pulls them all to one side."""
+    of = Units(people.texts[:5000], people.digests[:5000].copy())
+    p_values = [
+        stats.chisquare(np.bincount((positions(of, f"salt {n}") * 50).astype(int), minlength=50)).pvalue
+        for n in range(200)
+    ]
+    assert stats.kstest(p_values, "uniform").pvalue > 1e-3
+
+
 # Assignment.
 
 
@@ -163,6 +173,8 @@ def test_a_layer_excludes_and_layers_are_independent(people: Units) -> None:
     assert ((inside["one"].astype(int) + inside["two"] + inside["three"]) == 1).all()
     for name, share in [("one", 0.1), ("two", 0.2), ("three", 0.7)]:
         assert inside[name].mean() == pytest.approx(share, abs=0.01)
+        codes = assign(plan, people, experiment=name).codes[inside[name]]
+        assert codes.mean() == pytest.approx(0.5, abs=0.04)  # the room tells nothing of the arm
     for name, other in [("three", "page"), ("page", "alone"), ("beside", "besides")]:
         both = (inside[name] & inside[other]).mean()
         assert both == pytest.approx(inside[name].mean() * inside[other].mean(), abs=0.01)
@@ -201,6 +213,7 @@ def test_a_rollout_only_adds_units_and_none_of_them_changes_arm(people: Units) -
         assert (found.codes >= 0).mean() == pytest.approx(step.share, abs=0.01)
         was_in = before.codes >= 0
         assert (found.codes[was_in] == before.codes[was_in]).all()
+        assert found.codes[found.codes >= 0].mean() == pytest.approx(0.5, abs=0.05)  # whoever is in, arms are alike
         before = found
     assert (before.codes >= 0).all()
 
