@@ -1,0 +1,1 @@
+"""Online experiments: who gets what, what was shown, and what it did."""
