@@ -39,8 +39,6 @@ from recsys.store import load
 from recsys.threads import limit_threads
 from shared.evaluation.intervals import mean_interval
 
-EPOCHS = 17
-"""The passes that there was time for; GRU4Rec ends by itself after 16."""
 FIGURES = ("ndcg@10", "hit@10", "mrr")
 
 
@@ -52,8 +50,8 @@ FITS: dict[str, Callable[..., Recommender]] = {
     "Markov, default": fit_markov,
 }
 NETWORKS: dict[str, tuple[Callable[..., Recommender], NeuralConfig]] = {
-    "GRU4Rec": (fit_gru4rec, Gru4RecConfig(epochs=EPOCHS)),
-    "SASRec": (fit_sasrec, SasrecConfig(epochs=EPOCHS)),
+    "GRU4Rec": (fit_gru4rec, Gru4RecConfig()),
+    "SASRec": (fit_sasrec, SasrecConfig()),
 }
 PAIRS = (
     ("SASRec", "GRU4Rec"),
