@@ -1,1 +1,1 @@
-"""Online experiments: assignment and exposure, tests that allow looking, power, and decisions with their reasons."""
+"""Online experiments: who gets what, what was shown, and what it did."""

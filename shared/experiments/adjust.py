@@ -3,8 +3,8 @@
 CUPED: A. Deng, Y. Xu, R. Kohavi and T. Walker, "Improving the sensitivity of online controlled experiments by utilizing
 pre-experiment data", WSDM 2013: one slope for all arms; the variance falls by the factor 1 - rho^2. Regression: W. Lin,
 "Agnostic notes on regression adjustments to experimental data: reexamining Freedman's critique", Annals of Applied
-Statistics 7 (2013): a slope for each arm, which is never worse in large samples, with variances of each arm's own that stay right
-when the regression is wrong. Both need covariates that the experiment cannot have touched.
+Statistics 7 (2013): a slope for each arm, which is never worse in large samples, with a variance of each arm's own that
+stays right when the regression is wrong. Both need covariates that the experiment cannot have touched.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Adjusted:
 
     Attributes:
         arms: by arm.
-        covariance: shared by any two arms' figures, which the adjustment to one common mean brings about; 0 for CUPED.
+        slopes: by arm, float64 (covariates that vary,).
         variance_cut: the share of the variance of the first arm's figure that is gone, 1 - after / before.
     """
 
@@ -73,7 +73,9 @@ def adjust(metric: Metric, moments: Mapping[str, Moments], *, method: str = "cup
     before = after = 0.0
     for name, one in moments.items():
         if one.n <= len(used) + 1:
-            raise DataError(f"metric {metric.name!r}: arm {name!r} must have more units than covariates. It has {one.n}")
+            raise DataError(
+                f"metric {metric.name!r}: arm {name!r} must have more units than covariates. It has {one.n}"
+            )
         value, slope = gradient(metric, one.mean[:k])
         line = np.concatenate([slope, -slopes[name]])
         spent = len(used) if method == "regression" else 0

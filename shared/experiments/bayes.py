@@ -1,8 +1,8 @@
 """Bayesian answers: the chance that the treatment is better, and what a wrong choice would cost.
 
 C. Stucchio, "Bayesian A/B testing at VWO" (2015) for expected loss; the integrals are done by quadrature, so an answer
-does not change from run to run. A posterior does not mend peeking by itself: with a flat prior, stopping when the chance is
-high errs as often as stopping at a small p-value.
+does not change from run to run. A posterior does not mend peeking by itself: with a flat prior, stopping when the
+chance is high errs as often as stopping at a small p-value.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Tests for one look at a planned end: Welch, two proportions, the bootstrap. Looked at early or often they mislead.
 
 B. L. Welch, "The generalization of Student's problem when several different population variances are involved",
-Biometrika 34 (1947). R. Newcombe, "Interval estimation for the difference between independent proportions: comparison of
-eleven methods", Statistics in Medicine 17 (1998), method 10. For repeated looks see :mod:`shared.experiments.sequential`.
+Biometrika 34 (1947). R. Newcombe, "Interval estimation for the difference between independent proportions: comparison
+of eleven methods", Statistics in Medicine 17 (1998), method 10. For repeated looks see
+:mod:`shared.experiments.sequential`.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from shared.types import AnyArray, Float64, Result
 
 _BLOCK = 4_000_000
 """Draws held at once."""
+_ROUNDING = 1e-13
+"""A standard error below this share of the figures is the rounding of a constant."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,19 +75,17 @@ def spread(control: Estimate, treatment: Estimate) -> float:
     """The variance of the difference of two arms.
 
     Raises:
-        DataError: it is 0.
+        DataError: it is 0, but for rounding.
     """
     variance = control.variance + treatment.variance
-    if not variance > 0:
+    if not variance > (_ROUNDING * max(abs(control.value), abs(treatment.value))) ** 2:
         raise DataError(
-            "a metric must vary within at least one arm. Every unit of both has the same value, so nothing can be tested"
+            "a metric must vary within at least one arm. Every unit of both has the same value: nothing can be tested"
         )
     return variance
 
 
-def proportions(
-    successes: tuple[int, int], units: tuple[int, int], *, confidence: float = CONFIDENCE
-) -> Difference:
+def proportions(successes: tuple[int, int], units: tuple[int, int], *, confidence: float = CONFIDENCE) -> Difference:
     """Two proportions: the z-test with the pooled variance, and Newcombe's interval out of two of Wilson's.
 
     The interval keeps its coverage near 0 and 1, where that of the z-test does not.
@@ -167,9 +168,7 @@ def _redrawn(
     return np.concatenate([statistic(values[rng.integers(0, values.size, (b, values.size))]) for b in blocks])
 
 
-def relative(
-    control: Estimate, treatment: Estimate, *, reach: float
-) -> tuple[float, float, float] | None:
+def relative(control: Estimate, treatment: Estimate, *, reach: float) -> tuple[float, float, float] | None:
     """The difference as a share of the control's value, with its interval by the delta method.
 
     Args:
@@ -184,7 +183,5 @@ def relative(
     if control.value == 0 or abs(control.value) <= reach * math.sqrt(control.variance):
         return None
     value = treatment.value / control.value - 1
-    error = math.sqrt(
-        treatment.variance / control.value**2 + control.variance * treatment.value**2 / control.value**4
-    )
+    error = math.sqrt(treatment.variance / control.value**2 + control.variance * treatment.value**2 / control.value**4)
     return value, value - reach * error, value + reach * error

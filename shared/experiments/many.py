@@ -27,7 +27,8 @@ def corrected(p_values: Mapping[str, float], *, correction: str = "holm") -> dic
 
     Args:
         p_values: by name.
-        correction: ``"holm"`` (any false finding), ``"benjamini-hochberg"`` (the share of false findings) or ``"none"``.
+        correction: ``"holm"`` against any false finding, ``"benjamini-hochberg"`` for the share of false findings, or
+            ``"none"``.
 
     Raises:
         UnknownNameError: no correction has that name.
@@ -58,9 +59,7 @@ def benjamini_hochberg(p_values: Mapping[str, float]) -> dict[str, float]:
     return {name: found[name] for name in p_values}
 
 
-def dunnett_critical(
-    control_variance: float, variances: Sequence[float], *, confidence: float = CONFIDENCE
-) -> float:
+def dunnett_critical(control_variance: float, variances: Sequence[float], *, confidence: float = CONFIDENCE) -> float:
     """How many standard errors each arm's interval against the control must reach, so that all hold together.
 
     Args:

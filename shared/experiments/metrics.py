@@ -42,8 +42,8 @@ class Metric:
 
     Attributes:
         name: what it is called.
-        kind: ``"mean"`` of one number a unit; ``"proportion"`` of units with 1 in any row, of 0 and 1; ``"ratio"`` of two
-            sums; ``"quantile"`` of all rows; ``"retention"``, the share of units active in a window of days.
+        kind: ``"mean"`` of one number a unit; ``"proportion"`` of units with 1 in any row, of 0 and 1; ``"ratio"`` of
+            two sums; ``"quantile"`` of all rows; ``"retention"``, the share of units active in a window of days.
         column: the values; of retention the days since the unit's first exposure.
         denominator: column of a ratio's denominator.
         quantile: which, in (0, 1).
@@ -52,8 +52,8 @@ class Metric:
             are left out of retention.
         aggregate: how several rows of a unit become one: sum, mean, max or min.
         covariates: columns measured before the experiment, for CUPED and regression.
-        missing: what a missing value is: ``"raise"`` an error, ``"zero"`` a 0, ``"drop"`` a unit that is left out when it
-            has no value at all.
+        missing: what a missing value is: ``"raise"`` an error, ``"zero"`` a 0, ``"drop"`` a unit that is left out when
+            it has no value at all. Of retention a missing day is a row without activity.
         role: primary, secondary or guardrail.
         direction: which change is good.
         margin: how much worse is still acceptable, as a share of the control's value (0.01 is 1 %).

@@ -1,7 +1,7 @@
 """Sufficient statistics: counts, means and sums of centred products, which add up over any cut of the data.
 
-Everything that a test needs of a hundred million units is a few such numbers for each arm and segment. They are merged by
-the pairwise update of T. Chan, G. Golub and R. LeVeque, "Algorithms for computing the sample variance", The American
+Everything that a test needs of a hundred million units is a few such numbers for each arm and segment. They are merged
+by the pairwise update of T. Chan, G. Golub and R. LeVeque, "Algorithms for computing the sample variance", The American
 Statistician 37 (1983), which loses no digits where a mean is large beside its spread.
 """
 
@@ -14,8 +14,7 @@ from functools import reduce
 import numpy as np
 
 from shared.errors import UsageError
-from shared.types import AnyArray, Float64, array_field
-from shared.types import Result
+from shared.types import AnyArray, Float64, Result, array_field
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +77,9 @@ def moments_of(values: AnyArray) -> Moments:
         return empty(array.shape[1])
     mean = array.mean(axis=0)
     if not np.isfinite(mean).all():
-        raise UsageError("values must be finite. Some are NaN or infinite: leave those units out, or say what they count")
+        raise UsageError(
+            "values must be finite. Some are NaN or infinite: leave those units out, or say what they count"
+        )
     apart = array - mean
     return Moments(n, mean, apart.T @ apart)
 

@@ -1,7 +1,7 @@
 """How many units, how long, and what could be seen: before an experiment begins.
 
-Sample sizes of the two-sided z-test: J. Cohen, *Statistical Power Analysis* (1988), section 2.4. An always-valid plan asks
-that the sequence's interval at the planned end excludes 0; it may well do so earlier.
+Sample sizes of the two-sided z-test: J. Cohen, *Statistical Power Analysis* (1988), section 2.4. An always-valid plan
+asks that the sequence's interval at the planned end excludes 0; it may well do so earlier.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Baseline:
 
 
 @dataclass(frozen=True, eq=False)
-class Plan(Result):
+class SizePlan(Result):
     """A planned experiment.
 
     Attributes:
@@ -73,7 +73,13 @@ class Plan(Result):
 
 
 def power_at(
-    baseline: Baseline, effect: float, units: float, *, share: float = 0.5, alpha: float = 0.05, sequential: bool = False
+    baseline: Baseline,
+    effect: float,
+    units: float,
+    *,
+    share: float = 0.5,
+    alpha: float = 0.05,
+    sequential: bool = False,
 ) -> float:
     """The chance to see an effect with so many units in both arms together.
 
@@ -108,7 +114,7 @@ def sample_size(
     confidence: float = CONFIDENCE,
     shares: Sequence[float] = (0.5, 0.5),
     sequential: bool = False,
-) -> Plan:
+) -> SizePlan:
     """How many units each arm needs.
 
     With several treatments each is compared with the control at the error divided by their number (Bonferroni).
@@ -140,7 +146,7 @@ def sample_size(
     least = min(parts[1:])
     total = (reach + gain) ** 2 * baseline.rest * (1 / parts[0] + 1 / least) / effect**2
     units = tuple(math.ceil(total * part - 1e-9) for part in parts)
-    return Plan(units, abs(effect), _share(effect, baseline), power, alpha, sequential)
+    return SizePlan(units, abs(effect), _share(effect, baseline), power, alpha, sequential)
 
 
 def detectable(
@@ -151,7 +157,7 @@ def detectable(
     confidence: float = CONFIDENCE,
     shares: Sequence[float] = (0.5, 0.5),
     sequential: bool = False,
-) -> Plan:
+) -> SizePlan:
     """The least effect that so many units in all arms together show with the given power.
 
     Example:
@@ -166,7 +172,7 @@ def detectable(
     reach = _reach(alpha, sequential) + NormalDist().inv_cdf(power)
     effect = reach * math.sqrt(baseline.rest * (1 / parts[0] + 1 / min(parts[1:])) / units)
     counts = tuple(int(units * part) for part in parts)
-    return Plan(counts, effect, _share(effect, baseline), power, alpha, sequential)
+    return SizePlan(counts, effect, _share(effect, baseline), power, alpha, sequential)
 
 
 @dataclass(frozen=True)
@@ -200,7 +206,7 @@ def duration(
     shares: Sequence[float] = (0.5, 0.5),
     traffic: float = 1.0,
     sequential: bool = False,
-) -> tuple[int | None, tuple[Plan, ...]]:
+) -> tuple[int | None, tuple[SizePlan, ...]]:
     """How many whole weeks show a relative effect, and what each number of weeks could show.
 
     Whole weeks, because weekdays differ. Units come back, so their number grows slower than the weeks, and a sum over

@@ -1,18 +1,20 @@
 """Answers that stay right however often one looks: always-valid intervals and p-values, and planned interim looks.
 
-The mixture sequential probability ratio test with a normal mixture: R. Johari, P. Koomen, L. Pekelis and D. Walsh, "Always
-valid inference: continuous monitoring of A/B tests", Operations Research 70 (2022; KDD 2017). The same boundary as a
-confidence sequence: S. Howard, A. Ramdas, J. McAuliffe and J. Sekhon, "Time-uniform, nonparametric, nonasymptotic
+The mixture sequential probability ratio test with a normal mixture: R. Johari, P. Koomen, L. Pekelis and D. Walsh,
+"Always valid inference: continuous monitoring of A/B tests", Operations Research 70 (2022; KDD 2017). The same boundary
+as a confidence sequence: S. Howard, A. Ramdas, J. McAuliffe and J. Sekhon, "Time-uniform, nonparametric, nonasymptotic
 confidence sequences", Annals of Statistics 49 (2021); with estimated variances it is valid asymptotically: I.
-Waudby-Smith, D. Arbour, R. Sinha, E. Kennedy and A. Ramdas, "Time-uniform central limit theory and asymptotic confidence
-sequences", Annals of Statistics 52 (2024). Group sequential: K. Lan and D. DeMets, "Discrete sequential boundaries for
-clinical trials", Biometrika 70 (1983); P. Armitage, C. McPherson and B. Rowe, JRSS A 132 (1969) for the recursion.
+Waudby-Smith, D. Arbour, R. Sinha, E. Kennedy and A. Ramdas, "Time-uniform central limit theory and asymptotic
+confidence sequences", Annals of Statistics 52 (2024). Group sequential: K. Lan and D. DeMets, "Discrete sequential
+boundaries for clinical trials", Biometrika 70 (1983); P. Armitage, C. McPherson and B. Rowe, JRSS A 132 (1969) for the
+recursion.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from statistics import NormalDist
 
 import numpy as np
@@ -179,7 +181,7 @@ def group_bounds(fractions: Sequence[float], *, alpha: float = 0.05, spending: s
         if walk.outside(ceiling) >= share:
             bounds.append(ceiling)
         else:
-            bounds.append(float(brentq(lambda c: walk.outside(c) - share, 0.0, ceiling, xtol=1e-7)))
+            bounds.append(float(brentq(lambda c, share=share: walk.outside(c) - share, 0.0, ceiling, xtol=1e-7)))
         walk.stop(bounds[-1])
     return np.array(bounds)
 
@@ -284,7 +286,7 @@ def group_sequential(
 
 def _times(fractions: Sequence[float]) -> list[float]:
     times = [float(t) for t in fractions]
-    if not times or times[0] <= 0 or times[-1] > 1 + 1e-9 or any(b <= a for a, b in zip(times, times[1:])):
+    if not times or times[0] <= 0 or times[-1] > 1 + 1e-9 or any(b <= a for a, b in pairwise(times)):
         raise UsageError(f"fractions of the information must rise within (0, 1]. Got {times} instead")
     return times
 
