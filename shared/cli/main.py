@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from importlib import import_module
 from importlib.metadata import version
 
@@ -24,33 +25,42 @@ COMMANDS = {
     "redact": "texts without persons, e-mail addresses, telephone and card numbers",
     "recommend": "what a user would like next",
     "similar": "items like an item",
+    "experiment": "assign units to arms, analyse what came of it, plan the size",
     "demo": "the Gradio pages",
 }
 """Subcommands by name. Each lives in ``shared/cli/NAME.py`` as ``command``."""
 
 
 class LazyCommands(click.Group):
-    """A group that knows its subcommands' names and one-line helps without importing them."""
+    """A group that knows its subcommands' names and one-line helps without importing them.
+
+    Attributes:
+        known: the helps by name.
+        home: the module of each subcommand, with its name in the place of ``{}``.
+    """
+
+    known: Mapping[str, str] = COMMANDS
+    home = "shared.cli.{}"
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
+        return list(self.known)
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        if name not in COMMANDS:
+        if name not in self.known:
             return None
-        command: click.Command = import_module(f"shared.cli.{name}").command
+        command: click.Command = import_module(self.home.format(name)).command
         return command
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            raise UnknownNameError("command", args[0], COMMANDS)
+        if args and args[0] not in self.known and not args[0].startswith("-"):
+            raise UnknownNameError("command", args[0], self.known)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+            formatter.write_dl(list(self.known.items()))
 
 
 @click.group(cls=LazyCommands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import cast
 
 import numpy as np
 
@@ -106,4 +105,4 @@ def dunnett_p(z: float, control_variance: float, variances: Sequence[float]) -> 
     shared = np.sqrt(control_variance / (control_variance + own))[:, None]  # (arms, 1)
     rest = np.sqrt(1 - shared**2)
     inside = ndtr((z - shared * nodes) / rest) - ndtr((-z - shared * nodes) / rest)  # (arms, nodes)
-    return cast("float", float(np.clip(1 - inside.prod(axis=0) @ weights / math.sqrt(2 * math.pi), 0.0, 1.0)))
+    return float(np.clip(1 - inside.prod(axis=0) @ weights / math.sqrt(2 * math.pi), 0.0, 1.0))

@@ -10,8 +10,8 @@ are aggregated first, so that rows of one person never count as independent.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from statistics import NormalDist
 from typing import Any, Literal, TypeAlias
 
@@ -209,6 +209,38 @@ def quantile_estimate(n: int, value: float, low: float, high: float, *, confiden
     return Estimate(n, value, ((high - low) / (2 * z)) ** 2)
 
 
+_SCALARS: Mapping[str, type | tuple[type, ...]] = {"str": str, "Kind": str, "int": int, "float": (int, float)}
+
+
+def typed(owner: Any, row: Mapping[str, Any], *, what: str, without: Sequence[str]) -> dict[str, Any]:
+    """The values of a table of TOML for the fields of a dataclass, lists as tuples.
+
+    Args:
+        owner: the dataclass.
+        row: the table.
+        what: what it describes, for messages.
+        without: fields that come from elsewhere.
+
+    Raises:
+        UnknownNameError: a key is no field.
+        UsageError: a value has another type than its field.
+    """
+    known = {field.name: str(field.type) for field in fields(owner) if field.name not in without}
+    found = {}
+    for key, value in row.items():
+        if key not in known:
+            raise UnknownNameError(f"key of {what}", key, known)
+        kind = known[key].removesuffix(" | None")
+        many = kind.startswith("tuple[")
+        inner = _SCALARS[kind.removeprefix("tuple[").partition(",")[0].rstrip("]")]
+        parts = value if many and isinstance(value, list) else [value]
+        fits = isinstance(value, list) == many and (", ..." in kind or not many or len(parts) == kind.count(",") + 1)
+        if not fits or not all(isinstance(part, inner) and not isinstance(part, bool) for part in parts):
+            raise UsageError(f"{key} of {what} must be of type {kind}. Got {value!r} instead")
+        found[key] = tuple(value) if many else value
+    return found
+
+
 def from_table(name: str, row: Mapping[str, Any]) -> Metric:
     """A metric from a table of the configuration.
 
@@ -216,11 +248,7 @@ def from_table(name: str, row: Mapping[str, Any]) -> Metric:
         UnknownNameError: a key is none of a metric's.
         UsageError: a value is wrong.
     """
-    known = [key for key in Metric.__dataclass_fields__ if key != "name"]
-    for key in row:
-        if key not in known:
-            raise UnknownNameError(f"key of metric {name!r}", key, known)
-    values = {key: tuple(value) if isinstance(value, list) else value for key, value in row.items()}
+    values = typed(Metric, row, what=f"metric {name!r}", without=("name",))
     for key in ("kind", "column"):
         if key not in values:
             raise UsageError(f"metric {name!r} must have {key!r}. It has {', '.join(values) or 'nothing'}")

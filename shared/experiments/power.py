@@ -28,6 +28,7 @@ class Baseline:
         variance: of one unit, above 0; of a proportion p this is p (1 - p), of a ratio the variance of the linearised
             ratio (:func:`shared.experiments.metrics.estimate` times n).
         correlation: with the covariate of before, in (-1, 1); CUPED lets the variance fall by its square.
+        treated: variance of one treated unit where it differs, as a proportion's does; the same when not given.
 
     Raises:
         UsageError: a number is out of its range.
@@ -36,17 +37,39 @@ class Baseline:
     mean: float
     variance: float
     correlation: float = 0.0
+    treated: float | None = None
 
     def __post_init__(self) -> None:
-        if not self.variance > 0 or not -1 < self.correlation < 1:
+        if not min(self.variance, self.treated or self.variance) > 0 or not -1 < self.correlation < 1:
             raise UsageError(
                 f"variance must be above 0 and correlation in (-1, 1). Got {self.variance} and {self.correlation}"
             )
 
-    @property
-    def rest(self) -> float:
-        """The variance that CUPED leaves."""
-        return self.variance * (1 - self.correlation**2)
+    def spread(self, control: float, treated: float) -> float:
+        """The variance of the difference between so many units of both arms, after CUPED."""
+        other = self.variance if self.treated is None else self.treated
+        return (1 - self.correlation**2) * (self.variance / control + other / treated)
+
+
+def rate_baseline(rate: float, effect: float = 0.0, *, correlation: float = 0.0) -> Baseline:
+    """What is known of a proportion.
+
+    Args:
+        rate: its value now, in (0, 1).
+        effect: change as a share of it that is to be seen, from which the treated units' variance follows.
+        correlation: with the covariate of before.
+
+    Raises:
+        UsageError: the rate, now or with the effect, is not in (0, 1).
+
+    Example:
+        >>> sample_size(rate_baseline(0.05, 0.1), 0.005).units
+        (31231, 31231)
+    """
+    after = rate * (1 + effect)
+    if not 0 < rate < 1 or not 0 < after < 1:
+        raise UsageError(f"a rate must lie in (0, 1), now and with the effect. Got {rate} and {after}")
+    return Baseline(rate, rate * (1 - rate), correlation, after * (1 - after))
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +118,7 @@ def power_at(
         >>> round(power_at(Baseline(0.0, 1.0), 0.2, 2 * 394), 3)
         0.802
     """
-    variance = baseline.rest * (1 / (units * share) + 1 / (units * (1 - share)))
+    variance = baseline.spread(units * (1 - share), units * share)
     unit, error = NormalDist(), math.sqrt(variance)
     if sequential:
         mixing = mixing_variance(variance, confidence=1 - alpha)
@@ -144,7 +167,7 @@ def sample_size(
         raise UsageError(f"power must be above what the error alone gives. Got power {power} at error {alpha:g}")
     # The arm with the least share is the hardest to tell from the control.
     least = min(parts[1:])
-    total = (reach + gain) ** 2 * baseline.rest * (1 / parts[0] + 1 / least) / effect**2
+    total = (reach + gain) ** 2 * baseline.spread(parts[0], least) / effect**2
     units = tuple(math.ceil(total * part - 1e-9) for part in parts)
     return SizePlan(units, abs(effect), _share(effect, baseline), power, alpha, sequential)
 
@@ -170,7 +193,7 @@ def detectable(
         raise UsageError(f"each arm must have at least 2 units. Got {units} for {len(parts)} arms")
     alpha = _level(confidence, len(parts))
     reach = _reach(alpha, sequential) + NormalDist().inv_cdf(power)
-    effect = reach * math.sqrt(baseline.rest * (1 / parts[0] + 1 / min(parts[1:])) / units)
+    effect = reach * math.sqrt(baseline.spread(parts[0], min(parts[1:])) / units)
     counts = tuple(int(units * part) for part in parts)
     return SizePlan(counts, effect, _share(effect, baseline), power, alpha, sequential)
 

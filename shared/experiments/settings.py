@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ from shared.errors import DataError, UnknownNameError, UsageError
 from shared.evaluation.intervals import CONFIDENCE, RESAMPLES
 from shared.experiments.adjust import METHODS as ADJUSTMENTS
 from shared.experiments.many import CORRECTIONS
-from shared.experiments.metrics import Metric, from_table
+from shared.experiments.metrics import Metric, from_table, typed
 from shared.experiments.ratio import ALARM
 from shared.experiments.rows import CROSSED, Layout
 from shared.experiments.sequential import SPENDING
@@ -111,8 +111,8 @@ class Settings:
             raise UsageError(f"planned must be units of all arms together, at least 2 an arm. Got {self.planned}")
         if self.method in ("always-valid", "group-sequential") and self.planned is None:
             raise UsageError(
-                f"{self.method} must know 'planned', the units of all arms at which it is meant to be decided: 'triptych "
-                "experiment power' says how many. An always-valid interval is narrowest there, and valid at any size"
+                f"{self.method} must know 'planned', the units of all arms at which it is meant to be decided: "
+                "'triptych experiment power' says how many. An always-valid interval is narrowest there, valid anywhere"
             )
         if self.looks and self.method != "group-sequential":
             raise UsageError(f"'looks' belong to group-sequential. The method is {self.method}: leave them out")
@@ -167,13 +167,12 @@ def settings_of(data: Mapping[str, Any]) -> Settings:
     for name, table in tables.items():
         if not isinstance(table, Mapping):
             raise UsageError(f"[{name}] must be a table. Got {table!r} instead")
-    known = [field.name for field in fields(Settings) if field.name not in ("arms", "metrics")]
-    for key in tables["analysis"]:
-        if key not in known:
-            raise UnknownNameError("key of [analysis]", key, known)
     for name, share in tables["arms"].items():
         if isinstance(share, bool) or not isinstance(share, int | float):
             raise UsageError(f"arm {name!r} must have its planned share, a number. Got {share!r} instead")
-    values = {key: tuple(value) if isinstance(value, list) else value for key, value in tables["analysis"].items()}
+    values = typed(Settings, tables["analysis"], what="[analysis]", without=("arms", "metrics"))
+    for name, row in tables["metrics"].items():
+        if not isinstance(row, Mapping):
+            raise UsageError(f"[metrics.{name}] must be a table. Got {row!r} instead")
     metrics = tuple(from_table(name, row) for name, row in tables["metrics"].items())
     return Settings(dict(tables["arms"]), metrics, **values)

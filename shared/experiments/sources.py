@@ -146,7 +146,7 @@ def joined(exposures: Any, events: Any, *, unit: str, exposed_at: str, at: str) 
     kinds, others = columns_of(shown), columns_of(done)
     need(kinds, [unit, exposed_at])
     need(others, [unit, at])
-    shown, done = (_dated(frame, name, held) for frame, name, held in ((shown, exposed_at, kinds), (done, at, others)))
+    shown, done = (dated(frame, name, held) for frame, name, held in ((shown, exposed_at, kinds), (done, at, others)))
     first = shown.with_columns(pl.col(exposed_at).min().over(unit).alias("_first"))
     # Rows of one unit in several arms all stay, so that the reader of the moments finds them.
     first = first.filter(pl.col(exposed_at) == pl.col("_first")).drop(exposed_at).unique()
@@ -156,7 +156,7 @@ def joined(exposures: Any, events: Any, *, unit: str, exposed_at: str, at: str) 
     return first.drop("_first").join(later, on=unit, how="left")
 
 
-def _dated(frame: Any, name: str, kinds: dict[str, Any]) -> Any:
+def dated(frame: Any, name: str, kinds: dict[str, Any]) -> Any:
     pl = polars()
     kind = kinds[name]
     if kind == pl.String:
