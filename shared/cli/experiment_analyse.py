@@ -43,7 +43,7 @@ def command(
     settings = read_settings(config)
     source: Any = file
     if exposures is not None:
-        source = joined(exposures, file, unit=settings.unit, exposed_at=exposed_at, at=at)
+        source = joined(exposures, file, unit=settings.unit, arm=settings.arm, exposed_at=exposed_at, at=at)
     report = analyse(source, settings, memory=int(memory * (1 << 30)))
     click.echo(json.dumps(report.to_json(), ensure_ascii=False) if as_json else to_text(report))
     return 1 if any(verdict.action == "invalid" for verdict in report.verdicts) else 0

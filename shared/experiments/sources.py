@@ -115,14 +115,16 @@ def need(schema: dict[str, Any], names: Sequence[str]) -> None:
         raise DataError(f"the table must have the columns {', '.join(missing)}. It has {', '.join(schema)}")
 
 
-def joined(exposures: Any, events: Any, *, unit: str, exposed_at: str, at: str) -> Any:
+def joined(exposures: Any, events: Any, *, unit: str, arm: str, exposed_at: str, at: str) -> Any:
     """Every exposed unit with its events from the first exposure on; a unit without any has one row of empty values.
 
     Args:
-        exposures: table with one or more rows a unit: the unit, its arm, the time, segments, covariates. What else it
-            holds is that of the unit's first exposure.
+        exposures: table with one or more rows a unit: the unit, its arm, the time, segments, covariates. What is taken
+            of a unit is its first exposure, and one of each other arm that it was exposed to, so that the reader of the
+            moments finds it.
         events: table of the unit, the time, and values.
         unit: column of both.
+        arm: the exposures' column of arms.
         exposed_at: the exposures' column of times.
         at: the events' column of times, of the same type.
 
@@ -137,23 +139,24 @@ def joined(exposures: Any, events: Any, *, unit: str, exposed_at: str, at: str) 
         >>> day = [dt.datetime(2026, 1, n) for n in (1, 2, 3)]
         >>> shown = pl.DataFrame({"user": ["u", "v"], "arm": ["a", "b"], "seen": [day[1], day[0]]})
         >>> bought = pl.DataFrame({"user": ["u", "u"], "when": [day[0], day[2]], "spent": [5.0, 7.0]})
-        >>> both = joined(shown, bought, unit="user", exposed_at="seen", at="when").collect().sort("user")
+        >>> both = joined(shown, bought, unit="user", arm="arm", exposed_at="seen", at="when").collect().sort("user")
         >>> both["spent"].to_list(), both["days_since_exposure"].to_list()
         ([7.0, None], [1, None])
     """
     pl = polars()
-    shown, done = open_table(exposures, text=(unit,)), open_table(events, text=(unit,))
+    shown, done = open_table(exposures, text=(unit, arm)), open_table(events, text=(unit,))
     kinds, others = columns_of(shown), columns_of(done)
-    need(kinds, [unit, exposed_at])
+    need(kinds, [unit, arm, exposed_at])
     need(others, [unit, at])
     shown, done = (dated(frame, name, held) for frame, name, held in ((shown, exposed_at, kinds), (done, at, others)))
-    first = shown.with_columns(pl.col(exposed_at).min().over(unit).alias("_first"))
-    # Rows of one unit in several arms all stay, so that the reader of the moments finds them.
-    first = first.filter(pl.col(exposed_at) == pl.col("_first")).drop(exposed_at).unique()
-    later = done.rename({at: "_at"}).join(first.select(unit, "_first").unique(), on=unit, how="inner")
+    when = shown.group_by(unit).agg(_first=pl.col(exposed_at).min(), _arms=pl.col(arm).n_unique())
+    first = shown.join(when, on=unit).filter((pl.col(exposed_at) == pl.col("_first")) | (pl.col("_arms") > 1))
+    # One row a unit and arm: two exposures at one moment must not count its events twice.
+    first = first.drop(exposed_at, "_first", "_arms").group_by(unit, arm).agg(pl.all().min())
+    later = done.rename({at: "_at"}).join(when.select(unit, "_first"), on=unit)
     later = later.filter(pl.col("_at") >= pl.col("_first"))
     later = later.with_columns((pl.col("_at") - pl.col("_first")).dt.total_days().alias(DAYS)).drop("_at", "_first")
-    return first.drop("_first").join(later, on=unit, how="left")
+    return first.join(later, on=unit, how="left")
 
 
 def dated(frame: Any, name: str, kinds: dict[str, Any]) -> Any:
