@@ -36,7 +36,7 @@ class Collected:
         segments: by segment column, level, metric and arm.
         dropped: by metric and arm the units that have no value.
         quantiles: by metric of that kind and arm.
-        values: by metric and arm each unit's value, where it was asked to be kept.
+        values: by metric and arm each unit's value in rising order, where it was asked to be kept.
     """
 
     rows: int
@@ -88,9 +88,12 @@ def collect(
     computed = aggregates(layout, metrics, points)
     parts = max(1, -(-rows * (64 + 24 * len(computed)) // memory))
     for part in range(parts):
-        kept = table if parts == 1 else table.filter(pl.col(layout.unit).hash(7) % parts == part)
-        units = run(kept.group_by(layout.unit).agg(**computed))
+        chosen = table if parts == 1 else table.filter(pl.col(layout.unit).hash(7) % parts == part)
+        units = run(chosen.group_by(layout.unit).agg(**computed))
         _add(found, _checked(units, layout, metrics, found), layout, metrics, keep)
+    for arms in found.values.values():
+        for kept in arms.values():
+            kept.sort()  # groups come in any order, and a seed must give the same draws again
     for name, count in found.units.items():
         if not count:
             raise DataError(f"arm {name!r} must have units. The table has none: look at column {layout.arm!r}")

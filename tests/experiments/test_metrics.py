@@ -88,6 +88,7 @@ def test_a_ratio_over_nothing_and_a_lonely_unit_are_refused() -> None:
         ({"kind": "mean", "column": "x", "observed": "y"}, "belongs to retention"),
         ({"kind": "mean", "column": "x", "margin": 2}, "margin must be a share"),
         ({"kind": "mean", "column": "x", "role": "main"}, "no role of a metric is called 'main'"),
+        ({"kind": "proportion", "column": "x", "aggregate": "sum"}, "by max or min. Got sum"),
         ({"kind": "mean", "column": "x", "aggregate": "median"}, "no aggregate is called 'median'"),
     ],
 )
