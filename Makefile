@@ -79,6 +79,8 @@ bench: $(VENV)/.bench.stamp ## every speed and quality figure beside its peer; D
 	$(BIN)/python bench/hybrid.py --data $(DATA)/recsys/ml-100k/ml-100k
 	$(BIN)/python bench/cold_start.py --data $(DATA)/recsys/ml-100k/ml-100k
 	$(BIN)/python bench/recsys_load.py
+	$(BIN)/python bench/experiments.py
+	$(BIN)/python bench/experiments.py --rows 4000000
 
 docs: $(VENV)/.dev.stamp ## run every command block of README.md and docs/
 	$(BIN)/pytest tests/docs -m 'slow or not slow' --override-ini addopts='--import-mode=importlib --strict-markers --strict-config'

@@ -40,6 +40,7 @@ def main() -> None:
     peeking(arguments.runs, rng)
     cuped(rng)
     coverage(arguments.runs, rng)
+    quantiles(rng)
     ratio(rng)
 
 
@@ -64,7 +65,7 @@ def peeking(runs: int, rng: np.random.Generator, per_look: int = 100) -> None:
 
 
 def looks(rng: np.random.Generator, size: int, effect: float, per_look: int) -> tuple[np.ndarray, np.ndarray]:
-    """Difference and its estimated variance at each look, (size, looks), from the sufficient statistics of each step."""
+    """Difference and its estimated variance at each look, (size, looks), from the statistics of each step."""
     n = per_look * np.arange(1, LOOKS + 1)
     found = []
     for mean in (0.0, effect):
@@ -128,6 +129,29 @@ def coverage(runs: int, rng: np.random.Generator, n: int = 2000) -> None:
             all_looks += int(inside.all(axis=1).sum())
             done += block
         print(f"| {name} | {last / runs:.2%} | {all_looks / runs:.2%} |")
+
+
+def quantiles(rng: np.random.Generator, runs: int = 300, users: int = 600, rows: int = 5) -> None:
+    """Rows of one user are alike; a standard error that takes them as independent is shown beside."""
+    import polars as pl
+
+    from shared.experiments.collecting import collect
+    from shared.experiments.rows import Layout
+
+    metric, layout = Metric("p90", "quantile", "seconds", quantile=0.9), Layout("user", "arm", ("0", "1"))
+    seen = {"user": np.repeat(np.arange(2 * users), rows), "arm": np.repeat(np.arange(2 * users) % 2, rows)}
+    inside = {"user": 0, "row": 0}
+    for _ in range(runs):
+        seconds = np.repeat(rng.lognormal(0, 0.7, 2 * users), rows) * rng.lognormal(0, 0.4, 2 * users * rows)
+        frame = pl.DataFrame(seen | {"seconds": seconds, "row": np.arange(2 * users * rows)})
+        for unit in inside:
+            found = collect(frame.drop("user").rename({"row": "user"}) if unit == "row" else frame, layout, [metric])
+            one, other = found.quantiles["p90"].values()
+            inside[unit] += abs(other.value - one.value) <= Z * np.sqrt(one.variance + other.variance)
+    print(
+        f"\n95 % intervals of the difference of 0.9 quantiles, {runs} A/A of 2 x {users} users with {rows} rows each:"
+    )
+    print(f"cover in {inside['user'] / runs:.1%}; with rows taken as units in {inside['row'] / runs:.1%}")
 
 
 def ratio(rng: np.random.Generator, runs: int = 1000, users: int = 1_000_000) -> None:

@@ -25,25 +25,35 @@ Ends with 0 when the figures can be trusted, and with 1 when they cannot (the ve
 @click.option(
     "--config", type=click.Path(path_type=Path), required=True, help="TOML with [analysis], [arms], [metrics]"
 )
-@click.option("--exposures", type=click.Path(path_type=Path), help="table of unit, arm and time of exposure")
+@click.option("--exposures", type=click.Path(path_type=Path), help="table or log of unit, arm and time of exposure")
+@click.option("--experiment", help="whose rows of an exposure log of several experiments")
 @click.option("--exposed-at", default="time", show_default=True, help="its column of times")
 @click.option("--at", "at", default="time", show_default=True, help="FILE's column of times, with --exposures")
 @click.option("--memory", type=float, default=2.0, show_default=True, help="GiB for the table of units, by estimate")
 @click.option("--json", "as_json", is_flag=True, help="print one JSON object")
 def command(
-    file: Path, *, config: Path, exposures: Path | None, exposed_at: str, at: str, memory: float, as_json: bool
+    file: Path,
+    *,
+    config: Path,
+    exposures: Path | None,
+    experiment: str | None,
+    exposed_at: str,
+    at: str,
+    memory: float,
+    as_json: bool,
 ) -> int:
     """See :data:`HELP`."""
     from shared.experiments.analysis import analyse  # noqa: PLC0415 - NumPy is loaded only where it is used
+    from shared.experiments.joining import joined  # noqa: PLC0415
     from shared.experiments.settings import read_settings  # noqa: PLC0415
-    from shared.experiments.sources import joined  # noqa: PLC0415
 
     if not memory > 0:
         raise UsageError(f"memory must be above 0 GiB. Got {memory} instead")
     settings = read_settings(config)
     source: Any = file
     if exposures is not None:
-        source = joined(exposures, file, unit=settings.unit, arm=settings.arm, exposed_at=exposed_at, at=at)
+        names: dict[str, Any] = {"unit": settings.unit, "arm": settings.arm, "exposed_at": exposed_at, "at": at}
+        source = joined(exposures, file, **names, experiment=experiment)
     report = analyse(source, settings, memory=int(memory * (1 << 30)))
     click.echo(json.dumps(report.to_json(), ensure_ascii=False) if as_json else to_text(report))
     return 1 if any(verdict.action == "invalid" for verdict in report.verdicts) else 0

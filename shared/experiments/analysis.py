@@ -57,7 +57,7 @@ def analyse(source: Any, settings: Settings, *, memory: int = MEMORY) -> Experim
 
     Args:
         source: a path or a frame with one or more rows a unit; see :func:`shared.experiments.sources.open_table`, and
-            :func:`shared.experiments.sources.joined` where assignment and events lie apart.
+            :func:`shared.experiments.joining.joined` where assignment and events lie apart.
         settings: how it is judged.
         memory: bytes that the table of a part of the units may take, by estimate.
 

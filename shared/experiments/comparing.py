@@ -116,6 +116,8 @@ def compare(
     found = []
     for arm, treated in figures.arms.items():
         posterior: Posterior | None = None
+        if not (settings.method == "bayesian" and _counted(metric, figures)):
+            spread(figures.control, treated, what=f"metric {metric.name!r}")
         name = settings.method
         if settings.method == "bayesian":
             difference, posterior = _bayesian(metric, settings, figures, arm, moments)
@@ -164,10 +166,15 @@ def _fixed(
         reach = dunnett_critical(control.variance, variances, confidence=settings.confidence) * error
         p_value = dunnett_p(abs(value) / error, control.variance, variances)
         return Difference(value, value - reach, value + reach, error, p_value), "Dunnett"
-    if metric.kind in ("proportion", "retention") and not figures.adjusted and metric.aggregate == "max":
+    if _counted(metric, figures):
         successes, units = _counts(settings.control, arm, moments)
         return proportions(successes, units, confidence=settings.confidence), "two proportions"
     return welch(control, treated, confidence=settings.confidence), "Welch"
+
+
+def _counted(metric: Metric, figures: _Figures) -> bool:
+    """Whether the figure is a count of units over a count of units."""
+    return metric.kind in ("proportion", "retention") and not figures.adjusted
 
 
 def _counts(control: str, arm: str, moments: Mapping[str, Moments]) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -216,7 +223,7 @@ def _bayesian(
     metric: Metric, settings: Settings, figures: _Figures, arm: str, moments: Mapping[str, Moments]
 ) -> tuple[Difference, Posterior]:
     control, treated = figures.control, figures.arms[arm]
-    if metric.kind in ("proportion", "retention") and not figures.adjusted and metric.aggregate == "max":
+    if _counted(metric, figures):
         posterior = beta_posterior(*_counts(settings.control, arm, moments), confidence=settings.confidence)
         error = math.sqrt(control.variance + treated.variance)
     else:

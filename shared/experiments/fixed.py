@@ -71,8 +71,13 @@ def welch(control: Estimate, treatment: Estimate, *, confidence: float = CONFIDE
     return Difference(value, value - half, value + half, error, float(2 * student.sf(abs(value) / error, df)))
 
 
-def spread(control: Estimate, treatment: Estimate) -> float:
+def spread(control: Estimate, treatment: Estimate, *, what: str = "a metric") -> float:
     """The variance of the difference of two arms.
+
+    Args:
+        control: the control's figure.
+        treatment: the treatment's.
+        what: was measured, for the message.
 
     Raises:
         DataError: it is 0, but for rounding.
@@ -80,7 +85,8 @@ def spread(control: Estimate, treatment: Estimate) -> float:
     variance = control.variance + treatment.variance
     if not variance > (_ROUNDING * max(abs(control.value), abs(treatment.value))) ** 2:
         raise DataError(
-            "a metric must vary within at least one arm. Every unit of both has the same value: nothing can be tested"
+            f"{what} must vary within at least one arm. Every unit of both has the same value, so nothing can be "
+            "tested: leave it out"
         )
     return variance
 

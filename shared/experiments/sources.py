@@ -1,12 +1,13 @@
 """Tables of an experiment as Polars queries: Parquet, CSV, TSV, JSONL, folders of Parquet, and frames.
 
 A table has one row a unit, or several rows a unit (events), with the arm in each. Where assignment and events lie
-apart, :func:`joined` brings them together: each exposed unit with what it did from its first exposure on.
+apart, :func:`shared.experiments.joining.joined` brings them together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import io
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,6 @@ from shared.lazy import require
 
 EXTRA = "experiments"
 SUFFIXES = (".parquet", ".pq", ".csv", ".tsv", ".jsonl", ".ndjson")
-DAYS = "days_since_exposure"
-"""The column that :func:`joined` adds."""
 
 
 def polars() -> Any:
@@ -54,10 +53,7 @@ def _scan(pl: Any, path: Path, text: Sequence[str]) -> Any:
     if not path.exists():
         raise DataError(f"the table {path} must exist. It does not")
     if path.is_dir():
-        files = sorted(one for one in path.rglob("*") if one.suffix in SUFFIXES[:2] and one.is_file())
-        if not files:
-            raise DataError(f"{path} must hold Parquet files. It holds none")
-        return pl.scan_parquet(files)
+        return _folder(pl, path)
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise DataError(f"{path} must end in one of {', '.join(SUFFIXES)}, or be a folder of Parquet files")
@@ -76,6 +72,39 @@ def _scan(pl: Any, path: Path, text: Sequence[str]) -> Any:
         return pl.scan_csv(path, schema_overrides=types, **options)
     except (pl.exceptions.PolarsError, OSError) as error:
         raise DataError(f"{path} must be a table. {error}") from error
+
+
+def _folder(pl: Any, path: Path) -> Any:
+    """Parquet files, and lines whose Parquet form does not stand beside them, as an exposure log has them."""
+    found = [one for one in sorted(path.rglob("*")) if one.is_file() and one.name[0] not in "._"]
+    sealed = [one for one in found if one.suffix in (".parquet", ".pq")]
+    lines = [one for one in found if one.suffix in (".jsonl", ".ndjson") and one.with_suffix(".parquet") not in sealed]
+    others = [one.name for one in found if one.suffix in (".csv", ".tsv")]
+    if others or not sealed + lines:
+        raise DataError(f"{path} must hold Parquet files or JSON lines. It holds {others[0] if others else 'none'}")
+    try:
+        tables = [pl.scan_parquet(sealed)] if sealed else []
+        for one in lines:
+            data = one.read_bytes()
+            whole = data[: data.rfind(b"\n") + 1]  # a line without its end is still being written
+            if whole:
+                tables.append(pl.read_ndjson(io.BytesIO(whole)).lazy())
+        if not tables:
+            raise DataError(f"{path} must hold rows. Its files are empty")
+        first = tables[0].collect_schema()
+        alike = [_alike(pl, table, first) for table in tables]
+        return pl.concat(alike, how="vertical") if len(alike) > 1 else alike[0]
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise DataError(f"{path} must hold tables. {error}") from error
+
+
+def _alike(pl: Any, table: Any, schema: Mapping[str, Any]) -> Any:
+    """A table with the columns and types of another; times may be text."""
+    held = table.collect_schema()
+    for name, kind in schema.items():
+        if name in held and held[name] == pl.String and kind.is_temporal():
+            table = table.with_columns(pl.col(name).str.to_datetime(time_unit="us", time_zone="UTC"))
+    return table.select(pl.col(name).cast(kind) for name, kind in schema.items())
 
 
 def run(query: Any) -> Any:
@@ -115,55 +144,16 @@ def need(schema: dict[str, Any], names: Sequence[str]) -> None:
         raise DataError(f"the table must have the columns {', '.join(missing)}. It has {', '.join(schema)}")
 
 
-def joined(exposures: Any, events: Any, *, unit: str, arm: str, exposed_at: str, at: str) -> Any:
-    """Every exposed unit with its events from the first exposure on; a unit without any has one row of empty values.
-
-    Args:
-        exposures: table with one or more rows a unit: the unit, its arm, the time, segments, covariates. What is taken
-            of a unit is its first exposure, and one of each other arm that it was exposed to, so that the reader of the
-            moments finds it.
-        events: table of the unit, the time, and values.
-        unit: column of both.
-        arm: the exposures' column of arms.
-        exposed_at: the exposures' column of times.
-        at: the events' column of times, of the same type.
-
-    Returns:
-        A lazy query, with the whole days since the first exposure in the column ``days_since_exposure``.
+def dated(frame: Any, name: str, kinds: Mapping[str, Any]) -> Any:
+    """The query with a column of dates, times or their text as times in UTC; what has no zone is taken to be UTC.
 
     Raises:
-        DataError: a column is missing, or the times are no dates.
-
-    Example:
-        >>> import datetime as dt, polars as pl
-        >>> day = [dt.datetime(2026, 1, n) for n in (1, 2, 3)]
-        >>> shown = pl.DataFrame({"user": ["u", "v"], "arm": ["a", "b"], "seen": [day[1], day[0]]})
-        >>> bought = pl.DataFrame({"user": ["u", "u"], "when": [day[0], day[2]], "spent": [5.0, 7.0]})
-        >>> both = joined(shown, bought, unit="user", arm="arm", exposed_at="seen", at="when").collect().sort("user")
-        >>> both["spent"].to_list(), both["days_since_exposure"].to_list()
-        ([7.0, None], [1, None])
+        DataError: the column holds something else.
     """
-    pl = polars()
-    shown, done = open_table(exposures, text=(unit, arm)), open_table(events, text=(unit,))
-    kinds, others = columns_of(shown), columns_of(done)
-    need(kinds, [unit, arm, exposed_at])
-    need(others, [unit, at])
-    shown, done = (dated(frame, name, held) for frame, name, held in ((shown, exposed_at, kinds), (done, at, others)))
-    when = shown.group_by(unit).agg(_first=pl.col(exposed_at).min(), _arms=pl.col(arm).n_unique())
-    first = shown.join(when, on=unit).filter((pl.col(exposed_at) == pl.col("_first")) | (pl.col("_arms") > 1))
-    # One row a unit and arm: two exposures at one moment must not count its events twice.
-    first = first.drop(exposed_at, "_first", "_arms").group_by(unit, arm).agg(pl.all().min())
-    later = done.rename({at: "_at"}).join(when.select(unit, "_first"), on=unit)
-    later = later.filter(pl.col("_at") >= pl.col("_first"))
-    later = later.with_columns((pl.col("_at") - pl.col("_first")).dt.total_days().alias(DAYS)).drop("_at", "_first")
-    return first.join(later, on=unit, how="left")
-
-
-def dated(frame: Any, name: str, kinds: dict[str, Any]) -> Any:
     pl = polars()
     kind = kinds[name]
     if kind == pl.String:
-        return frame.with_columns(pl.col(name).str.to_datetime(time_unit="us"))
+        return frame.with_columns(pl.col(name).str.to_datetime(time_unit="us", time_zone="UTC").cast(pl.Datetime("us")))
     if not kind.is_temporal():
         raise DataError(f"column {name!r} must hold dates or times. It holds {kind}")
     return frame.with_columns(pl.col(name).cast(pl.Datetime("us")))

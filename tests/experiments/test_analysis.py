@@ -144,7 +144,7 @@ def test_the_best_of_several_arms_is_named_and_intervals_hold_together() -> None
 
 
 def test_a_constant_metric_is_an_error() -> None:
-    with pytest.raises(DataError, match="must vary within at least one arm"):
+    with pytest.raises(DataError, match="metric 'spend' must vary within at least one arm"):
         analyse(table().with_columns(spend=pl.lit(0.1)), settings())
 
 

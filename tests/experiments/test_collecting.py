@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shared.errors import DataError, UsageError
+from shared.errors import DataError, UnknownNameError, UsageError
 from shared.experiments.collecting import Collected, collect
 from shared.experiments.history import weeks_of
+from shared.experiments.joining import joined
 from shared.experiments.metrics import Metric, estimate
 from shared.experiments.rows import Layout
-from shared.experiments.sources import joined, open_table
+from shared.experiments.sources import open_table
 
 pl = pytest.importorskip("polars")
 
@@ -240,13 +241,8 @@ def test_events_are_joined_to_exposures_from_the_first_on() -> None:
         ("v", "b", 3.0, 2),
         ("w", "a", None, None),
     ]
-    text = joined(
-        shown.with_columns(pl.col("seen").dt.strftime("%Y-%m-%dT%H:%M:%S")),
-        bought,
-        unit="user",
-        exposed_at="seen",
-        at="at",
-    )
+    written = shown.with_columns(pl.col("seen").dt.strftime("%Y-%m-%dT%H:%M:%S"))
+    text = joined(written, bought, unit="user", arm="arm", exposed_at="seen", at="at")
     assert text.collect().sort("user").equals(both)
     with pytest.raises(DataError, match="'spend' must hold dates or times"):
         joined(shown, bought, unit="user", arm="arm", exposed_at="seen", at="spend")
@@ -261,6 +257,53 @@ def test_a_unit_exposed_in_two_arms_is_found_after_the_join() -> None:
         table = joined(exposures, bought, unit="user", arm="arm", exposed_at="seen", at="at")
         with pytest.raises(DataError, match="1 units are in several, 'u' first"):
             collect(table, Layout("user", "arm", ("a", "b")), [Metric("m", "mean", "spend", missing="zero")])
+
+
+def join(shown: Any, done: Any, **options: Any) -> Any:
+    return joined(shown, done, unit="user", arm="arm", exposed_at="seen", at="at", **options)
+
+
+def test_joins_that_would_lose_or_mix_rows_are_refused() -> None:
+    day = dt.datetime(2026, 1, 1)
+    shown = pl.DataFrame({"user": ["u", "v"], "arm": ["a", "b"], "seen": [day, day]})
+    bought = pl.DataFrame({"user": ["u", "v"], "at": [day, day], "spend": [1.0, 2.0], "arm": ["x", "x"]})
+    assert join(shown, bought).collect().sort("user")["arm"].to_list() == ["a", "b"]
+    for frames, said in [
+        ((shown.with_columns(spend=1.0), bought), "Both have spend"),
+        ((shown.with_columns(user=pl.Series(["u", None])), bought), "every row of the exposures .* 1 have none"),
+        ((shown, bought.with_columns(at=pl.Series([day, None]))), "every row of the events .* 1 have none"),
+        ((shown.with_columns(experiment=pl.Series(["one", "two"])), bought), "several experiments: one, two"),
+    ]:
+        with pytest.raises(DataError, match=said):
+            join(*frames)
+
+
+def test_one_experiment_of_a_log_of_several() -> None:
+    day = dt.datetime(2026, 1, 1)
+    shown = pl.DataFrame(
+        {"user": [7, 7, 8], "arm": ["a", "x", "b"], "seen": [day] * 3, "experiment": ["one", "two", "one"]}
+    )
+    bought = pl.DataFrame({"user": ["7", "8"], "at": [day, day], "spend": [1.0, 2.0]})
+    both = join(shown, bought, experiment="one").collect().sort("user")
+    assert both.select("user", "arm", "spend").rows() == [("7", "a", 1.0), ("8", "b", 2.0)]
+    with pytest.raises(UnknownNameError, match="no experiment of the exposures is called 'onne'. Nearest: one"):
+        join(shown, bought, experiment="onne")
+
+
+def test_a_log_of_sealed_parts_and_lines_is_read_whole(tmp_path: Path) -> None:
+    day = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+    pl.DataFrame({"user": ["u"], "arm": ["a"], "seen": [day]}).write_parquet(tmp_path / "part-00000.parquet")
+    (tmp_path / "part-00000.jsonl").write_text(
+        '{"user": "u", "arm": "a", "seen": "2026-01-01T00:00:00+00:00"}\n', "utf-8"
+    )
+    (tmp_path / "part-00001.jsonl").write_text(
+        '{"user": "v", "arm": "b", "seen": "2026-01-02T00:00:00+00:00"}\n{"user": "w", "ar', "utf-8"
+    )
+    found = open_table(tmp_path).collect().sort("user")
+    assert found.rows() == [("u", "a", day), ("v", "b", day + dt.timedelta(days=1))]
+    (tmp_path / "more.csv").write_text("user\n", "utf-8")
+    with pytest.raises(DataError, match="It holds more.csv"):
+        open_table(tmp_path)
 
 
 def history() -> Any:

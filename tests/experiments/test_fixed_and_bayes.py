@@ -126,3 +126,14 @@ def test_corrections_are_those_of_scipy_and_holms() -> None:
     assert corrected(p_values, correction="none") == p_values
     with pytest.raises(UnknownNameError, match="no correction is called 'holms'. Nearest: holm"):
         corrected(p_values, correction="holms")
+
+
+@pytest.mark.parametrize("zeros", [0.0, 0.9])
+def test_welch_covers_skewed_and_mostly_empty_values(zeros: float) -> None:
+    rng = np.random.default_rng(0)
+    values = rng.lognormal(0, 1, (2, 1500, 1000)) * (rng.random((2, 1500, 1000)) >= zeros)
+    means, variances = values.mean(axis=2), values.var(axis=2, ddof=1) / 1000
+    found = [
+        welch(Estimate(1000, *a), Estimate(1000, *b)) for a, b in zip(*(zip(m, v) for m, v in zip(means, variances)))
+    ]
+    assert np.mean([one.low <= 0 <= one.high for one in found]) == pytest.approx(0.95, abs=0.017)  # 3 standard errors
