@@ -15,7 +15,7 @@ import numpy as np
 from shared.errors import DataError, UsageError
 from shared.experiments.metrics import Estimate, Metric, quantile_estimate, quantile_reach
 from shared.experiments.moments import Moments, empty, grouped
-from shared.experiments.rows import Layout, aggregates, check_columns, check_rows, number
+from shared.experiments.rows import Layout, aggregates, check_columns, check_rows, looked_up, number
 from shared.experiments.sources import columns_of, open_table, polars, run
 from shared.types import Float64, Int64
 
@@ -79,9 +79,7 @@ def collect(
     check_columns(columns_of(table), layout, metrics)
     pl = polars()
     codes = {name: at for at, name in enumerate(layout.arms)}
-    table = table.with_columns(
-        _code=pl.col(layout.arm).cast(pl.String).replace_strict(codes, default=-1, return_dtype=pl.Int8)
-    )
+    table = table.with_columns(_code=looked_up(pl.col(layout.arm).cast(pl.String), codes, other=-1).cast(pl.Int8))
     rows = check_rows(table, layout, metrics)
     found = Collected(rows, dict.fromkeys(layout.arms, 0))
     points = {m.name: _points(table, layout, m, [float(m.quantile or 0)] * 2) for m in metrics if m.kind == "quantile"}

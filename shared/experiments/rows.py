@@ -52,6 +52,15 @@ def number(name: str) -> Any:
     return pl.col(name).cast(pl.Float64).fill_nan(None)
 
 
+def looked_up(column: Any, values: Mapping[Any, Any], *, other: Any) -> Any:
+    """A column's values by a small table. Polars' own ``replace_strict`` would hold the whole column in memory."""
+    pl = polars()
+    found = pl.lit(other)
+    for key, value in values.items():
+        found = pl.when(column == key).then(pl.lit(value)).otherwise(found)
+    return found
+
+
 def check_rows(table: Any, layout: Layout, metrics: Sequence[Metric]) -> int:
     """One pass that counts what may not be.
 
@@ -64,7 +73,6 @@ def check_rows(table: Any, layout: Layout, metrics: Sequence[Metric]) -> int:
     pl = polars()
     counts = {"rows": pl.len(), "unit": pl.col(layout.unit).is_null().sum(), "arm": pl.col(layout.arm).is_null().sum()}
     counts |= {"unknown": (pl.col("_code") == -1).sum() - pl.col(layout.arm).is_null().sum()}
-    counts |= {"other": pl.col(layout.arm).filter((pl.col("_code") == -1) & pl.col(layout.arm).is_not_null()).first()}
     for at, metric in enumerate(metrics):
         for column in (metric.column, *([metric.denominator] if metric.denominator else []), *metric.covariates):
             counts[f"infinite {at} {column}"] = number(column).is_infinite().sum()
@@ -74,6 +82,10 @@ def check_rows(table: Any, layout: Layout, metrics: Sequence[Metric]) -> int:
         if metric.kind == "proportion":
             counts[f"binary {at} {metric.column}"] = (~number(metric.column).is_in([0.0, 1.0])).sum()
     seen = run(table.select(**counts)).row(0, named=True)
+    if seen["unknown"]:
+        # A query of its own: within the one above it would hold the whole table in memory.
+        strange = table.filter((pl.col("_code") == -1) & pl.col(layout.arm).is_not_null()).select(layout.arm).head(1)
+        seen["other"] = run(strange).item()
     _check_ids(seen, layout)
     for key, count in seen.items():
         what, _, rest = key.partition(" ")
@@ -136,9 +148,7 @@ def _outcomes(metric: Metric, points: Mapping[str, Any]) -> dict[str, Any]:
         enough = number(metric.observed).max().fill_null(-1.0) >= last if metric.observed else pl.len() > 0
         return {"0": active, "has": enough}
     if metric.kind == "quantile":
-        low = pl.col("_code").replace_strict(
-            {at: pair[0] for at, pair in enumerate(points[metric.name])}, return_dtype=pl.Float64
-        )
+        low = looked_up(pl.col("_code"), {at: pair[0] for at, pair in enumerate(points[metric.name])}, other=None)
         count = value.count()
         return {"0": (value <= low).sum().cast(pl.Float64), "1": count.cast(pl.Float64), "has": count > 0}
     if metric.kind == "ratio":
