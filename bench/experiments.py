@@ -198,11 +198,9 @@ def large(rows: int, users: int, memory: int) -> None:
             report = analyse(Path(folder), settings, memory=memory)
             took, spent = time.perf_counter() - began, time.process_time() - spent
     units = sum(report.units.values())
-    print(f"{report.rows:,} rows ({files} MiB), {units:,} units, two metrics, a covariate, a segment: {took:.1f} s")
-    print(
-        f"  {spent:.1f} s of processor, {report.rows / took / 1e6:.2f} M rows/s, {report.rows / spent / 1e6:.2f} a processor"
-    )
-    print(f"  peak {watch.own >> 10} MiB of its own, and {watch.mapped >> 10} MiB of files that are mapped into memory")
+    print(f"{report.rows:,} rows ({files} MiB), {units:,} units; two metrics, a covariate, a segment")
+    print(f"  {took:.1f} s, {spent:.1f} s of processor, {report.rows / spent / 1e6:.2f} M rows a second of it")
+    print(f"  peak: {watch.own >> 10} MiB of its own, {watch.mapped >> 10} MiB of mapped files")
 
 
 class Watch:
