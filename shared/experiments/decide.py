@@ -19,6 +19,8 @@ from shared.types import Result
 
 Action: TypeAlias = Literal["ship", "do not ship", "keep running", "invalid"]
 State: TypeAlias = Literal["better", "worse", "not worse", "unclear"]
+SMALL = 50
+"""Units of an arm from which on an always-valid interval, whose theory is asymptotic, is read."""
 CROSSED_SHARE = 0.01
 """Above this share of units in several arms the comparison is no longer one of random groups."""
 
@@ -107,10 +109,11 @@ def decide(
 ) -> Verdict:
     """The decision on one arm.
 
-    Invalid figures decide nothing. A broken guardrail, or a worse primary metric without margin for it, is a reason not
-    to ship whatever else was won, and at any time. To ship, a primary metric must be better (or, where all have a
-    margin, all not worse), none worse, and every guardrail with a margin within it. Before the planned end a method for
-    one look decides nothing good. What is still open at the planned end is not shipped.
+    Invalid figures decide nothing, and neither do always-valid ones of a handful of units. A broken guardrail, or a
+    worse primary metric without margin for it, is a reason not to ship whatever else was won, and at any time. To ship,
+    a primary metric must be better (or, where all have a margin, all not worse), none worse, and every guardrail with a
+    margin within it. Before the planned end a method for one look decides nothing good. What is still open at the
+    planned end is not shipped.
 
     Args:
         arm: the treatment.
@@ -120,8 +123,9 @@ def decide(
         units: of all arms.
         invalid: reasons why figures cannot be trusted.
     """
-    if invalid:
-        return Verdict(arm, "invalid", tuple(invalid))
+    young = _young(effects, settings)
+    if invalid or young:
+        return Verdict(arm, "invalid" if invalid else "keep running", tuple(invalid) or young)
     states = {m.name: state_of(effects[m.name], m, settings) for m in metrics}
     primary = [m for m in metrics if m.role == "primary"]
     guards = [m for m in metrics if m.role == "guardrail"]
@@ -150,6 +154,13 @@ def decide(
     if early:
         return Verdict(arm, "keep running", (f"{missing} {plan}.", *others))
     return Verdict(arm, "do not ship", (f"{missing} The planned end is reached.", *others, *_caution(settings)))
+
+
+def _young(effects: Mapping[str, ArmEffect], settings: Settings) -> tuple[str, ...]:
+    least = min(min(effect.n, effect.n_control) for effect in effects.values())
+    if settings.method != "always-valid" or least >= SMALL:
+        return ()
+    return (f"An arm has {least} units with a value. Below {SMALL} the variances behind the interval are guesses.",)
 
 
 def _caution(settings: Settings) -> tuple[str, ...]:

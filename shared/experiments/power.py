@@ -83,7 +83,6 @@ class SizePlan(Result):
         power: chance to see it.
         alpha: two-sided error of each comparison, after division by the number of comparisons.
         sequential: whether an always-valid interval is meant.
-        weeks: how long it takes, where the traffic is known; ``None`` where it is not, or never suffices.
     """
 
     units: tuple[int, ...]
@@ -92,7 +91,6 @@ class SizePlan(Result):
     power: float
     alpha: float
     sequential: bool
-    weeks: int | None = None
 
 
 def power_at(

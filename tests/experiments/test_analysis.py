@@ -87,6 +87,12 @@ def test_before_the_planned_end_only_sequential_methods_ship() -> None:
     assert analyse(table(0.0), settings(**early)).verdicts[0].action == "keep running"
 
 
+def test_an_always_valid_interval_of_a_handful_of_units_is_not_read() -> None:
+    found = analyse(table(5.0, n=60), settings()).verdicts[0]
+    assert found.action == "keep running"
+    assert found.reasons[0].startswith("An arm has 30 units with a value. Below 50")
+
+
 def test_a_fixed_test_without_a_plan_says_what_it_rests_on() -> None:
     found = analyse(
         table(0.2), settings_of({"analysis": {"method": "fixed"}, "arms": TWO, "metrics": {"spend": SPEND}})
@@ -178,7 +184,7 @@ def effect(metric: Metric, difference: float, half: float) -> ArmEffect:
     p_value = 2 * (1 - 0.5 * (1 + math.erf(1.96 * abs(difference) / half / math.sqrt(2))))
     ends = (difference - half, difference + half)
     return ArmEffect(
-        metric.name, metric.role, "t", 9, 9, 100.0, 100.0 + difference, difference, *ends,
+        metric.name, metric.role, "t", 999, 999, 100.0, 100.0 + difference, difference, *ends,
         half / 1.96, p_value, None, difference / 100, ends[0] / 100, ends[1] / 100, "x",
         slack_low=slack[0], slack_high=slack[1],
     )  # fmt: skip
