@@ -82,6 +82,8 @@ bench: $(VENV)/.bench.stamp ## every speed and quality figure beside its peer; D
 	$(BIN)/python bench/recsys_load.py
 	$(BIN)/python bench/ratings.py --data $(DATA)/recsys/ml-100k/ml-100k
 	$(BIN)/python bench/sequences.py --data $(DATA)/recsys/amazon_video_seq
+	$(BIN)/python bench/experiments.py
+	$(BIN)/python bench/experiments.py --rows 4000000
 
 # scripts under bench/ run with their folder first in the path: one called nlp.py would hide the package
 bench-nlp: $(VENV)/.bench.stamp ## language beside its peers, one thread; DATA names the data sets, CHECKPOINT a classifier

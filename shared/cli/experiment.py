@@ -10,6 +10,8 @@ from shared.cli.main import LazyCommands
 
 SUBCOMMANDS = {
     "assign": "which arm each unit gets",
+    "analyse": "what an experiment says, and what to do with each arm",
+    "power": "how many units, how many weeks, or what could be seen",
 }
 """Subcommands by name."""
 
@@ -23,4 +25,4 @@ class ExperimentCommands(LazyCommands):
 
 @click.group("experiment", cls=ExperimentCommands)
 def command() -> None:
-    """Online experiments: give each unit its arm."""
+    """Online experiments: give each unit its arm, plan the size, analyse what came of it, decide."""

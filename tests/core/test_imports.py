@@ -23,7 +23,9 @@ def loaded_by(code: str) -> set[str]:
     return set(json.loads(done.stdout.strip().splitlines()[-1]))
 
 
-@pytest.mark.parametrize("package", ["shared", "vision", "nlp", "recsys", "demos", "shared.tasks", "shared.testing"])
+@pytest.mark.parametrize(
+    "package", ["shared", "vision", "nlp", "recsys", "demos", "shared.tasks", "shared.testing", "shared.experiments"]
+)
 def test_a_package_loads_no_heavy_library(package: str) -> None:
     assert not loaded_by(f"import {package}") & HEAVY
 

@@ -58,7 +58,26 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         writer = csv.writer(file)
         writer.writerow(("user", "item", "rating", "time"))
         writer.writerows((f"u{u}", f"i{i}", r, n) for n, ((u, i), r) in enumerate(ratings.items()))
+    experiment(folder)
     return folder
+
+
+def experiment(folder: Path) -> None:
+    """The page's own configuration, and a table of 8,000 users with one to three visits each."""
+    (folder / "checkout.toml").write_text(blocks(ROOT / "docs" / "experiments.md", "toml")[0], "utf-8")
+    rng = np.random.default_rng(7)
+    with (folder / "checkout.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("user", "arm", "country", "revenue", "revenue_before", "orders", "visits", "seconds"))
+        for user in range(8000):
+            arm, visits = ("control", "new")[user % 2], int(rng.integers(1, 4))
+            before = float(rng.gamma(2, 10))
+            revenue = max(0.0, 0.7 * before + rng.normal(6 + 1.5 * (user % 2), 10))
+            country = ("de", "fr", "us")[int(rng.integers(0, 3))]
+            for _ in range(visits):
+                seconds, orders = rng.exponential(2), int(rng.random() < 0.2)
+                row = (round(revenue / visits, 2), round(before, 2), orders, 1, round(seconds, 3))
+                writer.writerow((f"u{user}", arm, country, *row))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -1,0 +1,155 @@
+"""A whole experiment in one call: read, check, compare, decide."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from shared.experiments.collecting import MEMORY, Collected, collect
+from shared.experiments.comparing import ArmEffect, compare
+from shared.experiments.decide import Verdict, decide, invalid_reasons
+from shared.experiments.many import corrected
+from shared.experiments.ratio import RatioCheck, check_ratio
+from shared.experiments.segments import SegmentEffects, segment_effects
+from shared.experiments.settings import Settings
+from shared.types import Result
+
+SEQUENTIAL = ("always-valid", "group-sequential")
+
+
+@dataclass(frozen=True, eq=False)
+class ExperimentReport(Result):
+    """What an experiment says.
+
+    Attributes:
+        rows: of the table.
+        units: by arm.
+        crossed: units in several arms, left out.
+        dropped: by metric and arm the units without a value, left out of that metric.
+        ratio: the sample-ratio check.
+        effects: every metric of every arm.
+        segments: effects by segment.
+        verdicts: one an arm.
+        best: of the arms to ship the one whose first primary metric gained most, or ``None``.
+        method: that was asked for.
+        confidence: of every interval.
+    """
+
+    rows: int
+    units: Mapping[str, int]
+    crossed: int
+    dropped: Mapping[str, Mapping[str, int]]
+    ratio: RatioCheck
+    effects: tuple[ArmEffect, ...]
+    segments: tuple[SegmentEffects, ...]
+    verdicts: tuple[Verdict, ...]
+    best: str | None
+    method: str
+    confidence: float
+
+
+def analyse(source: Any, settings: Settings, *, memory: int = MEMORY) -> ExperimentReport:
+    """Analyse an experiment.
+
+    Args:
+        source: a path or a frame with one or more rows a unit; see :func:`shared.experiments.sources.open_table`, and
+            :func:`shared.experiments.joining.joined` where assignment and events lie apart.
+        settings: how it is judged.
+        memory: bytes that the table of a part of the units may take, by estimate.
+
+    Raises:
+        DataError: the table is malformed, an arm is missing, units lie in several arms, a value is missing, or a metric
+            does not vary.
+        UsageError: the settings do not fit the data.
+
+    Example:
+        >>> import polars as pl
+        >>> from shared.experiments.settings import settings_of
+        >>> rng = np.random.default_rng(0)
+        >>> frame = pl.DataFrame({"unit": range(4000), "arm": ["a", "b"] * 2000, "spend": rng.normal(10, 2, 4000)})
+        >>> settings = settings_of({"analysis": {"planned": 4000}, "arms": {"a": 0.5, "b": 0.5},
+        ...                         "metrics": {"spend": {"kind": "mean", "column": "spend"}}})
+        >>> analyse(frame, settings).verdicts[0].action
+        'do not ship'
+    """
+    keep = [m.name for m in settings.metrics] if settings.method == "bootstrap" else []
+    found = collect(source, settings.layout, settings.metrics, keep=keep, confidence=settings.confidence, memory=memory)
+    total = sum(found.units.values())
+    progress = None if settings.planned is None else total / settings.planned
+    rng = np.random.default_rng(settings.seed)
+    effects = [
+        effect
+        for metric in settings.metrics
+        for effect in compare(
+            metric,
+            settings,
+            moments=found.moments[metric.name],
+            progress=progress,
+            quantiles=found.quantiles.get(metric.name),
+            values=found.values.get(metric.name),
+            rng=rng,
+        )
+    ]
+    effects = _corrected(effects, settings)
+    ratio = check_ratio(
+        found.units, settings.arms, sequential=settings.method in SEQUENTIAL, level=settings.ratio_alarm
+    )
+    missing = _missing_p(found)
+    invalid = invalid_reasons(ratio, found.crossed, missing, units=total, level=settings.ratio_alarm)
+    verdicts = tuple(
+        decide(
+            arm,
+            {e.metric: e for e in effects if e.arm == arm},
+            settings.metrics,
+            settings,
+            units=total,
+            invalid=invalid,
+        )
+        for arm in settings.treatments
+    )
+    return ExperimentReport(
+        rows=found.rows,
+        units=found.units,
+        crossed=found.crossed,
+        dropped={name: arms for name, arms in found.dropped.items() if any(arms.values())},
+        ratio=ratio,
+        effects=tuple(effects),
+        segments=segment_effects(found.segments, settings.metrics, settings, progress=progress),
+        verdicts=verdicts,
+        best=_best(verdicts, effects, settings),
+        method=settings.method,
+        confidence=settings.confidence,
+    )
+
+
+def _corrected(effects: Sequence[ArmEffect], settings: Settings) -> list[ArmEffect]:
+    """Primary metrics are corrected among each other, and secondary ones; arms are corrected within each metric."""
+    fixed: dict[tuple[str, str], float] = {}
+    for role in ("primary", "secondary"):
+        for arm in settings.treatments:
+            p_values = {e.metric: e.p_value for e in effects if e.role == role and e.arm == arm}
+            found = corrected(p_values, correction=settings.correction)
+            fixed |= {(metric, arm): p for metric, p in found.items()}
+    return [dataclasses.replace(e, corrected_p_value=fixed.get((e.metric, e.arm))) for e in effects]
+
+
+def _missing_p(found: Collected) -> dict[str, float]:
+    """By metric the chi-square p-value of one share of missing values in all arms, where some are missing."""
+    from scipy.stats import chi2_contingency  # noqa: PLC0415
+
+    p_values = {}
+    for name, gone in found.dropped.items():
+        table = np.array([[gone[arm], found.moments[name][arm].n] for arm in gone])
+        if table.sum(axis=0).all():
+            p_values[name] = float(chi2_contingency(table, correction=False).pvalue)
+    return p_values
+
+
+def _best(verdicts: Sequence[Verdict], effects: Sequence[ArmEffect], settings: Settings) -> str | None:
+    first = next(metric for metric in settings.metrics if metric.role == "primary")
+    gains = {e.arm: first.sign * e.difference for e in effects if e.metric == first.name}
+    return max((v.arm for v in verdicts if v.action == "ship"), key=lambda arm: gains[arm], default=None)
