@@ -5,16 +5,15 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import numpy as np
 
 from recsys.collaborative.algorithms import ALGORITHMS, DEFAULT, Algorithm, find_algorithm
-from recsys.evaluate import SPLITS, check_device, divide_options, evaluate, read_positive
+from recsys.evaluate import SPLITS, check_device, divide_options, evaluate
+from recsys.fitting import SAVING_OPTIONS, fit_and_save, read_kept
 from recsys.predictor import RecommenderPredictor, recommender
-from recsys.reading import FORMATS, load_interactions
-from recsys.threads import limit_threads
+from recsys.reading import FORMATS
 from shared.backends.base import check_threads
 from shared.errors import UsageError
 from shared.tasks import Option, Task
@@ -84,25 +83,17 @@ def train(
     row = find_algorithm(algorithm)
     reading, hyper = divide_options(options)
     config = row.configure(algorithm, hyper)
-    minimum = read_positive(positive)
-    whole = load_interactions(dataset, format=format, **reading)
-    kept = whole if minimum is None else whole.at_least(minimum)
-    start = perf_counter()
-    with limit_threads(threads):
-        model = row.fit(kept, config, rng=np.random.default_rng(seed))
-    seconds = round(perf_counter() - start, 3)
-    card = model.save(out, name=name, licence=licence)
-    return {
-        "model": card.name,
-        "folder": str(out),
-        "algorithm": algorithm,
-        "options": dataclasses.asdict(config),
-        "users": len(model.user_ids),
-        "items": len(model.item_ids),
-        "interactions": len(kept),
-        "fit_seconds": seconds,
-        "bytes": card.size,
-    }
+    kept = read_kept(dataset, format, positive, reading)
+    _, report = fit_and_save(
+        lambda part: row.fit(part, config, rng=np.random.default_rng(seed)),
+        kept,
+        out,
+        name=name,
+        licence=licence,
+        threads=threads,
+        algorithm=algorithm,
+    )
+    return report
 
 
 def hyper_options(algorithms: Mapping[str, Algorithm]) -> Iterator[Option]:
@@ -152,9 +143,7 @@ TASK = Task(
     train_options=(
         Option("algorithm", str, DEFAULT, f"one of {', '.join(ALGORITHMS)}"),
         *_SHARED,
-        Option("name", str, None, "the model's name; the algorithm's when not given"),
-        Option("licence", str, "LicenseRef-own-data", "SPDX identifier of the data's licence"),
-        Option("threads", int, None, "processor threads; all when not given"),
+        *SAVING_OPTIONS,
     ),
     evaluate_options=(
         Option(

@@ -5,10 +5,7 @@ from __future__ import annotations
 import dataclasses
 from functools import partial
 from pathlib import Path
-from time import perf_counter
 from typing import Any
-
-import numpy as np
 
 from recsys.collaborative.task import OPENING_OPTIONS, POSITIVE_OPTION, READING_OPTIONS, open_model
 from recsys.content.catalogue import as_known, find_encoder, read_items, read_pictures, read_vectors
@@ -16,13 +13,10 @@ from recsys.content.embeddings import fit_embeddings
 from recsys.content.model import Content, ContentConfig, fit_vectors
 from recsys.content.tfidf import TfidfConfig, fit_content
 from recsys.data import Interactions
-from recsys.evaluate import SPLITS, divide_options, read_positive
-from recsys.evaluate import evaluate as evaluate_saved
-from recsys.reading import FORMATS, load_interactions
-from recsys.scoring import score_users
-from recsys.threads import limit_threads
-from shared.errors import UnknownNameError, UsageError
-from shared.evaluation.intervals import mean_interval
+from recsys.evaluate import divide_options
+from recsys.fitting import SAVING_OPTIONS, SPLIT_OPTIONS, evaluate_fit, fit_and_save, read_kept
+from recsys.reading import FORMATS
+from shared.errors import UsageError
 from shared.evaluation.report import Evaluation
 from shared.tasks import Option, Task
 
@@ -130,25 +124,11 @@ def train(
         What was fitted, on how much, and how long it took.
     """
     reading, content = divide_options(options)
-    whole = load_interactions(dataset, format=format, **reading)
-    minimum = read_positive(positive)
-    kept = whole if minimum is None else whole.at_least(minimum)
-    start = perf_counter()
-    with limit_threads(threads):
-        model = fit(kept, content, threads=threads)
-    seconds = round(perf_counter() - start, 3)
-    card = model.save(out, name=name, licence=licence)
-    return {
-        "model": card.name,
-        "folder": str(out),
-        "options": dataclasses.asdict(model.config),
-        "users": len(model.user_ids),
-        "items": len(model.item_ids),
-        "new_items": int((model.popularity == 0).sum()),
-        "interactions": len(kept),
-        "fit_seconds": seconds,
-        "bytes": card.size,
-    }
+    kept = read_kept(dataset, format, positive, reading)
+    model, report = fit_and_save(
+        lambda part: fit(part, content, threads=threads), kept, out, name=name, licence=licence, threads=threads
+    )
+    return report | {"new_items": int((model.popularity == 0).sum())}
 
 
 def evaluate(
@@ -177,47 +157,23 @@ def evaluate(
         UsageError: an argument is wrong.
     """
     reading, content = divide_options(options)
-    if model is not None:
-        found = evaluate_saved(
-            dataset,
-            model=model,
-            format=format,
-            limit=limit,
-            seed=seed,
-            device=device,
-            threads=threads,
-            k=k,
-            include_seen=include_seen,
-            split=split or "none",
-            positive=positive,
-            **reading,
-        )
-        return dataclasses.replace(found, task=NAME)
-    name = split or "stratified"
-    if name not in SPLITS:
-        raise UnknownNameError("split", name, SPLITS)
-    minimum = read_positive(positive)
-    whole = load_interactions(dataset, format=format, **reading)
-    parts = SPLITS[name](whole if minimum is None else whole.at_least(minimum), train, seed)
-    with limit_threads(threads):
-        fitted = fit(parts.train, content, threads=threads)
-        scores = score_users(fitted, parts.test, k=k, exclude_seen=not include_seen, limit=limit)
-    rng = np.random.default_rng(seed)
-    return Evaluation(
+    return evaluate_fit(
+        lambda part: fit(part, content, threads=threads),
+        dataset,
         task=NAME,
-        model=fitted.family,
-        dataset=dataset.name,
-        n=len(scores.users),
-        failed=0,
-        metrics={key: mean_interval(values, rng=rng) for key, values in scores.scores.items()},
-        notes={
-            "protocol": f"{name} split, positive {positive}, binary relevance, mean over users with test interactions",
-            "options": dataclasses.asdict(fitted.config),
-            "train_interactions": len(parts.train),
-            "test_interactions": len(parts.test),
-            "unknown_users": scores.strangers,
-            "seed": seed,
-        },
+        model=model,
+        format=format,
+        limit=limit,
+        seed=seed,
+        device=device,
+        threads=threads,
+        k=k,
+        include_seen=include_seen,
+        split=split,
+        train=train,
+        positive=positive,
+        reading=reading,
+        own=content,
     )
 
 
@@ -247,15 +203,6 @@ TASK = Task(
     evaluate=evaluate,
     formats=tuple(FORMATS),
     train=train,
-    train_options=(
-        *_SHARED,
-        Option("name", str, None, "the model's name; the family's when not given"),
-        Option("licence", str, "LicenseRef-own-data", "SPDX identifier of the data's licence"),
-        Option("threads", int, None, "processor threads; all when not given"),
-    ),
-    evaluate_options=(
-        Option("split", str, None, f"one of {', '.join(SPLITS)}; none for a saved model"),
-        Option("train", float, 0.75, "share of interactions that stays in training, between 0 and 1"),
-        *_SHARED,
-    ),
+    train_options=(*_SHARED, *SAVING_OPTIONS),
+    evaluate_options=(*SPLIT_OPTIONS, *_SHARED),
 )

@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import numpy as np
 
 from recsys.collaborative.task import OPENING_OPTIONS, POSITIVE_OPTION, READING_OPTIONS, open_model
 from recsys.data import Interactions
-from recsys.evaluate import SPLITS, divide_options, read_positive
-from recsys.evaluate import evaluate as evaluate_saved
+from recsys.evaluate import divide_options
 from recsys.features import load_features
+from recsys.fitting import SAVING_OPTIONS, SPLIT_OPTIONS, evaluate_fit, fit_and_save, read_kept
 from recsys.hybrid.recipe import fit_hybrid
 from recsys.hybrid.rerank import RerankConfig, Reranked
-from recsys.reading import FORMATS, load_interactions
-from recsys.scoring import score_users
-from recsys.threads import limit_threads
-from shared.errors import UnknownNameError
-from shared.evaluation.intervals import mean_interval
+from recsys.reading import FORMATS
 from shared.evaluation.report import Evaluation
 from shared.tasks import Option, Task
 
@@ -81,25 +76,13 @@ def train(
         What was fitted, on how much, and how long it took.
     """
     reading, own = divide_options(options)
-    whole = load_interactions(dataset, format=format, **reading)
-    minimum = read_positive(positive)
-    kept = whole if minimum is None else whole.at_least(minimum)
-    start = perf_counter()
-    with limit_threads(threads):
-        model = fit(kept, own, id_type=reading.get("id_type", "str"), seed=seed)
-    seconds = round(perf_counter() - start, 3)
-    card = model.save(out, name=name, licence=licence)
-    return {
-        "model": card.name,
-        "folder": str(out),
-        "members": list(model.members.names),
-        "options": dataclasses.asdict(model.config),
-        "users": len(model.user_ids),
-        "items": len(model.item_ids),
-        "interactions": len(kept),
-        "fit_seconds": seconds,
-        "bytes": card.size,
-    }
+    kept = read_kept(dataset, format, positive, reading)
+
+    def make(part: Interactions) -> Reranked:
+        return fit(part, own, id_type=reading.get("id_type", "str"), seed=seed)
+
+    model, report = fit_and_save(make, kept, out, name=name, licence=licence, threads=threads)
+    return report | _members(model)
 
 
 def evaluate(
@@ -128,49 +111,29 @@ def evaluate(
         UsageError: an argument is wrong.
     """
     reading, own = divide_options(options)
-    if model is not None:
-        found = evaluate_saved(
-            dataset,
-            model=model,
-            format=format,
-            limit=limit,
-            seed=seed,
-            device=device,
-            threads=threads,
-            k=k,
-            include_seen=include_seen,
-            split=split or "none",
-            positive=positive,
-            **{**reading, **own},
-        )
-        return dataclasses.replace(found, task=NAME)
-    cut = split or "stratified"
-    if cut not in SPLITS:
-        raise UnknownNameError("split", cut, SPLITS)
-    minimum = read_positive(positive)
-    whole = load_interactions(dataset, format=format, **reading)
-    parts = SPLITS[cut](whole if minimum is None else whole.at_least(minimum), train, seed)
-    with limit_threads(threads):
-        fitted = fit(parts.train, own, id_type=reading.get("id_type", "str"), seed=seed)
-        scores = score_users(fitted, parts.test, k=k, exclude_seen=not include_seen, limit=limit)
-    rng = np.random.default_rng(seed)
-    return Evaluation(
+    return evaluate_fit(
+        lambda part: fit(part, own, id_type=reading.get("id_type", "str"), seed=seed),
+        dataset,
         task=NAME,
-        model=fitted.family,
-        dataset=dataset.name,
-        n=len(scores.users),
-        failed=0,
-        metrics={key: mean_interval(values, rng=rng) for key, values in scores.scores.items()},
-        notes={
-            "protocol": f"{cut} split, positive {positive}, binary relevance, mean over users with test interactions",
-            "members": list(fitted.members.names),
-            "options": dataclasses.asdict(fitted.config),
-            "train_interactions": len(parts.train),
-            "test_interactions": len(parts.test),
-            "unknown_users": scores.strangers,
-            "seed": seed,
-        },
+        model=model,
+        format=format,
+        limit=limit,
+        seed=seed,
+        device=device,
+        threads=threads,
+        k=k,
+        include_seen=include_seen,
+        split=split,
+        train=train,
+        positive=positive,
+        reading=reading,
+        own=own,
+        told=_members,
     )
+
+
+def _members(model: Any) -> dict[str, Any]:
+    return {"members": list(model.members.names)}
 
 
 _SHARED = (
@@ -193,15 +156,6 @@ TASK = Task(
     evaluate=evaluate,
     formats=tuple(FORMATS),
     train=train,
-    train_options=(
-        *_SHARED,
-        Option("name", str, None, "the model's name; the family's when not given"),
-        Option("licence", str, "LicenseRef-own-data", "SPDX identifier of the data's licence"),
-        Option("threads", int, None, "processor threads; all when not given"),
-    ),
-    evaluate_options=(
-        Option("split", str, None, f"one of {', '.join(SPLITS)}; none for a saved model"),
-        Option("train", float, 0.75, "share of interactions that stays in training, between 0 and 1"),
-        *_SHARED,
-    ),
+    train_options=(*_SHARED, *SAVING_OPTIONS),
+    evaluate_options=(*SPLIT_OPTIONS, *_SHARED),
 )

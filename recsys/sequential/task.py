@@ -15,10 +15,11 @@ from recsys.collaborative.task import OPENING_OPTIONS, POSITIVE_OPTION, READING_
 from recsys.collaborative.task import open_model as open_saved
 from recsys.comparing import write_scores
 from recsys.data import Interactions
-from recsys.evaluate import check_writable, comparison_notes, divide_options, read_ks, read_positive
+from recsys.evaluate import check_writable, comparison_notes, divide_options, read_ks
+from recsys.fitting import SAVING_OPTIONS, fit_and_save, read_kept
 from recsys.model import Recommender
 from recsys.predictor import RecommenderPredictor
-from recsys.reading import FORMATS, load_interactions
+from recsys.reading import FORMATS
 from recsys.scoring import UserScores
 from recsys.sequential.algorithms import ALGORITHMS, DEFAULT, NETWORKS, find_algorithm
 from recsys.sequential.scoring import score_next
@@ -100,22 +101,16 @@ def train(
     reading, hyper = divide_options(options)
     config = find_algorithm(algorithm).configure(algorithm, hyper)
     kept = _read(dataset, format, positive, reading)
-    start = perf_counter()
-    with limit_threads(threads):
-        model = _fit(algorithm, device)(kept, config, rng=np.random.default_rng(seed))
-    seconds = round(perf_counter() - start, 3)
-    card = model.save(out, name=name, licence=licence)
-    return {
-        "model": card.name,
-        "folder": str(out),
-        "algorithm": algorithm,
-        "options": dataclasses.asdict(config),
-        "users": len(model.user_ids),
-        "items": len(model.item_ids),
-        "interactions": len(kept),
-        "fit_seconds": seconds,
-        "bytes": card.size,
-    }
+    _, report = fit_and_save(
+        lambda part: _fit(algorithm, device)(part, config, rng=np.random.default_rng(seed)),
+        kept,
+        out,
+        name=name,
+        licence=licence,
+        threads=threads,
+        algorithm=algorithm,
+    )
+    return report
 
 
 def evaluate(
@@ -208,9 +203,7 @@ def cut_last(interactions: Interactions) -> Split:
 
 
 def _read(dataset: Path, format: str | None, positive: str, reading: Mapping[str, Any]) -> Interactions:
-    minimum = read_positive(positive)
-    whole = load_interactions(dataset, format=format, **{"duplicates": "keep", **reading})
-    return whole if minimum is None else whole.at_least(minimum)
+    return read_kept(dataset, format, positive, {"duplicates": "keep", **reading})
 
 
 def _cut(kept: Interactions, split: str, systems: list[str]) -> Split:
@@ -280,10 +273,8 @@ TASK = Task(
     train_options=(
         Option("algorithm", str, DEFAULT, f"one of {', '.join(ALGORITHMS)}"),
         *_SHARED,
-        Option("name", str, None, "the model's name; the algorithm's when not given"),
-        Option("licence", str, "LicenseRef-own-data", "SPDX identifier of the data's licence"),
         Option("device", str, "auto", f"where {' and '.join(NETWORKS)} are trained: auto, cpu or gpu"),
-        Option("threads", int, None, "processor threads; all when not given"),
+        *SAVING_OPTIONS,
     ),
     evaluate_options=(
         Option("split", str, None, f"{LAST}, {SECOND} to choose options by, or {NONE} for saved models"),
