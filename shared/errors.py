@@ -49,6 +49,7 @@ class UnknownNameError(UsageError, LookupError):
         what: what kind of thing was looked for, in the singular (``"model"``).
         name: the name that came.
         known: the names that exist; the nearest are listed in the message.
+        more: what else the message is to say.
 
     Example:
         >>> raise UnknownNameError("task", "vision.detect", ["vision.detection", "nlp.classification"])
@@ -57,7 +58,7 @@ class UnknownNameError(UsageError, LookupError):
         shared.errors.UnknownNameError: no task is called 'vision.detect'. Nearest: vision.detection
     """
 
-    def __init__(self, what: str, name: str, known: Iterable[str]) -> None:
+    def __init__(self, what: str, name: str, known: Iterable[str], more: str = "") -> None:
         self.what, self.name, self.known = what, name, sorted(known)
         near = difflib.get_close_matches(name, self.known, n=5, cutoff=0.5)
         if near:
@@ -67,7 +68,7 @@ class UnknownNameError(UsageError, LookupError):
             hint = f"Known: {shown}" + (f" and {len(self.known) - 12} more" if len(self.known) > 12 else "")
         else:
             hint = f"No {what} is known here at all"
-        super().__init__(f"no {what} is called {name!r}. {hint}")
+        super().__init__(f"no {what} is called {name!r}. {hint}{more}")
 
 
 class InputError(TriptychError, ValueError):

@@ -51,7 +51,8 @@ class Routes:
             return ((source, target),)
         between = [code for code in self._languages() if {(source, code), (code, target)} <= set(self.openers)]
         if not between:
-            raise UnknownNameError("pair of languages", f"{source}-{target}", self.names())
+            hint = self._hint(lambda pair: pair == (source, target))
+            raise UnknownNameError("pair of languages", f"{source}-{target}", self.names(), hint)
         best = "en" if "en" in between else between[0]
         return (source, best), (best, target)
 

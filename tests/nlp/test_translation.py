@@ -423,3 +423,21 @@ def test_kinds_of_input_errors_are_typed(german: Predictor[str, Translation]) ->
 def test_models_that_must_be_named_are_named_in_the_message() -> None:
     with pytest.raises(UsageError, match=r"Got 'de' instead\. To be chosen by name: .*en-xx.*\(--model en-xx\)"):
         nlp.translator(source="en", target="de")
+    with pytest.raises(UnknownNameError, match=r"called 'de-en'\. .*\. To be chosen by name: xx-en \(--model xx-en\)"):
+        nlp.translator(source="de", target="en")
+
+
+@pytest.mark.parametrize(
+    ("model", "source", "target", "text", "words"),
+    [
+        ("en-xx", "en", "de", "Open the file.", ("Datei",)),
+        ("en-xx-captions", "en", "fr", "Two dogs run on the beach.", ("chiens", "plage")),
+        ("xx-en", "de", "en", "Zwei Hunde laufen am Strand.", ("dogs", "beach")),
+        ("xx-en", "fr", "en", "Deux enfants jouent dans la neige.", ("children", "snow")),
+    ],
+)
+def test_our_own_models_translate(model: str, source: str, target: str, text: str, words: tuple[str, ...]) -> None:
+    (found,) = nlp.translator(model, source=source, target=target).predict([text])
+    assert isinstance(found, Translation)
+    assert all(word in found.text for word in words)
+    assert found.warnings == ()
