@@ -85,6 +85,7 @@ class Hybrid(Recommender):
         members: the models.
     """
 
+    task: ClassVar[str] = "recsys.hybrid"
     members: Members
 
     def score_histories(self, histories: Csr) -> Float32:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -151,7 +152,7 @@ TASK = Task(
     name=NAME,
     summary="What a user would like next, by many recommenders and what is known of users and items",
     inputs="id",
-    open=open_model,
+    open=partial(open_model, task=NAME),
     options=OPENING_OPTIONS,
     evaluate=evaluate,
     formats=tuple(FORMATS),

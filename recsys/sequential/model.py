@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -27,6 +28,7 @@ class Sequential(Recommender):
         paths: what each user of training did, in order; an item may come again.
     """
 
+    task: ClassVar[str] = "recsys.sequential"
     paths: Paths
 
     @abstractmethod

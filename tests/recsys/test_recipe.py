@@ -23,6 +23,7 @@ from recsys.ids import Vocabulary
 from recsys.model import Recommender
 from recsys.testing import RecommenderContract
 from shared.errors import DataError, UnknownNameError, UsageError
+from shared.weights import read_model_folder
 
 TWO: dict[str, Fit] = {"popularity": fit_popularity, "ease": fit_ease}
 
@@ -206,6 +207,9 @@ def test_one_command_trains_it_and_another_evaluates_it(files: dict[str, Any]) -
     said = train(files["ratings"], files["out"], candidates=10, **options)
     assert {"ease-content", "ease-time-300", "als-24"} <= set(said["members"])
     assert said["options"]["candidates"] == 10
+    assert read_model_folder(files["out"]).task == NAME
+    with pytest.raises(UsageError, match="recsys.hybrid has no default model"):
+        TASK.open(None)
     model = TASK.open(files["out"])
     answer = model.predict(["p00"])[0]
     assert isinstance(answer, recsys.Recommendations)

@@ -49,7 +49,7 @@ class TestTask(PredictorContract):
 
 
 def test_a_person_is_an_id_or_a_history(tmp_path: Path) -> None:
-    fit_markov(rounds()).save(tmp_path)
+    assert fit_markov(rounds()).save(tmp_path).task == NAME
     known, history, unknown, empty = recsys.recommender(tmp_path, k=1).predict(
         ["from assam", ["chai", "latte", "mocha"], "stranger", []]
     )
