@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 from safetensors.numpy import save
@@ -115,6 +116,14 @@ def test_channels_that_a_norm_makes_large_are_evened(monkeypatch: pytest.MonkeyP
     evened = error()
     monkeypatch.setattr(build, "evening", lambda weight, *_: np.ones(weight.shape[1], np.float32))
     assert evened < 0.5 * error()
+
+
+@pytest.mark.parametrize("int8", [False, True])
+def test_sums_and_norms_are_two_steps_which_run_faster_than_the_joint_one(int8: bool) -> None:
+    graph = onnx.load_from_string(build_graph(SHAPE, tensors(), head="vectors", types=False, int8=int8)).graph
+    kinds = [node.op_type for node in graph.node]
+    assert kinds.count("LayerNormalization") == 1 + 2 * SHAPE.layers
+    assert "SkipLayerNormalization" not in kinds
 
 
 class TestAdapters:
