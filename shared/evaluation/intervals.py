@@ -14,7 +14,8 @@ import numpy as np
 
 from shared.errors import UsageError
 from shared.evaluation.report import Metric
-from shared.evaluation.resampling import EXACT, resampled_sums
+from shared.evaluation.resampling import EXACT
+from shared.evaluation.resampling import resampled_means as many_means
 from shared.types import Float64, Int64
 
 RESAMPLES = 1000
@@ -87,7 +88,7 @@ def mean_interval(
 
 
 def resampled_means(values: Float64, *, rng: np.random.Generator, resamples: int = RESAMPLES) -> Float64:
-    """The mean of each resample. Above 20,000 items it is drawn by :func:`shared.evaluation.resampling.resampled_sums`.
+    """The mean of each resample. Above 20,000 items it is drawn as :mod:`shared.evaluation.resampling` says.
 
     Args:
         values: one figure an item, shape (n,), n at least 1, finite.
@@ -98,9 +99,7 @@ def resampled_means(values: Float64, *, rng: np.random.Generator, resamples: int
         Shape (resamples,).
     """
     if values.size > EXACT and np.isfinite(values).all():
-        totals = resampled_sums(np.stack([values, np.ones(values.size)], axis=1), rng=rng, resamples=resamples)
-        means: Float64 = totals[:, 0] / totals[:, 1]
-        return means
+        return many_means(values, rng=rng, resamples=resamples)
     block = max(1, _BLOCK // values.size)
     sizes = [min(block, resamples - at) for at in range(0, resamples, block)]
     draws = [values[rng.integers(0, values.size, (size, values.size))].mean(axis=1) for size in sizes]

@@ -167,7 +167,7 @@ def benjamini_hochberg(p_values: Mapping[str, float]) -> dict[str, float]:
     found, least = {}, 1.0
     ranked = sorted(p_values.items(), key=lambda pair: pair[1], reverse=True)
     for place, (name, value) in enumerate(ranked):
-        least = min(least, value * len(ranked) / (len(ranked) - place))
+        least = min(least, value * (len(ranked) / (len(ranked) - place)))  # a factor of 1 or more: never below value
         found[name] = least
     return {name: found[name] for name in p_values}
 

@@ -124,7 +124,7 @@ def compare_totals(
 
     Example:
         >>> from shared.evaluation.bca import f1
-        >>> first, second = np.array([[2, 0, 0], [3, 1, 0]] * 20), np.array([[1, 1, 1], [2, 1, 1]] * 20)
+        >>> first, second = np.array([[2, 2, 2], [3, 4, 3]] * 20), np.array([[1, 2, 2], [2, 3, 3]] * 20)
         >>> found = compare_totals(f1, first, second, rng=np.random.default_rng(0))
         >>> round(found.first, 3), round(found.second, 3), found.p_value < 0.01
         (0.909, 0.6, True)
