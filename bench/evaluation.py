@@ -25,6 +25,7 @@ from shared.evaluation.intervals import mean_interval
 from shared.evaluation.paired import compare_paired
 from shared.evaluation.rating import mae_error
 from shared.evaluation.report import Metric
+from shared.evaluation.resampling import total_of
 from shared.types import Float64
 
 Call = Callable[[], object]
@@ -82,7 +83,7 @@ def _pairs(n: int, resamples: int) -> dict[str, tuple[Call, Call]]:
             lambda: sums_interval(ratio, weighed, **options),
         ),
         "F1 of the sums of counts, (n, 3) | sums_interval, percentile": (
-            lambda: f1(spans.sum(axis=0)),
+            lambda: f1(total_of(spans)),
             lambda: sums_interval(f1, spans, method="percentile", **options),
         ),
         "mae_error of two systems | compare_paired": (

@@ -13,7 +13,7 @@ import numpy as np
 from shared.errors import UnknownNameError, UsageError
 from shared.evaluation.intervals import CONFIDENCE, RESAMPLES, percentile_interval
 from shared.evaluation.report import Metric
-from shared.evaluation.resampling import as_sums, grouped_sums, in_blocks, resampled_sums
+from shared.evaluation.resampling import as_sums, grouped_sums, in_blocks, resampled_sums, total_of
 from shared.types import AnyArray, Float64, Id
 
 METHODS = ("bca", "percentile")
@@ -81,7 +81,7 @@ def sums_interval(
     if not 0 < confidence < 1:
         raise UsageError(f"confidence must lie between 0 and 1. Got {confidence} instead")
     rows = as_sums(sums) if groups is None else grouped_sums(sums, groups)
-    total = rows.sum(axis=0)
+    total = total_of(rows)
     value = float(figure(total))
     rows = in_blocks(rows, rng=rng)  # once, so that the jackknife costs no more than the draws
     draws = figure(resampled_sums(rows, rng=rng, resamples=resamples))

@@ -5,7 +5,7 @@ resample: the totals of a resample are enough. Up to :data:`EXACT` rows, rows ar
 have few distinct values are drawn as one multinomial count a value, which is the same distribution; others are first
 thrown at random into :data:`BLOCKS` blocks, and blocks are drawn (the "random groups" of K. Wolter, *Introduction to
 Variance Estimation* (2007), chapter 2). Blocks leave the standard error without bias for rows that are independent and
-add noise of about 1 / sqrt(2 * BLOCKS) of it, 1.1 %, where 1,000 resamples bring 2.2 % themselves.
+add noise of about 1 / sqrt(2 * BLOCKS) of it, 1.6 %, where 1,000 resamples bring 2.2 % themselves.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from shared.types import AnyArray, Bool, Float64, Id, Int64
 
 EXACT = 20_000
 """Rows up to which each is drawn by itself."""
-BLOCKS = 4096
+BLOCKS = 2048
 """Random blocks that more rows are thrown into. A power of two, so that their numbers are cheap to draw."""
 _DISTINCT = 16
 """Distinct rows up to which a count for each is drawn."""
@@ -47,6 +47,11 @@ def as_sums(sums: AnyArray) -> Float64:
     if not np.isfinite(rows).all():
         raise UsageError("sums must be finite. Got NaN or infinity: leave such items out first")
     return rows
+
+
+def total_of(rows: Float64) -> Float64:
+    """Sum of each column, shape (d,); several times as fast as a sum over the first axis of a slim array."""
+    return np.array([column.sum() for column in rows.T])
 
 
 def grouped_sums(sums: AnyArray, groups: Sequence[Id] | AnyArray) -> Float64:
@@ -134,7 +139,7 @@ def resampled_signs(sums: AnyArray, *, rng: np.random.Generator, resamples: int)
 
     Above :data:`EXACT` items with many distinct values, random blocks of items share a sign. The null hypothesis holds
     under those signs too, so the test stays exact; it widens what a difference of z standard errors is held against by
-    a share of z**2 / (2 * BLOCKS), 0.1 % where z is 3.
+    a share of z**2 / (2 * BLOCKS), 0.2 % where z is 3.
 
     Args:
         sums: what each item adds to the totals, shape (n, d) or (n,), finite.
