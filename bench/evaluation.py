@@ -1,6 +1,6 @@
 """What intervals cost beside the figure they belong to, and how often they cover the truth.
 
-    python bench/evaluation.py --only bootstrap [--rows 1000000] [--resamples 1000] [--turns 5] [--samples 1000]
+    python bench/evaluation.py --only bootstrap [--rows 1000000] [--resamples 1000] [--turns 25] [--samples 1000]
 
 Needs no extra and no data. Cost: one plain pass is the call that gives the figure alone, over all rows; beside it
 stands the call that gives its interval from the figures of each row that the pass has at hand. Both take turns; what is
@@ -34,7 +34,7 @@ Call = Callable[[], object]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", choices=["bootstrap"], default="bootstrap")
-    for name, value in (("rows", 1_000_000), ("resamples", 1000), ("turns", 5), ("samples", 1000)):
+    for name, value in (("rows", 1_000_000), ("resamples", 1000), ("turns", 25), ("samples", 1000)):
         parser.add_argument(f"--{name}", type=int, default=value)
     asked = parser.parse_args()
     print(f"{asked.rows:,} rows, {asked.resamples:,} resamples, medians of {asked.turns} turns")
@@ -42,8 +42,9 @@ def main() -> None:
         once, drawn = _medians(plain, interval, asked.turns)
         print(f"{name:<72} {1e3 * once:8.2f} ms {1e3 * drawn:8.2f} ms {drawn / once:7.2f} times")
     print(f"coverage of intervals of 95 %, {asked.samples} samples, {asked.resamples} resamples")
-    for name, (n, share) in _coverage(asked.samples, asked.resamples).items():
-        print(f"{name:<72} n = {n:<4} {100 * share:5.1f} %")
+    for name, (n, under, over) in _coverage(asked.samples, asked.resamples).items():
+        missed = f"{100 * under:4.1f} % lie wholly below the truth, {100 * over:4.1f} % above"
+        print(f"{name:<46} n = {n:<6} {100 * (1 - under - over):5.1f} %; {missed}")
 
 
 def _pairs(n: int, resamples: int) -> dict[str, tuple[Call, Call]]:
@@ -106,7 +107,7 @@ def _seconds(call: Call) -> float:
     return time.perf_counter() - began
 
 
-def _coverage(samples: int, resamples: int) -> dict[str, tuple[int, float]]:
+def _coverage(samples: int, resamples: int) -> dict[str, tuple[int, float, float]]:
     options: dict[str, Any] = {"rng": np.random.default_rng(1), "resamples": resamples}
     alone = np.arange(40)
     groups = np.repeat(np.arange(40), 5)
@@ -127,11 +128,16 @@ def _coverage(samples: int, resamples: int) -> dict[str, tuple[int, float]]:
     for name, (codes, interval) in kinds.items():
         rng = np.random.default_rng(2)  # the same samples for each kind
         held = [interval(rng.exponential(1.0, codes.max() + 1)[codes]) for _ in range(samples)]
-        shares[name] = (codes.size, float(np.mean([one.low <= 1.0 <= one.high for one in held])))
+        shares[name] = (codes.size, *_missed(held))
     many = 50_000  # more than are drawn one by one, so that random blocks are drawn
     held = [mean_interval(rng.exponential(1.0, many), **options) for _ in range(samples // 2)]
-    shares["percentile by random blocks"] = (many, float(np.mean([one.low <= 1.0 <= one.high for one in held])))
+    shares["percentile by random blocks"] = (many, *_missed(held))
     return shares
+
+
+def _missed(intervals: list[Metric]) -> tuple[float, float]:
+    below, above = [one.high < 1.0 for one in intervals], [one.low > 1.0 for one in intervals]
+    return float(np.mean(below)), float(np.mean(above))
 
 
 if __name__ == "__main__":
