@@ -14,6 +14,8 @@ import numpy as np
 
 from shared.errors import UsageError
 from shared.evaluation.report import Metric
+from shared.evaluation.resampling import EXACT
+from shared.evaluation.resampling import resampled_means as many_means
 from shared.types import Float64, Int64
 
 RESAMPLES = 1000
@@ -61,7 +63,7 @@ def bootstrap(
 def mean_interval(
     values: Float64, *, rng: np.random.Generator, resamples: int = RESAMPLES, confidence: float = CONFIDENCE
 ) -> Metric:
-    """Percentile bootstrap of a mean, vectorised.
+    """Percentile bootstrap of a mean, vectorised; see :func:`resampled_means` for what it costs with many items.
 
     Args:
         values: one figure an item, shape (n,), n at least 1. NaN is refused.
@@ -81,10 +83,27 @@ def mean_interval(
     _check(values.size, resamples, confidence)
     if values.ndim != 1 or np.isnan(values).any():
         raise UsageError(f"values must be a (n,) array without NaN. Got shape {values.shape} instead")
+    draws = resampled_means(values, rng=rng, resamples=resamples)
+    return percentile_interval(float(values.mean()), draws, confidence=confidence)
+
+
+def resampled_means(values: Float64, *, rng: np.random.Generator, resamples: int = RESAMPLES) -> Float64:
+    """The mean of each resample. Above 20,000 items it is drawn as :mod:`shared.evaluation.resampling` says.
+
+    Args:
+        values: one figure an item, shape (n,), n at least 1, finite.
+        rng: source of randomness.
+        resamples: how often items are drawn again, at least 1.
+
+    Returns:
+        Shape (resamples,).
+    """
+    if values.size > EXACT and np.isfinite(values).all():
+        return many_means(values, rng=rng, resamples=resamples)
     block = max(1, _BLOCK // values.size)
     sizes = [min(block, resamples - at) for at in range(0, resamples, block)]
     draws = [values[rng.integers(0, values.size, (size, values.size))].mean(axis=1) for size in sizes]
-    return percentile_interval(float(values.mean()), np.concatenate(draws), confidence=confidence)
+    return np.concatenate(draws)
 
 
 def wilson(successes: int, n: int, *, confidence: float = CONFIDENCE) -> Metric:

@@ -14,12 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from shared.errors import UsageError
-from shared.evaluation.intervals import CONFIDENCE, RESAMPLES, mean_interval, percentile_interval
+from shared.evaluation.intervals import CONFIDENCE, RESAMPLES, mean_interval, percentile_interval, resampled_means
 from shared.evaluation.report import Metric
-from shared.types import AnyArray, Bool, Float64, Id
-
-_BLOCK = 4_000_000
-"""Draws held at once."""
+from shared.evaluation.resampling import resampled_signs
+from shared.types import AnyArray, Bool, Id
 
 
 @dataclass(frozen=True)
@@ -115,11 +113,11 @@ def randomisation_p_value(differences: AnyArray, *, rng: np.random.Generator, re
         1.0
     """
     values = np.asarray(differences, np.float64)
-    size = max(1, _BLOCK // max(1, values.size))
-    reached, wanted = 1, abs(values.sum()) * (1 - 1e-12)
-    for start in range(0, resamples, size):
-        signs = rng.integers(0, 2, (min(size, resamples - start), values.size), dtype=np.int8)
-        reached += int((np.abs(2.0 * (signs @ values) - values.sum()) >= wanted).sum())
+    if not values.size:
+        return 1.0
+    sums = resampled_signs(values, rng=rng, resamples=resamples)[:, 0]
+    least = abs(values.sum()) - 1e-12 * np.abs(values).sum()  # sums in another order differ by so much
+    reached = 1 + int((np.abs(sums) >= least).sum())
     return reached / (resamples + 1)
 
 
@@ -153,6 +151,23 @@ def adjusted_p_values(p_values: Mapping[str, float]) -> dict[str, float]:
     found, least = {}, 0.0
     for place, (name, value) in enumerate(sorted(p_values.items(), key=lambda pair: pair[1])):
         least = min(1.0, max(least, (len(p_values) - place) * value))
+        found[name] = least
+    return {name: found[name] for name in p_values}
+
+
+def benjamini_hochberg(p_values: Mapping[str, float]) -> dict[str, float]:
+    """The step-up correction: calling those at most q true makes a share of q of the called ones false, at most.
+
+    Y. Benjamini and Y. Hochberg, "Controlling the false discovery rate", JRSS B 57 (1995).
+
+    Example:
+        >>> benjamini_hochberg({"a": 0.01, "b": 0.04, "c": 0.03})
+        {'a': 0.03, 'b': 0.04, 'c': 0.04}
+    """
+    found, least = {}, 1.0
+    ranked = sorted(p_values.items(), key=lambda pair: pair[1], reverse=True)
+    for place, (name, value) in enumerate(ranked):
+        least = min(least, value * (len(ranked) / (len(ranked) - place)))  # a factor of 1 or more: never below value
         found[name] = least
     return {name: found[name] for name in p_values}
 
@@ -215,12 +230,7 @@ def group_gap(
     options = {"resamples": resamples, "confidence": confidence}
     means = {name: mean_interval(part, rng=rng, **options) for name, part in parts.items()}  # type: ignore[arg-type]
     best, worst = max(means, key=lambda name: means[name].value), min(means, key=lambda name: means[name].value)
-    draws = _means(parts[best], rng, resamples) - _means(parts[worst], rng, resamples)
+    draws = resampled_means(parts[best], rng=rng, resamples=resamples)
+    draws = draws - resampled_means(parts[worst], rng=rng, resamples=resamples)
     gap = percentile_interval(means[best].value - means[worst].value, draws, confidence=confidence)
     return GroupGap(means, {name: len(part) for name, part in parts.items()}, best, worst, gap)
-
-
-def _means(values: Float64, rng: np.random.Generator, resamples: int) -> Float64:
-    size = max(1, _BLOCK // values.size)
-    blocks = [min(size, resamples - start) for start in range(0, resamples, size)]
-    return np.concatenate([values[rng.integers(0, values.size, (b, values.size))].mean(axis=1) for b in blocks])

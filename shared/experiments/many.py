@@ -1,9 +1,8 @@
 """Several arms or several metrics at once, without finding something in nothing.
 
-Holm's correction stands in :func:`shared.evaluation.paired.adjusted_p_values`. Here: Y. Benjamini and Y. Hochberg,
-"Controlling the false discovery rate", JRSS B 57 (1995), and C. Dunnett, "A multiple comparison procedure for comparing
-several treatments with a control", JASA 50 (1955), in its normal form, whose integral over the shared control is exact
-for any sizes and variances of the arms.
+Holm's correction and Benjamini and Hochberg's stand in :mod:`shared.evaluation.paired`. Here: C. Dunnett, "A multiple
+comparison procedure for comparing several treatments with a control", JASA 50 (1955), in its normal form, whose
+integral over the shared control is exact for any sizes and variances of the arms.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ import numpy as np
 from shared.errors import UnknownNameError, UsageError
 from shared.evaluation.intervals import CONFIDENCE
 from shared.evaluation.paired import adjusted_p_values as holm
+from shared.evaluation.paired import benjamini_hochberg
 
 CORRECTIONS = ("holm", "benjamini-hochberg", "none")
 _NODES = 200
@@ -41,21 +41,6 @@ def corrected(p_values: Mapping[str, float], *, correction: str = "holm") -> dic
     if correction == "none":
         return dict(p_values)
     return holm(p_values) if correction == "holm" else benjamini_hochberg(p_values)
-
-
-def benjamini_hochberg(p_values: Mapping[str, float]) -> dict[str, float]:
-    """The step-up correction: calling those at most q true makes a share of q of the called ones false, at most.
-
-    Example:
-        >>> benjamini_hochberg({"a": 0.01, "b": 0.04, "c": 0.03})
-        {'a': 0.03, 'b': 0.04, 'c': 0.04}
-    """
-    found, least = {}, 1.0
-    ranked = sorted(p_values.items(), key=lambda pair: pair[1], reverse=True)
-    for place, (name, value) in enumerate(ranked):
-        least = min(least, value * len(ranked) / (len(ranked) - place))
-        found[name] = least
-    return {name: found[name] for name in p_values}
 
 
 def dunnett_critical(control_variance: float, variances: Sequence[float], *, confidence: float = CONFIDENCE) -> float:

@@ -10,9 +10,10 @@ from scipy import stats
 from scipy.special import betaln
 
 from shared.errors import DataError, UnknownNameError, UsageError
+from shared.evaluation.paired import benjamini_hochberg
 from shared.experiments.bayes import beta_posterior, normal_posterior
 from shared.experiments.fixed import bootstrap, proportions, relative, welch
-from shared.experiments.many import benjamini_hochberg, corrected, dunnett_critical, dunnett_p
+from shared.experiments.many import corrected, dunnett_critical, dunnett_p
 from shared.experiments.metrics import Estimate
 
 
