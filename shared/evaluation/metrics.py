@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from shared.errors import UnknownNameError
+from shared.errors import UnknownNameError, UsageError
 from shared.evaluation.metric_rows import INPUTS, ROWS, Better
 
 MetricFunction = Callable[..., Any]
@@ -128,13 +128,14 @@ def _plain(card: MetricCard, inputs: tuple[Any, ...], options: dict[str, Any]) -
 
 
 def _written(card: MetricCard, inputs: tuple[Any, ...], options: dict[str, Any]) -> float:
-    references, hypotheses = inputs
-    return float(card.function(hypotheses, references, **options))
+    return float(card.function(*reversed(inputs), **options))
 
 
 def _answered(card: MetricCard, inputs: tuple[Any, ...], options: dict[str, Any]) -> float:
     answers, predicted = inputs
-    scores = [card.function(given, golds, **options) for golds, given in zip(answers, predicted, strict=True)]
+    if len(answers) != len(predicted):
+        raise UsageError(f"there must be an answer for each of {len(answers)} questions. Got {len(predicted)} instead")
+    scores = [card.function(given, golds, **options) for golds, given in zip(answers, predicted)]
     return float(np.mean(scores)) if scores else float("nan")
 
 
