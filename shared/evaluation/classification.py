@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from shared.errors import UsageError
+from shared.lazy import require
 from shared.types import AnyArray, Bool, Float64, Int64
 
 
@@ -74,13 +75,109 @@ def macro_f1_score(truth: Sequence[str] | AnyArray, predicted: Sequence[str | No
     _same_length(truth, predicted)
     if not len(truth):
         return float("nan")
-    codes = {label: code for code, label in enumerate(sorted({*truth, *predicted} - {None}))}
-    true = np.array([codes[label] for label in truth])
-    given = np.array([codes.get(label, -1) for label in predicted])
-    n = len(codes)
+    names, true, given = _coded(truth, predicted)
+    n = len(names)
     right = np.bincount(true[true == given], minlength=n)
     total = np.bincount(true, minlength=n) + np.bincount(given[given >= 0], minlength=n)
     return float(np.mean(2 * right / total))
+
+
+def balanced_accuracy_score(truth: Sequence[str] | AnyArray, predicted: Sequence[str | None] | AnyArray) -> float:
+    """Mean over the true labels of the share of their items that are right; NaN without items.
+
+    K. H. Brodersen et al., "The balanced accuracy and its posterior distribution", ICPR 2010. A ``None`` in
+    ``predicted`` is wrong.
+
+    Raises:
+        UsageError: the lengths differ.
+
+    Example:
+        >>> balanced_accuracy_score(["a", "a", "a", "b"], ["a", "a", "a", "a"])
+        0.5
+    """
+    _same_length(truth, predicted)
+    if not len(truth):
+        return float("nan")
+    _, true, given = _coded(truth, predicted)
+    recall = require("sklearn.metrics", extra="all").recall_score
+    return float(recall(true, given, labels=np.unique(true), average="macro", zero_division=0.0))
+
+
+def kappa_score(truth: Sequence[str] | AnyArray, predicted: Sequence[str | None] | AnyArray) -> float:
+    """Cohen's kappa: agreement beyond what the two sides' shares of labels give by chance, in [-1, 1].
+
+    J. Cohen, "A coefficient of agreement for nominal scales", Educational and Psychological Measurement 20 (1960). NaN
+    where both sides hold one and the same label only, as chance agrees wholly then, and without items. ``None`` agrees
+    with nothing.
+
+    Raises:
+        UsageError: the lengths differ.
+
+    Example:
+        >>> kappa_score(["a", "a", "b", "b"], ["a", "b", "b", "b"])  # (3/4 - 1/2) / (1 - 1/2)
+        0.5
+    """
+    _same_length(truth, predicted)
+    _, true, given = _coded(truth, predicted)
+    if len(np.union1d(true, given)) < 2:
+        return float("nan")
+    return float(require("sklearn.metrics", extra="all").cohen_kappa_score(true, given))
+
+
+def matthews_score(truth: Sequence[str] | AnyArray, predicted: Sequence[str | None] | AnyArray) -> float:
+    """Matthews' correlation coefficient over any number of labels, in [-1, 1]; 0 where either side holds one label.
+
+    B. W. Matthews, Biochimica et Biophysica Acta 405 (1975); for more than two labels J. Gorodkin, Computational
+    Biology and Chemistry 28 (2004). NaN without items. ``None`` agrees with nothing.
+
+    Raises:
+        UsageError: the lengths differ.
+
+    Example:
+        >>> round(matthews_score(["a", "a", "b", "b"], ["a", "b", "b", "b"]), 4)
+        0.5774
+    """
+    _same_length(truth, predicted)
+    _, true, given = _coded(truth, predicted)
+    return float(require("sklearn.metrics", extra="all").matthews_corrcoef(true, given)) if true.size else float("nan")
+
+
+@dataclass(frozen=True)
+class ClassFigures:
+    """What a classifier does on each label.
+
+    Attributes:
+        labels: those of either side, sorted, length m.
+        precision: shape (m,), in [0, 1]; 0 for a label that was never given.
+        recall: shape (m,), in [0, 1]; 0 for a label that is never true.
+        f1: shape (m,), in [0, 1].
+        support: shape (m,), how many items truly have it.
+    """
+
+    labels: tuple[str, ...]
+    precision: Float64
+    recall: Float64
+    f1: Float64
+    support: Int64
+
+
+def class_figures(truth: Sequence[str] | AnyArray, predicted: Sequence[str | None] | AnyArray) -> ClassFigures:
+    """Precision, recall, F1 and number of items of each label; a ``None`` in ``predicted`` misses its true label.
+
+    Raises:
+        UsageError: the lengths differ.
+
+    Example:
+        >>> found = class_figures(["a", "a", "b"], ["a", "b", "b"])
+        >>> found.labels, found.precision.tolist(), found.recall.tolist(), found.support.tolist()
+        (('a', 'b'), [1.0, 0.5], [0.5, 1.0], [2, 1])
+    """
+    _same_length(truth, predicted)
+    names, true, given = _coded(truth, predicted)
+    if not names:
+        return ClassFigures((), np.zeros(0), np.zeros(0), np.zeros(0), np.zeros(0, np.int64))
+    figures = require("sklearn.metrics", extra="all").precision_recall_fscore_support
+    return ClassFigures(names, *figures(true, given, labels=np.arange(len(names)), zero_division=0.0))
 
 
 @dataclass(frozen=True)
@@ -180,6 +277,16 @@ def confusion_matrix(
     columns = np.array([codes.get(label, len(codes)) for label in predicted], np.int64)
     np.add.at(matrix, (rows, columns), 1)
     return matrix
+
+
+def _coded(
+    truth: Sequence[str] | AnyArray, predicted: Sequence[str | None] | AnyArray
+) -> tuple[tuple[str, ...], Int64, Int64]:
+    """The labels of either side, sorted, and both sides as positions among them; -1 for an item that failed."""
+    names = tuple(sorted({*truth, *predicted} - {None}))
+    codes = {label: code for code, label in enumerate(names)}
+    true = np.array([codes[label] for label in truth], np.int64)
+    return names, true, np.array([codes.get(label, -1) for label in predicted], np.int64)
 
 
 def _binned(right: AnyArray, confidence: AnyArray, bins: int) -> tuple[Int64, Float64, Float64]:
