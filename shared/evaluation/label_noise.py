@@ -1,4 +1,4 @@
-"""Candidates of wrong labels by confident learning, from probabilities that a model gave to items it had not learnt from.
+"""Candidates of wrong labels by confident learning, from the probabilities of a model that had not seen the items.
 
 C. Northcutt, L. Jiang and I. Chuang, "Confident learning: estimating uncertainty in dataset labels", JAIR 70 (2021);
 equation numbers below are theirs. A candidate is for a person to look at: the model errs too.
@@ -30,8 +30,8 @@ class LabelNoise:
         margins: probability of the given label less that of the suggested one, float64, shape (m,), in [-1, 0].
         joint: confident counts, int64, shape (classes, classes): given label (row) by confident true label (column).
             Items that reach no class's threshold are in none.
-        thresholds: mean probability of each class over items that carry it, float64, shape (classes,), in [0, 1]; infinite
-            for a class that no item carries.
+        thresholds: mean probability of each class over items that carry it, float64, shape (classes,), in [0, 1];
+            infinite for a class that no item carries.
         rate: share of wrong labels over all items that the calibrated joint estimates, in [0, 1].
 
     Raises:
@@ -75,8 +75,8 @@ def label_noise(labels: AnyArray, probabilities: AnyArray, *, rule: Rule = "nois
 
     Args:
         labels: given labels, whole numbers in 0..classes - 1, shape (n,).
-        probabilities: of each class, shape (n, classes), rows summing to 1, of a model that had not learnt from the item:
-            one that had agrees with whatever label it saw.
+        probabilities: of each class, shape (n, classes), rows summing to 1, of a model that had not learnt from the
+            item: one that had agrees with whatever label it saw.
         rule: which items of the joint are candidates.
 
     Raises:
@@ -103,10 +103,7 @@ def label_noise(labels: AnyArray, probabilities: AnyArray, *, rule: Rule = "nois
     joint = np.zeros((classes, classes), np.int64)
     np.add.at(joint, (given[sure], confident[sure]), 1)
     calibrated = _calibrated(joint, counts)
-    if rule == "confident":
-        picked = sure & (confident != given)
-    else:
-        picked = _pruned(given, chances, calibrated)
+    picked = sure & (confident != given) if rule == "confident" else _pruned(given, chances, calibrated)
     likeliest = chances.argmax(axis=1)
     picked &= chances.max(axis=1) - own > np.finfo(np.float64).eps
     items = np.flatnonzero(picked)
