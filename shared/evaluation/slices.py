@@ -161,7 +161,7 @@ def worst_slices(
 
     A pair with all the items of one of its parts is left out: the part says the same in fewer words. The
     worst of many slices reads worse than it is, intervals included, even where its adjusted p-value is small. With
-    ``confirm`` the search sees a random half of the items and each slice found is measured anew on the other half, whose
+    ``confirm`` the search sees a random half of the items and each slice found is measured anew on the other, whose
     figures are free of that.
 
     Args:
