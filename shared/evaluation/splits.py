@@ -76,8 +76,8 @@ def split(
 ) -> Parts:
     """Train, validation and test at random.
 
-    With groups, whole groups are dealt, the largest first, each to the part that it brings nearest to its share of every
-    stratum; parts miss their sizes by no more than the groups make them.
+    With groups, whole groups are dealt, the largest first, each to the part that it brings nearest to its share of
+    every stratum; parts miss their sizes by no more than the groups make them.
 
     Args:
         n: items.
@@ -306,9 +306,10 @@ def _codes(what: str, given: Sequence[object] | AnyArray | None, n: int) -> Int6
         raise UsageError(f"a split needs at least 2 items. Got {n} instead")
     if given is None:
         return np.zeros(n, np.int64)
-    if np.shape(given) != (n,):
-        raise UsageError(f"{what} must have one value for each of {n} items. Got shape {np.shape(given)} instead")
-    return np.unique(np.asarray(given), return_inverse=True)[1].astype(np.int64)
+    values = np.asarray(given)
+    if values.shape != (n,):
+        raise UsageError(f"{what} must have one value for each of {n} items. Got shape {values.shape} instead")
+    return np.unique(values, return_inverse=True)[1].astype(np.int64)
 
 
 def _known(groups: Sequence[object] | AnyArray | None) -> AnyArray | None:
