@@ -1,9 +1,9 @@
 """Learning curves: figures at growing training sizes, a power law through them, and what more data would give.
 
 The law is ``limit - scale * n ** -exponent`` (``+`` for errors): J. Hestness et al., "Deep learning scaling is
-predictable, empirically", 2017 (arXiv 1712.00409), equation 1 with a limit. T. Viering and M. Loog, "The shape of learning curves: a
-review", IEEE TPAMI 45 (2022), find that it fits many learners and that some have other shapes, whence the check on the
-largest size, which the curve of the others has to foretell.
+predictable, empirically", 2017 (arXiv 1712.00409), equation 1 with a limit. T. Viering and M. Loog, "The shape of
+learning curves: a review", IEEE TPAMI 45 (2022), find that it fits many learners and that some have other shapes,
+whence the check on the largest size, which the curve of the others has to foretell.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class LearningCurve:
         exponent: how fast it flattens, above 0, with its interval.
         limit: where it ends with endless data, with its interval; often far from certain.
         foretold: the largest size's figure as the curve through the smaller ones foretells it, with the interval of the
-            mean of as many runs. None where fewer than 5 sizes leave too few.
+            mean of as many runs. None where fewer than 5 sizes (6 with one run each) leave too few.
         draws: float64, shape (1 + resamples, 3): signed distance from the limit at the largest size, exponent and
             limit, of the fit itself and of each resample.
         confidence: coverage of the intervals, in (0, 1).

@@ -197,9 +197,12 @@ def worst_slices(
         raise UsageError("confirm=True draws halves and needs rng. Got None: pass np.random.default_rng(seed)")
     values, cells, left_out, small = prepared(scores, attributes, quantiles, support, depth=depth)
     options: _Options = {"most": most, "by": by, "alpha": alpha, "confidence": confidence, "left_out": left_out}
+    if confirm and (~np.isnan(values)).sum() < 4:
+        raise UsageError("confirm=True needs 4 items with a figure at least, 2 a half. Got fewer: pass confirm=False")
     if confirm and rng is not None:
+        there = rng.permutation(np.flatnonzero(~np.isnan(values)))
         seen = np.zeros(len(values), np.bool_)
-        seen[rng.permutation(len(values))[: (len(values) + 1) // 2]] = True
+        seen[there[: (len(there) + 1) // 2]] = True
         usable = np.where(seen, values, np.nan)
         first, few = cells_of(cells.cuts, ~np.isnan(usable), depth=depth, support=support)
         found = _worst(usable, first, small=few, **options)

@@ -116,6 +116,8 @@ def split(
             except ValueError as error:
                 raise DataError(f"these strata cannot be spread over such parts: {error}") from error
         rest.append(np.sort(part))
+    if validation and not rest[1].size:
+        raise DataError(f"validation must have items. Got a share of {validation} of {n}: ask for another size")
     return Parts(rest[0], rest[1], np.sort(order))
 
 

@@ -178,10 +178,11 @@ def test_changes_of_right_and_wrong_have_mcnemars_p_value() -> None:
         ([1.0, 0.0], {"a": ["x", "y"]}, {"support": 1}, "support=1"),
         ([1.0, 0.0], {"a": ["x", "y"]}, {"depth": 3}, "depth=3"),
         ([1.0, 0.0], {"a": ["x", "y"]}, {"confirm": True}, "needs rng"),
+        ([1.0, 0.0], {"a": ["x", "y"]}, {"confirm": True, "rng": np.random.default_rng(0)}, "needs 4 items"),
     ],
 )
 def test_what_cannot_be_sliced_is_said(
-    scores: list[float], attributes: dict[str, list[str]], options: dict[str, int], match: str
+    scores: list[float], attributes: dict[str, list[str]], options: dict[str, object], match: str
 ) -> None:
     with pytest.raises(UsageError, match=match):
         worst_slices(scores, attributes, **options)  # type: ignore[arg-type]
@@ -199,6 +200,12 @@ def test_unknown_orders_and_results_that_disagree_are_refused() -> None:
 
 
 def test_equal_figures_have_no_worst_slice() -> None:
+    rng = np.random.default_rng(0)
     assert worst_slices(np.full(200, 0.1), items(0, 200)).slices == ()
+    assert worst_slices(np.full(200, 0.1), items(0, 200), confirm=True, rng=rng).confirmed == ()
+    assert worst_slices(np.arange(20), {"a": np.arange(20) % 2}, support=15).tested == 0
+
+
+def test_systems_of_other_lengths_are_refused() -> None:
     with pytest.raises(UsageError, match="both systems"):
         changed_slices([1.0], [1.0, 2.0], {"a": ["x"]}, rng=np.random.default_rng(0))

@@ -142,6 +142,8 @@ def test_empty_parts_are_said() -> None:
         Parts(rows(0), EMPTY, EMPTY)
     with pytest.raises(DataError, match="train must have items"):
         split_by_time(np.arange(10), train=0.2, validation=0, gap=5)
+    with pytest.raises(DataError, match="a share of 0.1 of 4"):
+        split(4, train=0.5, rng=np.random.default_rng(0))
     with pytest.raises(DataError, match="validation must have items"):
         split_by_time(np.arange(10), train=0.5, validation=0.1, gap=1)
     with pytest.raises(DataError, match="test must have items"):
