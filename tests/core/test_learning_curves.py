@@ -36,6 +36,17 @@ def test_the_fit_is_scipys(seed: int) -> None:
     assert curve.limit.value == pytest.approx(wanted[2], abs=1e-3)
 
 
+def test_a_size_of_more_runs_weighs_more() -> None:
+    rng = np.random.default_rng(8)
+    table = (0.9 - 1.5 * SIZES**-0.4)[:, None] + rng.normal(0, 0.01, (6, 9))
+    table[[0, 2, 4], 1:] = np.nan
+    curve = learning_curve(SIZES, table, rng=rng, resamples=5)
+    sigma = 1 / np.sqrt((~np.isnan(table)).sum(axis=1))
+    means = np.nanmean(table, axis=1)
+    wanted, _ = curve_fit(lambda n, a, b, c: c - a * n**-b, SIZES.astype(float), means, p0=(1.5, 0.4, 0.9), sigma=sigma)
+    assert (curve.exponent.value, curve.limit.value) == pytest.approx((wanted[1], wanted[2]), rel=1e-2)
+
+
 def test_intervals_of_twice_the_data_cover() -> None:
     """Of 60 curves of 4 noisy runs a size, the 90 % interval holds the truth at twice the size in 80 % or more."""
     truth = 0.9 - 1.5 * 3200**-0.4

@@ -112,6 +112,13 @@ def test_a_slice_where_everything_fails_is_not_certain() -> None:
     assert found.slices[0].figure.high == pytest.approx(stats.binomtest(0, 4).proportion_ci(method="wilson").high)
 
 
+@pytest.mark.parametrize("order", [("lang", "place"), ("place", "lang")])
+def test_a_place_within_a_language_makes_no_pair_with_it(order: tuple[str, str]) -> None:
+    known = {"lang": np.repeat(["de", "fr"], 60), "place": np.repeat(["Ulm", "Kiel", "Lyon", "Nice"], 30)}
+    found = worst_slices(np.arange(120.0), {name: known[name] for name in order}, most=99, support=10)
+    assert found.tested == 6
+
+
 def test_a_pair_that_says_no_more_than_its_part_is_left_out() -> None:
     lang = np.repeat(["de", "fr"], 50)
     found = worst_slices(np.repeat([1.0, 0.0], 50), {"lang": lang, "country": lang}, most=9, support=10)
@@ -156,6 +163,10 @@ def test_only_what_changed_is_said_to_have_changed() -> None:
     assert [one.name for one in found if one.adjusted_p_value < 0.05 and one.apart.high < 0] == ["lang = fr"]
     assert found[0].difference.low < -0.1 < found[0].difference.high
     assert 5 not in np.concatenate([one.items for one in found])
+    own, rest = known["lang"] == "fr", known["lang"] != "fr"
+    rest[5] = own[5] = False
+    apart = (second - first)[own].mean() - (second - first)[rest].mean()
+    assert found[0].apart.value == pytest.approx(apart)
     assert found[0].second - found[0].first == pytest.approx(found[0].difference.value)
 
 

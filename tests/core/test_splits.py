@@ -42,6 +42,16 @@ def test_groups_and_strata_and_sizes_hold_together() -> None:
     assert sum(map(len, owners)) == len(set.union(*owners)) == 200
 
 
+@pytest.mark.parametrize("seed", [2, 3])
+def test_a_rare_stratum_is_spread_over_groups_as_well_as_the_common_one(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    groups = np.repeat(np.arange(60), rng.integers(1, 20, 60))
+    kinds = rng.random(len(groups)) < 0.03 * (1 + rng.integers(0, 3, 60))[groups]
+    parts = split(len(groups), train=0.7, validation=0.15, groups=groups, strata=kinds, rng=rng)
+    shares = [kinds[part].sum() / kinds.sum() for part in (parts.train, parts.validation, parts.test)]
+    assert shares == pytest.approx([0.7, 0.15, 0.15], abs=0.03)
+
+
 def test_one_huge_group_goes_to_train() -> None:
     groups = np.array([0] * 70 + list(range(1, 31)))
     parts = split(100, train=0.7, validation=0.15, groups=groups, rng=np.random.default_rng(0))
