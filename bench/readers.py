@@ -2,6 +2,9 @@
 
     python bench/readers.py --data FOLDER [--questions 128] [--repeats 3] [--threads N]
 
+Contexts are of mixed lengths, a third each: the sentence of the answer, its paragraph as the data set has it, and that
+with those that follow it in the article, up to 1,500 characters. `--lengths paragraphs` takes paragraphs alone.
+
 Needs the extra `torch`. FOLDER holds `nlp/squadshifts`. transformers 5 has no pipeline for questions, so the peer is
 the standard way by hand: `AutoModelForQuestionAnswering`, its fast tokeniser with windows that overlap, batches of 32
 that are padded to their longest, and the best stretch as transformers' own SQuAD example chooses it: of the 20 best
@@ -29,6 +32,7 @@ from turns import peak_megabytes, same_share, take_turns
 import nlp
 from nlp.optimize import optimize
 from nlp.qa.data import Question, read_questions
+from nlp.retrieval.sentences import sentence_spans
 from shared.evaluation.answers import token_f1_score
 from shared.settings import cpu_count, home
 
@@ -36,6 +40,8 @@ TASK = "nlp.qa"
 FILE = "nlp/squadshifts/datasets/new_wiki_v1.0.json"
 BATCH, ROOM, OVERLAP = 32, 384, 48
 BEST, LONGEST = 20, 30
+PAGE = 1500
+"""Characters of the longest contexts."""
 BOUND, TYPICAL = 0.99, 100
 """Agreement that the form in integers must reach, and on how many questions it is judged."""
 Answering = Callable[[list[Question]], list[str]]
@@ -100,6 +106,29 @@ def stretch(start: Any, end: Any, first: int, last: int) -> tuple[float, int, in
     return best
 
 
+def mixed(questions: list[Question]) -> list[Question]:
+    """The same questions with contexts of three lengths in turn: a sentence, a paragraph, several of the article."""
+    articles: dict[str, list[str]] = {}
+    for asked in questions:
+        paragraphs = articles.setdefault(asked.article, [])
+        if asked.context not in paragraphs:
+            paragraphs.append(asked.context)
+    made = []
+    for at, asked in enumerate(questions):
+        context = asked.context
+        if at % 3 == 0 and asked.answers:
+            place = max(0, context.find(asked.answers[0]))
+            context = next(context[start:stop] for start, stop in sentence_spans(context) if stop > place)
+        elif at % 3 == 2:
+            paragraphs = articles[asked.article]
+            for further in paragraphs[paragraphs.index(context) + 1 :]:
+                if len(context) + len(further) > PAGE:
+                    break
+                context = f"{context}\n\n{further}"
+        made.append(Question(asked.id, asked.question, context, asked.answers, asked.article))
+    return made
+
+
 def integers(model: Path, questions: list[Question], out: Path, *, threads: int) -> Path | None:
     """The checkpoint in 8-bit integers, where that form is kept; prints how it fared."""
     with tempfile.TemporaryDirectory() as folder:
@@ -119,11 +148,14 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--questions", type=int, default=128)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--lengths", choices=("mixed", "paragraphs"), default="mixed")
     parser.add_argument("--threads", type=int, default=cpu_count())
     parser.add_argument("--work", type=Path, default=home() / "bench-readers", help=argparse.SUPPRESS)
     parser.add_argument("--alone", help=argparse.SUPPRESS)
     given = parser.parse_args()
     everything = read_questions(given.data / FILE)
+    if given.lengths == "mixed":
+        everything = mixed(everything)
     random.Random(0).shuffle(everything)
     asked, typical = everything[: given.questions], everything[given.questions : given.questions + TYPICAL]
     model = given.work / "checkpoint"
@@ -146,6 +178,7 @@ def main() -> None:
     for name, form in {**forms, "transformers": "peer"}.items():
         command = [sys.executable, __file__, "--data", str(given.data), "--questions", str(given.questions)]
         command += ["--threads", str(given.threads), "--work", str(given.work), "--alone", str(form)]
+        command += ["--lengths", given.lengths]
         alone = subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ | limits)
         f1 = np.mean([token_f1_score(found, one.answers) for found, one in zip(answers[name], asked)])
         same = same_share(answers[name], answers["transformers"])
