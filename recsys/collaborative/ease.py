@@ -7,9 +7,9 @@ first paper's own model is ``EaseConfig(weighting="binary", activity_power=0, po
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from scipy.linalg.lapack import dpotrf, dpotri
@@ -72,11 +72,13 @@ class Ease(Recommender):
     """Scores the items of histories X as X B.
 
     Attributes:
+        options: makes ``config`` of what a card holds; a family has its own.
         weights: B, shape (items, items), float32: row i says how much item i in a history speaks for each other item;
             the diagonal is 0.
     """
 
     family: ClassVar[str] = "ease"
+    options: ClassVar[Callable[..., Any]] = EaseConfig
     weights: Float32
 
     def score_histories(self, histories: Csr) -> Float32:
@@ -98,10 +100,10 @@ class Ease(Recommender):
         return {"weights": self.weights}
 
     @classmethod
-    def restore(cls, config: Mapping[str, Any], parts: Parts, arrays: Mapping[str, AnyArray]) -> Ease:
+    def restore(cls, config: Mapping[str, Any], parts: Parts, arrays: Mapping[str, AnyArray]) -> Self:
         """See :meth:`recsys.model.Recommender.restore`."""
         n = len(parts[1])
-        return cls(EaseConfig(**config), *parts, read_array("weights", arrays, (n, n)))
+        return cls(cls.options(**config), *parts, read_array("weights", arrays, (n, n)))
 
 
 def fit_ease(

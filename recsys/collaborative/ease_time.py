@@ -8,8 +8,7 @@ keeps its closed form.
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -17,9 +16,9 @@ import numpy as np
 
 from recsys.collaborative.ease import Ease, EaseConfig, balanced, gram_of, solve
 from recsys.data import Csr, Interactions
-from recsys.histories import Parts, training_parts
+from recsys.histories import training_parts
 from shared.errors import DataError, UsageError
-from shared.types import AnyArray, Float64, Int64
+from shared.types import Float64, Int64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,13 +46,7 @@ class EaseTime(Ease):
     """Scores the items of histories X as X B, like :class:`~recsys.collaborative.ease.Ease`: asking needs no times."""
 
     family: ClassVar[str] = "ease_time"
-
-    @classmethod
-    def restore(cls, config: Mapping[str, Any], parts: Parts, arrays: Mapping[str, AnyArray]) -> EaseTime:
-        """See :meth:`recsys.model.Recommender.restore`."""
-        plain = {one.name for one in dataclasses.fields(EaseConfig)}
-        checked = Ease.restore({key: value for key, value in config.items() if key in plain}, parts, arrays)
-        return cls(EaseTimeConfig(**config), *parts, checked.weights)
+    options: ClassVar[Callable[..., Any]] = EaseTimeConfig
 
 
 def fit_ease_time(

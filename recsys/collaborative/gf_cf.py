@@ -6,7 +6,7 @@ ideal one that keeps the smoothest components of the normalised graph alone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -16,11 +16,10 @@ from scipy.sparse import diags
 
 from recsys.collaborative.ease import Ease
 from recsys.data import Interactions
-from recsys.histories import WEIGHTING_HELP, Parts, Weighting, check_weighting, training_parts
-from recsys.packing import read_array
+from recsys.histories import WEIGHTING_HELP, Weighting, check_weighting, training_parts
 from recsys.threads import limit_threads
 from shared.errors import UsageError
-from shared.types import AnyArray, Float32, Float64
+from shared.types import Float32, Float64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,12 +50,7 @@ class GfCf(Ease):
     """
 
     family: ClassVar[str] = "gf_cf"
-
-    @classmethod
-    def restore(cls, config: Mapping[str, Any], parts: Parts, arrays: Mapping[str, AnyArray]) -> GfCf:
-        """See :meth:`recsys.model.Recommender.restore`."""
-        n = len(parts[1])
-        return cls(GfCfConfig(**config), *parts, read_array("weights", arrays, (n, n)))
+    options: ClassVar[Callable[..., Any]] = GfCfConfig
 
 
 def fit_gf_cf(

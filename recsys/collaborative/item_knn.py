@@ -5,10 +5,10 @@ M. Deshpande and G. Karypis, "Item-based top-N recommendation algorithms", ACM T
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from scipy.sparse import csr_matrix
@@ -53,10 +53,12 @@ class ItemKnn(Recommender):
     An item that no neighbour speaks for scores 0, and such items rank by popularity.
 
     Attributes:
+        options: makes ``config`` of what a card holds; a family has its own.
         neighbours: CSR, shape (items, items), float32: row i holds the positive similarities of item i's neighbours.
     """
 
     family: ClassVar[str] = "item_knn"
+    options: ClassVar[Callable[..., Any]] = ItemKnnConfig
     neighbours: Csr
 
     def score_histories(self, histories: Csr) -> Float32:
@@ -86,12 +88,12 @@ class ItemKnn(Recommender):
         return {"neighbours.data": found.data, "neighbours.indices": found.indices, "neighbours.indptr": found.indptr}
 
     @classmethod
-    def restore(cls, config: Mapping[str, Any], parts: Parts, arrays: Mapping[str, AnyArray]) -> ItemKnn:
+    def restore(cls, config: Mapping[str, Any], parts: Parts, arrays: Mapping[str, AnyArray]) -> Self:
         """See :meth:`recsys.model.Recommender.restore`."""
         neighbours = read_csr("neighbours", arrays, (len(parts[1]), len(parts[1])))
         if neighbours.nnz and not neighbours.data.min() > 0:
             raise DataError("neighbours.data must be positive similarities. Got one that is not")
-        return cls(ItemKnnConfig(**config), *parts, neighbours)
+        return cls(cls.options(**config), *parts, neighbours)
 
 
 def fit_item_knn(

@@ -6,7 +6,7 @@ interactive applications", ACM TiiS 7 (2017).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -15,10 +15,10 @@ from scipy.sparse import csr_matrix, diags
 
 from recsys.collaborative.item_knn import ItemKnn
 from recsys.data import Csr, Interactions
-from recsys.histories import WEIGHTING_HELP, Parts, Weighting, check_weighting, training_parts
+from recsys.histories import WEIGHTING_HELP, Weighting, check_weighting, training_parts
 from recsys.ranking import top_k
 from shared.errors import UsageError
-from shared.types import AnyArray, Float32, Int32
+from shared.types import Float32, Int32
 
 _BLOCK = 8_000_000
 """Chances held at once (64 MB)."""
@@ -57,19 +57,13 @@ class Rp3Beta(ItemKnn):
     """
 
     family: ClassVar[str] = "rp3beta"
+    options: ClassVar[Callable[..., Any]] = Rp3BetaConfig
 
     def item_similarities(self, items: Int32) -> Float32:
         """See :meth:`recsys.model.Recommender.item_similarities`: where the walk from each item ends."""
         scores: Float32 = self._towards[items].toarray()
         scores[scores == 0] = -np.inf
         return scores
-
-    @classmethod
-    def restore(cls, config: Mapping[str, Any], parts: Parts, arrays: Mapping[str, AnyArray]) -> Rp3Beta:
-        """See :meth:`recsys.model.Recommender.restore`."""
-        options = Rp3BetaConfig(**config)
-        checked = ItemKnn.restore({"neighbours": options.neighbours}, parts, arrays)
-        return cls(options, *parts, checked.neighbours)
 
 
 def fit_rp3beta(

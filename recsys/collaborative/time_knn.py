@@ -7,7 +7,7 @@ on one page, or bought in one visit, stands together; Y. Ding and X. Li, "Time w
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -16,10 +16,9 @@ import numpy as np
 from recsys.collaborative.ease import Ease
 from recsys.collaborative.ease_time import add_near, in_order
 from recsys.data import Interactions
-from recsys.histories import WEIGHTING_HELP, Parts, Weighting, check_weighting, training_parts
-from recsys.packing import read_array
+from recsys.histories import WEIGHTING_HELP, Weighting, check_weighting, training_parts
 from shared.errors import DataError, UsageError
-from shared.types import AnyArray, Float32
+from shared.types import Float32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,12 +53,7 @@ class TimeKnn(Ease):
     """
 
     family: ClassVar[str] = "time_knn"
-
-    @classmethod
-    def restore(cls, config: Mapping[str, Any], parts: Parts, arrays: Mapping[str, AnyArray]) -> TimeKnn:
-        """See :meth:`recsys.model.Recommender.restore`."""
-        n = len(parts[1])
-        return cls(TimeKnnConfig(**config), *parts, read_array("weights", arrays, (n, n)))
+    options: ClassVar[Callable[..., Any]] = TimeKnnConfig
 
 
 def fit_time_knn(

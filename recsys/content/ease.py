@@ -7,8 +7,7 @@ share a feature draw each other, however few people touched them, none included.
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -17,9 +16,8 @@ import numpy as np
 from recsys.collaborative.ease import Ease, EaseConfig, balanced
 from recsys.content.model import Features, arrange, catalogue_parts
 from recsys.data import Interactions
-from recsys.histories import Parts
 from shared.errors import UsageError
-from shared.types import AnyArray, Float32, Float64, Id
+from shared.types import Float32, Float64, Id
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,14 +40,8 @@ class EaseContent(Ease):
     """Scores the items of histories X as X B, like :class:`~recsys.collaborative.ease.Ease`, new items among them."""
 
     family: ClassVar[str] = "ease_content"
+    options: ClassVar[Callable[..., Any]] = EaseContentConfig
     task: ClassVar[str] = "recsys.content"
-
-    @classmethod
-    def restore(cls, config: Mapping[str, Any], parts: Parts, arrays: Mapping[str, AnyArray]) -> EaseContent:
-        """See :meth:`recsys.model.Recommender.restore`."""
-        plain = {name.name for name in dataclasses.fields(EaseConfig)}
-        checked = Ease.restore({key: value for key, value in config.items() if key in plain}, parts, arrays)
-        return cls(EaseContentConfig(**config), *parts, checked.weights)
 
 
 def fit_ease_content(

@@ -8,7 +8,7 @@ session-based recommendations", CIKM 2018. Whole paths are read at once rather t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -42,6 +42,7 @@ class Gru4Rec(Neural):
     """Scores an item by its vector times the state of gated recurrent units after a path, and its bias."""
 
     family: ClassVar[str] = "gru4rec"
+    options: ClassVar[Callable[..., NeuralConfig]] = Gru4RecConfig
     config: Gru4RecConfig
 
     def states(self, codes: Int32) -> Float32:
@@ -75,11 +76,6 @@ class Gru4Rec(Neural):
         for layer in range(config.layers):
             found |= {f"gru.{part}_l{layer}": (3 * d, d) if part.startswith("w") else (3 * d,) for part in _PARTS}
         return found
-
-    @classmethod
-    def configure(cls, config: Mapping[str, Any]) -> Gru4RecConfig:
-        """See :meth:`recsys.sequential.neural.Neural.configure`."""
-        return Gru4RecConfig(**config)
 
 
 _PARTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")

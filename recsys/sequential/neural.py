@@ -81,10 +81,12 @@ class Neural(Sequential):
     """Scores an item by the product of its vector and the state that a network is in after a path.
 
     Attributes:
+        options: makes ``config`` of what a card holds; a family has its own.
         weights: the network's arrays by name, float32; ``"item.weight"``, shape (items, factors), holds the vectors,
             and ``"bias"``, shape (items,), is added where there is one.
     """
 
+    options: ClassVar[Callable[..., NeuralConfig]]
     config: Any
     weights: Mapping[str, Float32]
 
@@ -101,11 +103,6 @@ class Neural(Sequential):
     @abstractmethod
     def shapes(cls, config: Any, count: int) -> dict[str, Shape]:
         """The names and shapes of the weights for a catalogue of ``count`` items."""
-
-    @classmethod
-    @abstractmethod
-    def configure(cls, config: Mapping[str, Any]) -> NeuralConfig:
-        """The family's options from what a card holds."""
 
     def score_paths(self, paths: Paths) -> Float32:
         """See :meth:`recsys.sequential.model.Sequential.score_paths`."""
@@ -134,7 +131,7 @@ class Neural(Sequential):
     @classmethod
     def restore(cls: type[M], config: Mapping[str, Any], parts: Parts, arrays: Mapping[str, AnyArray]) -> M:
         """See :meth:`recsys.model.Recommender.restore`."""
-        options = cls.configure(config)
+        options = cls.options(**config)
         paths = read_paths(arrays, len(parts[0]), len(parts[1]))
         wanted = cls.shapes(options, len(parts[1]))
         weights = {name: read_array(f"weights.{name}", arrays, shape) for name, shape in wanted.items()}

@@ -8,7 +8,7 @@ that is looked at, and scores are products with the same item vectors that go in
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -47,6 +47,7 @@ class Sasrec(Neural):
     """Scores an item by its vector times the state of self-attention at the newest item of a path."""
 
     family: ClassVar[str] = "sasrec"
+    options: ClassVar[Callable[..., NeuralConfig]] = SasrecConfig
     config: SasrecConfig
 
     def states(self, codes: Int32) -> Float32:
@@ -91,11 +92,6 @@ class Sasrec(Neural):
         for block in range(config.blocks):
             found |= {f"blocks.{block}.{name}": shape for name, shape in _block_shapes(d).items()}
         return found | {"norm.weight": (d,), "norm.bias": (d,)}
-
-    @classmethod
-    def configure(cls, config: Mapping[str, Any]) -> SasrecConfig:
-        """See :meth:`recsys.sequential.neural.Neural.configure`."""
-        return SasrecConfig(**config)
 
 
 def fit_sasrec(
