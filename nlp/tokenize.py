@@ -13,6 +13,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +120,12 @@ class TextTokenizer:
             spans.append(at + _mended(piece, np.array(found.offsets, dtype=np.int64).reshape(-1, 2)))
             at += len(piece)
         return _some(np.concatenate(ids)), np.concatenate(spans)
+
+    @cached_property
+    def word_prefix(self) -> str:
+        """What a word alone needs before it to become the tokens that it is within a text: nothing, or a space."""
+        first, second, both = (self._encode(text).ids for text in ("a", "b", "a b"))
+        return "" if both == first + second else " "
 
     def _encode(self, piece: str) -> Any:
         return self.tokenizer.encode(piece, add_special_tokens=False)

@@ -45,15 +45,8 @@ class Sentence:
 
 def read_sentence(tokenizer: TextTokenizer, words: Sequence[str], tags: Sequence[str], unknown: int) -> Sentence:
     """Tokenise a sentence's words; a word without a token (a control character, say) becomes the unknown one."""
-    before = word_prefix(tokenizer)
-    pieces = tuple(_piece(tokenizer, before + word, unknown) for word in words)
+    pieces = tuple(_piece(tokenizer, tokenizer.word_prefix + word, unknown) for word in words)
     return Sentence(tuple(words), pieces, tuple(tags))
-
-
-def word_prefix(tokenizer: TextTokenizer) -> str:
-    """What must stand before a word alone for it to become the tokens that it is within a text: nothing, or a space."""
-    first, second, both = (_piece(tokenizer, text, 0).tolist() for text in ("a", "b", "a b"))
-    return "" if both == first + second else " "
 
 
 def _piece(tokenizer: TextTokenizer, text: str, unknown: int) -> Int64:
@@ -72,7 +65,7 @@ def window(tokenizer: TextTokenizer, sentences: Sequence[Sentence], tags: Mappin
     """
     words = [word for sentence in sentences for word in sentence.words]
     pieces = [ids for sentence in sentences for ids in sentence.pieces]
-    if word_prefix(tokenizer):
+    if tokenizer.word_prefix:
         pieces[0] = _piece(tokenizer, words[0], int(pieces[0][0]))
     sizes = np.array([len(ids) for ids in pieces])
     starts = np.cumsum([0, *(len(sentence.words) for sentence in sentences)])[:-1].tolist()
