@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from shared.errors import UsageError
+
+if TYPE_CHECKING:
+    from shared.evaluation.items import Items
 
 
 @dataclass(frozen=True)
@@ -112,6 +115,7 @@ class Evaluation:
         by_class: figures of each class by its name, where the task has classes.
         sections: what a page says beyond the figures, made when it is asked for: from the most items that a gallery may
             show to its sections.
+        items: what each item says of the figures, made when it is asked for; ``None`` where the task cannot tell.
     """
 
     task: str
@@ -123,6 +127,7 @@ class Evaluation:
     notes: Mapping[str, Any] = field(default_factory=dict)
     by_class: Mapping[str, Mapping[str, Metric]] = field(default_factory=dict)
     sections: Callable[[int], Sequence[Section]] | None = field(default=None, compare=False, repr=False)
+    items: Callable[[], Items] | None = field(default=None, compare=False, repr=False)
 
     def to_json(self, *, by_class: bool = False) -> dict[str, Any]:
         """One JSON-ready object; with ``by_class`` the figures of each class too."""
