@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import numpy as np
 import nlp
 from nlp.classification.prepare import parse_labels
 from nlp.datasets import SEVERAL, read_labelled_texts
+from nlp.judged import LabelTable, classification_items, label_table
 from nlp.labels import match_labels, parse_label_map
 from nlp.mistakes import classification_sections
 from nlp.types import TextLabels
@@ -94,7 +95,7 @@ def evaluate_classification(
         several=several,
         label_separator=label_separator,
     )
-    texts = data.texts[:limit]
+    texts, lines = data.texts[:limit], data.lines[:limit]
     sets = (data.sets or [(label,) for label in data.labels])[:limit]
     found = {name for names in sets for name in names}
     own = list(parse_labels(options["labels"])) if options.get("labels") else predictor.card.options.get("labels")
@@ -106,7 +107,7 @@ def evaluate_classification(
             results.append(result)
             progress.add(1, isinstance(result, Failure))
     true_sets = [sorted({words[name] for name in names}) for names in sets]
-    table = _scored(true_sets, results, known)
+    table = label_table(true_sets, results, known)
     figures, by_label = _figures(table, known, seed)
     by_class = by_label | _by_length(texts, table.right)
     notes = {
@@ -118,55 +119,23 @@ def evaluate_classification(
     sections = classification_sections(texts, truth, results, by_class)
     failed = int(table.failed.sum())
     name = predictor.card.name
-    return Evaluation("nlp.classification", name, str(dataset), len(texts), failed, figures, notes, by_class, sections)
+    return Evaluation(
+        "nlp.classification",
+        name,
+        str(dataset),
+        len(texts),
+        failed,
+        figures,
+        notes,
+        by_class,
+        sections,
+        partial(classification_items, texts, lines, sets, results, known=known, words=words, names=frozenset(figures)),
+    )
 
 
-@dataclass(frozen=True)
-class _Table:
-    """Truth and answers of n texts over L labels.
-
-    Attributes:
-        truth: shape (n, L).
-        given: shape (n, L).
-        scores: shape (n, L), in [0, 1]; 0 where a label was not among those that the model named.
-        sure: score of each text's best label, shape (n,), in [0, 1].
-        failed: shape (n,).
-        several: whether several labels may hold.
-    """
-
-    truth: Bool
-    given: Bool
-    scores: Float64
-    sure: Float64
-    failed: Bool
-    several: bool
-
-    @property
-    def right(self) -> Bool:
-        """Whether each text's answer is the truth, shape (n,)."""
-        same: Bool = (self.truth == self.given).all(axis=1) & ~self.failed
-        return same
-
-
-def _scored(truth: Sequence[Sequence[str]], results: Sequence[TextLabels | Failure], known: Sequence[str]) -> _Table:
-    place = {name: at for at, name in enumerate(known)}
-    shape = (len(truth), len(known))
-    true, given, scores = np.zeros(shape, np.bool_), np.zeros(shape, np.bool_), np.zeros(shape)
-    several = any(isinstance(result, TextLabels) and result.multi_label for result in results)
-    for row, (names, result) in enumerate(zip(truth, results)):
-        true[row, [place[name] for name in names]] = True
-        if isinstance(result, Failure):
-            continue
-        for name, score in zip(result.labels, result.scores.tolist()):
-            if name in place:
-                scores[row, place[name]] = min(score, 1.0)
-        given[row, [place[name] for name in result.held if name in place]] = True
-    failed = np.array([isinstance(result, Failure) for result in results], np.bool_)
-    sure = np.array([0.0 if isinstance(result, Failure) else min(float(result.scores[0]), 1.0) for result in results])
-    return _Table(true, given, scores, sure, failed, several)
-
-
-def _figures(table: _Table, known: Sequence[str], seed: int) -> tuple[dict[str, Metric], dict[str, dict[str, Metric]]]:
+def _figures(
+    table: LabelTable, known: Sequence[str], seed: int
+) -> tuple[dict[str, Metric], dict[str, dict[str, Metric]]]:
     """The figures over all texts, and those of each label; texts are drawn again once for all of them."""
     answered_rows = np.flatnonzero(~table.failed)
     rankings = [ranking(table.truth[answered_rows, at], table.scores[answered_rows, at]) for at in range(len(known))]
@@ -186,7 +155,7 @@ def _figures(table: _Table, known: Sequence[str], seed: int) -> tuple[dict[str, 
 
 
 def _statistics(
-    table: _Table, rankings: Sequence[Ranking], counts: AnyArray, answered_rows: AnyArray
+    table: LabelTable, rankings: Sequence[Ranking], counts: AnyArray, answered_rows: AnyArray
 ) -> tuple[dict[str, float], dict[str, Float64]]:
     """The figures where each text counts so often, and those of each label, NaN where it does not stand."""
     both, either = counts @ (table.truth & table.given), counts @ table.truth + counts @ table.given
@@ -212,7 +181,7 @@ def _mean(values: Float64) -> float:
 
 
 def _by_label(
-    table: _Table, known: Sequence[str], whole: Mapping[str, Float64], drawn: Sequence[Mapping[str, Float64]]
+    table: LabelTable, known: Sequence[str], whole: Mapping[str, Float64], drawn: Sequence[Mapping[str, Float64]]
 ) -> dict[str, dict[str, Metric]]:
     """Precision and recall with Wilson's interval, the rest with that of the draws, of every label that stands."""
     found = {}

@@ -13,6 +13,7 @@ import numpy as np
 from recsys.collaborative.algorithms import ALGORITHMS, DEFAULT, find_algorithm
 from recsys.comparing import compare_users, describe_comparison, write_scores
 from recsys.data import Interactions
+from recsys.judged import judged_users
 from recsys.model import Recommender
 from recsys.ratings.evaluate import check_metric, check_rates, first_users, report_ratings
 from recsys.reading import load_interactions
@@ -139,6 +140,8 @@ def evaluate(
             start = perf_counter()
             scores[system] = score_users(fitted, parts.test, ks=ks, exclude_seen=not include_seen, limit=limit, auc=auc)
             settings[system]["rank_seconds"] = round(perf_counter() - start, 3)
+            if system == name:
+                items = judged_users(scores[name], parts, fitted)
     if per_user is not None:
         write_scores(per_user, scores)
     found = scores[name]
@@ -164,6 +167,7 @@ def evaluate(
             "interval": "95 % percentile bootstrap over users, 1000 resamples",
             "seed": seed,
         },
+        items=items,
     )
 
 

@@ -13,6 +13,8 @@ import numpy as np
 from recsys.data import Interactions
 from recsys.evaluate import SPLITS, read_positive
 from recsys.evaluate import evaluate as evaluate_saved
+from recsys.features import load_features
+from recsys.judged import judged_users
 from recsys.model import Recommender
 from recsys.reading import load_interactions
 from recsys.scoring import score_users
@@ -108,6 +110,7 @@ def evaluate_fit(
     reading: Mapping[str, Any],
     own: Mapping[str, Any],
     told: Callable[[Any], Mapping[str, Any]] = lambda model: {},
+    about: str | Path | None = None,
 ) -> Evaluation:
     """Evaluate a fit on a split of a ratings file, or a saved model on interactions that it has not seen.
 
@@ -131,6 +134,7 @@ def evaluate_fit(
         reading: further keywords of :func:`recsys.load_interactions`.
         own: options of the fit, of which a saved model takes none.
         told: what of a fitted model the notes are to say.
+        about: a file of what is known of users, as :func:`recsys.load_features` reads it, to slice the figures by.
 
     Raises:
         DataError: the data are malformed or too few.
@@ -159,6 +163,7 @@ def evaluate_fit(
     with limit_threads(threads):
         fitted = fit(parts.train)
         scores = score_users(fitted, parts.test, k=k, exclude_seen=not include_seen, limit=limit)
+    users = load_features(about, what="user", id_type=reading.get("id_type", "str")) if about is not None else None
     rng = np.random.default_rng(seed)
     return Evaluation(
         task=task,
@@ -176,4 +181,5 @@ def evaluate_fit(
             "unknown_users": scores.strangers,
             "seed": seed,
         },
+        items=judged_users(scores, parts, fitted, about=users),
     )

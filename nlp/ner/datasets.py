@@ -59,12 +59,14 @@ class EntityTexts:
         texts: of each item the text that offsets count in.
         spans: the true entities of each, as characters, sorted.
         lines: line of the file where each begins, from 1.
+        documents: number of the document of each, from 0; empty where the file tells of none.
     """
 
     items: tuple[Item, ...]
     texts: tuple[str, ...]
     spans: tuple[tuple[Span, ...], ...]
     lines: tuple[int, ...]
+    documents: tuple[int, ...] = ()
 
 
 def read_entity_texts(
@@ -96,16 +98,19 @@ def read_entity_texts(
     kind = format or _SUFFIXES.get(path.suffix.lower()) or ("jsonl" if text.lstrip().startswith("{") else "conll")
     if kind not in FORMATS:
         raise UnknownNameError("entity data format", kind, FORMATS)
+    numbers: list[int] = []
     if kind == "jsonl":
         rows = list(_of_json(text, path))
     else:
-        documents = _documents(text, path, kind, word_column, tag_column)
-        groups = documents if context == "document" else ([sentence] for document in documents for sentence in document)
-        rows = [of_sentences(group) for group in groups]
+        rows = []
+        for number, document in enumerate(_documents(text, path, kind, word_column, tag_column)):
+            groups = [document] if context == "document" else [[sentence] for sentence in document]
+            rows += [of_sentences(group) for group in groups]
+            numbers += [number] * len(groups)
     if not rows:
         raise DataError(f"{path} must hold texts with entities. It holds none")
     items, texts, spans, lines = zip(*rows)
-    return EntityTexts(items, texts, spans, lines)
+    return EntityTexts(items, texts, spans, lines, tuple(numbers))
 
 
 def read_documents(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -11,10 +12,11 @@ import numpy as np
 
 import nlp
 from nlp.ner.datasets import COLUMNS, FORMATS, EntityTexts, parse_entity_map, read_entity_texts
+from nlp.ner.judged import entity_items, text_f1
 from nlp.spans import Span
 from shared.batch.progress import Progress
 from shared.errors import UnknownNameError, UsageError
-from shared.evaluation.intervals import CONFIDENCE, RESAMPLES, bootstrap
+from shared.evaluation.intervals import CONFIDENCE, RESAMPLES, bootstrap, mean_interval
 from shared.evaluation.report import Evaluation, Gallery, Metric, Section, Shown, Table
 from shared.evaluation.spans import SpanCounts, f1, macro_f1, precision, recall, span_counts
 from shared.tasks import Option
@@ -68,6 +70,8 @@ def evaluate_ner(
 ) -> Evaluation:
     """Precision, recall and F1 of entities: both ends and the label must agree (``f1``), and in part (``f1_partial``).
 
+    ``f1_texts`` is the mean over texts of each one's own F1; see :func:`nlp.ner.judged.text_f1`.
+
     By class: the same of each label, of entities by their words, and of texts by theirs.
 
     Args:
@@ -108,7 +112,7 @@ def evaluate_ner(
     truth = list(data.spans[:n])
     table, how = _label_table(truth, raw, parse_entity_map(label_map))
     found = [[(a, b, table[label]) for a, b, label in spans or () if label in table] for spans in raw]
-    strict = span_counts(truth, found)
+    strict, failed = span_counts(truth, found), np.array([spans is None for spans in raw], np.bool_)
     figures: dict[str, tuple[SpanCounts, Figure]] = {
         "f1": (strict, _micro(f1)),
         "precision": (strict, _micro(lambda right, given, _: precision(right, given))),
@@ -117,10 +121,13 @@ def evaluate_ner(
         "f1_partial": (span_counts(truth, found, match="partial"), _micro(f1)),
         "f1_bounds": (span_counts(truth, found, match="bounds"), _micro(f1)),
     }
+    metrics = {name: _interval(of, figure, seed) for name, (of, figure) in figures.items()}
+    metrics["f1_texts"] = mean_interval(text_f1(strict, failed), rng=np.random.default_rng(seed))
     notes = {
         "interval": f"percentile bootstrap over texts, {RESAMPLES} resamples, {CONFIDENCE:.0%}",
         "seed": seed,
-        "agreement": "f1: both ends and the label; f1_partial: the label, half where ends differ; f1_bounds: ends",
+        "agreement": "f1: both ends and the label; f1_partial: the label, half where ends differ; f1_bounds: ends; "
+        "f1_texts: mean of each text's own f1",
         "texts": f"{data_kind(data, context)}, words: {words}",
         "labels": how,
     }
@@ -129,11 +136,12 @@ def evaluate_ner(
         predictor.card.name,
         str(dataset),
         n,
-        sum(spans is None for spans in raw),
-        {name: _interval(counts, figure, seed) for name, (counts, figure) in figures.items()},
+        int(failed.sum()),
+        metrics,
         notes,
         by_class=_by_label(strict, seed) | _by_length(data, truth, found, strict, seed),
         sections=lambda worst: _sections(data, found, worst),
+        items=partial(entity_items, data, found, failed),
     )
 
 

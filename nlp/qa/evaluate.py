@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 
 import nlp
 from nlp.qa.data import Question, read_questions
+from nlp.qa.judged import WORDS, question_items, question_word
 from nlp.types import Answers
 from shared.batch.progress import Progress
 from shared.errors import UsageError
@@ -23,7 +25,6 @@ from shared.evaluation.intervals import CONFIDENCE, RESAMPLES, bootstrap, percen
 from shared.evaluation.report import Evaluation, Metric, Section, Table
 from shared.types import AnyArray, Failure, Float64, Int64
 
-WORDS = ("what", "who", "when", "where", "why", "how", "which")
 _LENGTHS = (500, 1000, 2000)
 """Characters of contexts between slices."""
 _ANSWER_WORDS = ((1, 1, "1 word"), (2, 4, "2 to 4 words"), (5, 1 << 30, "5 words and more"))
@@ -121,6 +122,9 @@ def judged(
         notes,
         slices,
         sections=lambda most: _page(questions, given, f1, most),
+        items=partial(
+            question_items, questions, {"em": em, "f1": f1}, nothing, refuses=version == 2 and not impossible.all()
+        ),
     )
 
 
@@ -176,7 +180,7 @@ def _auc(nothing: Float64, impossible: AnyArray, groups: Sequence[Int64]) -> flo
 
 def _slices(questions: Sequence[Question]) -> Mapping[str, AnyArray]:
     """Questions by what they ask with, how long contexts and first answers are; slices of none or all are left out."""
-    words = np.array([_word(asked.question) for asked in questions])
+    words = np.array([question_word(asked.question) for asked in questions])
     lengths = np.searchsorted(_LENGTHS, [len(asked.context) for asked in questions], side="right")
     names = [f"context up to {most} characters" for most in _LENGTHS] + [f"context over {_LENGTHS[-1]} characters"]
     found = {f"question: {word}": words == word for word in (*WORDS, "other")}
@@ -186,10 +190,6 @@ def _slices(questions: Sequence[Question]) -> Mapping[str, AnyArray]:
         found[f"answer of {title}"] = (words_of_answers >= low) & (words_of_answers <= high)
     found["no answer"] = np.array([not asked.answers for asked in questions])
     return {name: held for name, held in found.items() if held.any() and not held.all()}
-
-
-def _word(question: str) -> str:
-    return next((word for word in question.lower().replace("?", " ").split() if word in WORDS), "other")
 
 
 def _page(questions: Sequence[Question], given: Sequence[str], f1: Float64, most: int) -> list[Section]:

@@ -7,6 +7,7 @@ import gzip
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,11 @@ from typing import Any
 import numpy as np
 
 import nlp
+from nlp.translation.judged import translation_items
 from shared.batch.progress import Progress
 from shared.errors import DataError, UnknownNameError, UsageError
-from shared.evaluation.generation import METRICS, chrf_score, corpus_figures, signature
-from shared.evaluation.intervals import CONFIDENCE, RESAMPLES
+from shared.evaluation.generation import METRICS, chrf_score, corpus_figures, sentence_chrf, signature
+from shared.evaluation.intervals import CONFIDENCE, RESAMPLES, mean_interval
 from shared.evaluation.report import Evaluation, Gallery, Metric, Shown
 from shared.tasks import Option
 from shared.types import Failure
@@ -166,6 +168,8 @@ def evaluate_translation(
 ) -> Evaluation:
     """BLEU, chrF and TER of a translator, with sacrebleu's signatures and bootstrap intervals over sentences.
 
+    ``chrf_sentences`` is the mean of each sentence's own chrF, which is not the chrF of all of them together.
+
     By class: BLEU and chrF of sentences by their words, and by the language that they are in where it is detected.
 
     Args:
@@ -203,6 +207,7 @@ def evaluate_translation(
             failed += isinstance(result, Failure)
             progress.add(1, isinstance(result, Failure))
     figures = corpus_figures(written, references, rng=np.random.default_rng(seed))
+    figures["chrf_sentences"] = mean_interval(sentence_chrf(written, references), rng=np.random.default_rng(seed))
     notes = {
         "direction": f"{source or 'detected'} to {target}",
         **{f"{name} signature": signature(name) for name in METRICS},
@@ -213,6 +218,7 @@ def evaluate_translation(
         "nlp.translation", predictor.card.name, str(dataset), len(sources), failed, figures, notes,
         _slices(sources, references, written, languages, seed),
         sections=lambda most: [_worst(sources, references, written, most)],
+        items=partial(translation_items, sources, references, written, languages),
     )  # fmt: skip
 
 

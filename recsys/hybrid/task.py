@@ -130,6 +130,7 @@ def evaluate(
         reading=reading,
         own=own,
         told=_members,
+        about=own.get("users"),
     )
 
 

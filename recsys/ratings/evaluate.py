@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from recsys.judged import judged_ratings
 from recsys.model import Recommender
 from recsys.ratings.model import RatingModel
 from recsys.split import Split
@@ -227,7 +228,16 @@ def report_ratings(
         }
     one = predicted[name]
     metrics = rating_scores(one, rng=rng)
-    return Evaluation(Recommender.task, name, dataset, n=len(one.truth), failed=0, metrics=metrics, notes=said)
+    return Evaluation(
+        task=Recommender.task,
+        model=name,
+        dataset=dataset,
+        n=len(one.truth),
+        failed=0,
+        metrics=metrics,
+        notes=said,
+        items=judged_ratings(one, parts, metrics),
+    )
 
 
 def check_metric(

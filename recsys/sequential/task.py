@@ -17,6 +17,7 @@ from recsys.comparing import write_scores
 from recsys.data import Interactions
 from recsys.evaluate import check_writable, comparison_notes, divide_options, read_ks
 from recsys.fitting import SAVING_OPTIONS, fit_and_save, read_kept
+from recsys.judged import judged_users
 from recsys.model import Recommender
 from recsys.predictor import RecommenderPredictor
 from recsys.reading import FORMATS
@@ -175,6 +176,8 @@ def evaluate(
             start = perf_counter()
             scores[system] = score_next(fitted, parts.test, ks=ks, exclude_seen=not include_seen, limit=limit)
             settings[system]["rank_seconds"] = round(perf_counter() - start, 3)
+            if system == name:
+                items = judged_users(scores[name], parts, fitted)
     if per_user is not None:
         write_scores(per_user, scores)
     notes = settings[name] | comparison_notes(scores, settings, name, against, seed)
@@ -194,6 +197,7 @@ def evaluate(
             "interval": "95 % percentile bootstrap over users, 1000 resamples",
             "seed": seed,
         },
+        items=items,
     )
 
 

@@ -6,12 +6,13 @@ them: M. Post, "A call for clarity in reporting BLEU scores", WMT 2018.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from shared.errors import UnknownNameError, UsageError
+from shared.evaluation.bca import Figure
 from shared.evaluation.intervals import CONFIDENCE, RESAMPLES, percentile_interval
 from shared.evaluation.report import Metric
 from shared.lazy import require
@@ -107,11 +108,62 @@ def corpus_figures(
     draws = rng.integers(0, n, (resamples, n))
     found = {}
     for name in names:
-        counts, score = _counted(name, hypotheses, references)
+        counts, figure = sentence_counts(name, hypotheses, references)
         sums = np.concatenate([counts[draws[at : at + _BLOCK]].sum(axis=1) for at in range(0, resamples, _BLOCK)])
-        scores = np.array([score(row) for row in sums])
-        found[name] = percentile_interval(score(counts.sum(axis=0)), scores, confidence=confidence)
+        found[name] = percentile_interval(float(figure(counts.sum(axis=0))), figure(sums), confidence=confidence)
     return found
+
+
+def sentence_counts(name: str, hypotheses: Sequence[str], references: Sequence[str]) -> tuple[Float64, Figure]:
+    """What each sentence adds to a corpus's figure, and from sums of that to the figure.
+
+    Args:
+        name: a key of :data:`METRICS`.
+        hypotheses: what was written, length n.
+        references: what should have been, length n.
+
+    Returns:
+        Counts of n-grams or edits, shape (n, d), float64; and from totals, shape (..., d), to the figure, shape (...).
+
+    Raises:
+        UnknownNameError: no figure is called that.
+        UsageError: the lengths differ.
+
+    Example:
+        >>> counts, figure = sentence_counts("ter", ["a b c d", "a b"], ["a b c x", "a b"])
+        >>> round(float(figure(counts.sum(axis=0))), 2)  # one edit in six words
+        16.67
+    """
+    _check(hypotheses, references)
+    metric = _metric(name)
+    counts = np.array(metric._extract_corpus_statistics(list(hypotheses), [list(references)]), dtype=np.float64)
+
+    def figure(totals: Float64) -> Float64:
+        rows = totals.reshape(-1, totals.shape[-1])
+        scores = [metric._compute_score_from_stats(list(row)).score for row in rows]
+        return np.array(scores, np.float64).reshape(totals.shape[:-1])
+
+    return counts, figure
+
+
+def sentence_chrf(hypotheses: Sequence[str], references: Sequence[str]) -> Float64:
+    """chrF2 of each sentence by itself, shape (n,), float64, 0..100.
+
+    Args:
+        hypotheses: what was written, length n.
+        references: what should have been, length n.
+
+    Raises:
+        UsageError: the lengths differ.
+
+    Example:
+        >>> sentence_chrf(["a cat", ""], ["a cat", "a dog"]).tolist()
+        [100.0, 0.0]
+    """
+    if not references:
+        return np.zeros(0)
+    counts, figure = sentence_counts("chrf", hypotheses, references)
+    return figure(counts)
 
 
 def _score(name: str, hypotheses: Sequence[str], references: Sequence[str]) -> float:
@@ -119,15 +171,6 @@ def _score(name: str, hypotheses: Sequence[str], references: Sequence[str]) -> f
     if not references:
         return float("nan")
     return float(_metric(name).corpus_score(list(hypotheses), [list(references)]).score)
-
-
-def _counted(
-    name: str, hypotheses: Sequence[str], references: Sequence[str]
-) -> tuple[Float64, Callable[[Float64], float]]:
-    """What each sentence adds to the corpus's figure, shape (n, counts), and from sums of those to the figure."""
-    metric = _metric(name)
-    counts = np.array(metric._extract_corpus_statistics(list(hypotheses), [list(references)]), dtype=np.float64)
-    return counts, lambda sums: float(metric._compute_score_from_stats(list(sums)).score)
 
 
 def _metric(name: str) -> Any:
