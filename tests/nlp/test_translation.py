@@ -384,7 +384,7 @@ def test_evaluate(folder: Path, tmp_path: Path, kind: str) -> None:
     assert (found["n"], found["failed"]) == (3, 0)
     wanted = bleu_score(["die Katze schläft.", "Hallo Welt!", "die Hund"], [right for _, right in LINES])
     assert found["metrics"]["bleu"]["value"] == pytest.approx(wanted)
-    assert set(found["metrics"]) == {"bleu", "chrf", "ter"}
+    assert set(found["metrics"]) == {"bleu", "chrf", "ter", "chrf_sentences"}
     assert "tok:13a" in found["notes"]["bleu signature"]
 
 
