@@ -10,12 +10,15 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from shared.errors import UnknownNameError, UsageError
 from shared.evaluation.report import Evaluation
 from shared.predictor import Predictor
 from shared.types import Result
+
+if TYPE_CHECKING:
+    from shared.evaluation.growing import Growing
 
 GROUP = "triptych.tasks"
 InputKind: TypeAlias = Literal["image", "text", "id"]
@@ -95,6 +98,9 @@ class Task:
         annotate: ``annotate(item, result, folder, **options)`` writes an item with its result drawn into a folder, with
             the options that the model was opened with.
         tools: functions by name for commands that serve this task alone.
+        grow: ``grow(dataset, *, format, seed, **grow_options)`` gives what a learning curve is measured on; ``None``
+            where the task has none.
+        grow_options: further keywords of ``grow``.
     """
 
     name: str
@@ -114,6 +120,8 @@ class Task:
     video_options: tuple[Option, ...] = ()
     annotate: Callable[..., Path] | None = None
     tools: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
+    grow: Callable[..., Growing] | None = None
+    grow_options: tuple[Option, ...] = ()
 
 
 def task_names() -> list[str]:

@@ -97,11 +97,8 @@ def train_linear(
     poolings = check_poolings(pooling or POOLINGS)
     began = time.monotonic()
     opened = open_encoder(encoder, device=device, threads=threads)
-    vectors = _vectors(opened, data, poolings, threads)
-    balanced = class_weight == BALANCED
-    choose = _choose_several if data.several else _choose
-    choice = choose(vectors, data, c, balanced=balanced, seed=seed)
-    head = _fit(vectors, data.codes, choice.c, balanced=balanced, labels=data.labels, poolings=poolings)
+    vectors = text_vectors(opened, data, poolings, threads)
+    head, choice = fit_head(vectors, data, c, class_weight=class_weight, seed=seed, poolings=poolings)
     options: dict[str, Any] = {
         "encoder": str(encoder),
         "encoder_sha256": opened.card.file(GRAPH).sha256,
@@ -133,7 +130,7 @@ def train_linear(
     }
 
 
-def _vectors(encoder: Encoder, data: Joined, poolings: tuple[str, ...], threads: int | None) -> Float32:
+def text_vectors(encoder: Encoder, data: Joined, poolings: tuple[str, ...], threads: int | None) -> Float32:
     """What the head sees of each text, shape (texts, len(poolings) * dim)."""
     reader = Pipeline(
         encoder.card,
@@ -193,11 +190,26 @@ def _choose_several(vectors: Float32, data: Joined, c: float | None, *, balanced
     return Choice(best, "cross_validated_" + ("f1" if balanced else "f1_micro"), len(folds), scores, told)
 
 
-def _fit(
-    vectors: Float32, codes: Int64, c: float, *, balanced: bool, labels: tuple[str, ...], poolings: tuple[str, ...]
-) -> Head:
-    weights, bias = softmax_regression(vectors, codes, c, balanced=balanced)
-    return Head(labels, weights.astype(np.float32), bias.astype(np.float32), poolings)
+def fit_head(
+    vectors: Float32, data: Joined, c: float | None, *, class_weight: str, seed: int, poolings: tuple[str, ...]
+) -> tuple[Head, Choice]:
+    """Fit a head to vectors, and say how strongly it is held back; see :func:`train_linear`.
+
+    Args:
+        vectors: of each text, shape (texts, dim), float32.
+        data: the texts' labels.
+        c: inverse strength of the L2 penalty, above 0; ``None`` takes the best of :data:`GRID`.
+        class_weight: ``"none"`` or ``"balanced"``.
+        seed: of the folds.
+        poolings: what the vectors are made of.
+
+    Raises:
+        DataError: the fit did not settle.
+    """
+    balanced = class_weight == BALANCED
+    choice = (_choose_several if data.several else _choose)(vectors, data, c, balanced=balanced, seed=seed)
+    weights, bias = softmax_regression(vectors, data.codes, choice.c, balanced=balanced)
+    return Head(data.labels, weights.astype(np.float32), bias.astype(np.float32), poolings), choice
 
 
 def softmax_regression(vectors: Float32, codes: Int64, c: float, *, balanced: bool) -> tuple[AnyArray, AnyArray]:

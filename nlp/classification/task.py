@@ -13,6 +13,7 @@ from nlp.classification.entailment import FAMILY as NLI_FAMILY
 from nlp.classification.entailment import entailment_classifier
 from nlp.classification.graphs import FAMILY as GRAPH_FAMILY
 from nlp.classification.graphs import JOINS, graph_classifier
+from nlp.classification.growing import GROW_OPTIONS, grow_classification
 from nlp.classification.heads import FAMILY as HEAD_FAMILY
 from nlp.classification.heads import HEAD, Head, read_head, zero_shot_head
 from nlp.classification.prepare import Labels, parse_labels
@@ -163,5 +164,7 @@ TASK = Task(
     train_options=TRAIN_OPTIONS,
     train_resumes=True,
     evaluate_options=(*COLUMNS, LABEL_MAP),
+    grow=grow_classification,
+    grow_options=GROW_OPTIONS,
     tools={"explain": explain, "optimize": partial(optimize, task=NAME), "embedder": embedder},
 )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from shared.evaluation.classification import accuracy_score, macro_f1_score
 from shared.lazy import require
 from shared.training.finish import Stated
 from shared.training.options import BALANCED, check_choice
-from shared.types import AnyArray, Int64
+from shared.types import AnyArray, Float64, Int64
 from shared.weights import write_model_folder
 from shared.weights.exports import plain_name
 
@@ -34,6 +35,46 @@ TOLERANCE = 1e-3
 TREE_TERMS = 1500
 HALF = np.float32(0.5)
 ROUNDS, DEPTH, RATE = 150, 4, 0.2
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """A fitted model, and what its cross-validation said.
+
+    Attributes:
+        terms: that texts are read by.
+        fitted: scores of terms.
+        c: inverse strength of the penalty that was taken.
+        scores: the figure of each that was tried; see :func:`train_tfidf`.
+        held: scores of each text by a model of other folds, shape (texts, labels), float64.
+        folds: parts of the cross-validation.
+    """
+
+    terms: Terms
+    fitted: Linear | Trees
+    c: float
+    scores: Mapping[float, float]
+    held: Float64
+    folds: int
+
+
+def learn(
+    data: Joined, *, estimator: str, c: float | None, class_weight: str, seed: int, threads: int | None
+) -> Learnt:
+    """Fit a model, with the best ``c`` by cross-validation; see :func:`train_tfidf`."""
+    balanced = class_weight == BALANCED
+    terms = find_terms(data.texts)
+    seen = terms.reader()(data.texts)
+    candidates = (c or GRID[1],) if c is not None or estimator == "trees" else GRID
+    folds = folds_of(data.strata, FOLDS, seed=seed) if data.several else _folds(data.codes, seed)
+    with require("threadpoolctl", extra="all").threadpool_limits(threads):
+        held = {
+            value: _held_out(seen, data, estimator, value, folds, balanced=balanced, seed=seed) for value in candidates
+        }
+    scores = {value: _score(data, found, balanced=balanced) for value, found in held.items()}
+    best = max(scores, key=lambda value: scores[value])
+    fitted = fit(seen, data.codes, estimator, best, balanced=balanced, seed=seed)
+    return Learnt(terms, fitted, best, scores, held[best], len(folds))
 
 
 def train_tfidf(
@@ -68,57 +109,56 @@ def train_tfidf(
         DataError: a text cannot be used, or the texts share no term.
     """
     check_choice("estimator", estimator, ESTIMATORS)
-    for text, place in zip(data.texts, data.places):
-        try:
-            check_text(text)
-        except InputError as error:
-            raise DataError(f"{place}: [{error.kind}] {error}") from error
+    check_texts(data, estimator)
     began = time.monotonic()
-    if data.several and estimator == "trees":
-        raise UsageError("trees take one label a text: give --estimator logistic or svm where texts have several")
-    balanced = class_weight == BALANCED
-    terms = find_terms(data.texts)
-    seen = terms.reader()(data.texts)
-    candidates = (c or GRID[1],) if c is not None or estimator == "trees" else GRID
-    folds = folds_of(data.strata, FOLDS, seed=seed) if data.several else _folds(data.codes, seed)
-    with require("threadpoolctl", extra="all").threadpool_limits(threads):
-        held = {
-            value: _held_out(seen, data, estimator, value, folds, balanced=balanced, seed=seed) for value in candidates
-        }
-    scores = {value: _score(data, found, balanced=balanced) for value, found in held.items()}
-    best = max(scores, key=lambda value: scores[value])
-    fitted = fit(seen, data.codes, estimator, best, balanced=balanced, seed=seed)
+    found = learn(data, estimator=estimator, c=c, class_weight=class_weight, seed=seed, threads=threads)
     options: dict[str, Any] = {
         "labels": list(data.labels),
         "estimator": estimator,
-        "c": best,
+        "c": found.c,
         "class_weight": class_weight,
         "seed": seed,
         "texts": len(data.texts),
     }
     if data.several:
-        temperature, thresholds = settled(held[best], data.codes)
+        temperature, thresholds = settled(found.held, data.codes)
         options |= {"multi_label": True, "temperature": temperature, "thresholds": thresholds}
     else:
-        options["temperature"] = fit_temperature(held[best].astype(np.float32), data.codes)
+        options["temperature"] = fit_temperature(found.held.astype(np.float32), data.codes)
     if data.label_map:
         options["label_map"] = dict(data.label_map)
     name = plain_name(out.resolve().name)
     said = stated.summary or f"text labels by counted terms ({estimator}): {', '.join(data.labels[:8])}"
     card = ModelCard(name, "nlp.classification", FAMILY, BACKEND, stated.licence, said, options=options)
-    write_model_folder(out, card, model_files(terms, fitted))
-    metric = "cross_validated_" + ("f1" if balanced else "f1_micro" if data.several else "accuracy")
+    write_model_folder(out, card, model_files(found.terms, found.fitted))
+    metric = "cross_validated_" + ("f1" if class_weight == BALANCED else "f1_micro" if data.several else "accuracy")
     return {
         "model": name,
         "folder": str(out),
         "texts": len(data.texts),
         "labels": data.counts(),
-        "terms": len(terms.rarity),
-        "c": best,
-        "folds": len(folds),
-        metric: {f"c={value:g}": round(found, 4) for value, found in scores.items()},
+        "terms": len(found.terms.rarity),
+        "c": found.c,
+        "folds": found.folds,
+        metric: {f"c={value:g}": round(score, 4) for value, score in found.scores.items()},
         "seconds": round(time.monotonic() - began, 1),
     }
+
+
+def check_texts(data: Joined, estimator: str) -> None:
+    """Refuse texts that cannot be used, and an estimator that cannot be had for them.
+
+    Raises:
+        UsageError: texts have several labels, and trees take one.
+        DataError: a text is empty, or none.
+    """
+    for text, place in zip(data.texts, data.places):
+        try:
+            check_text(text)
+        except InputError as error:
+            raise DataError(f"{place}: [{error.kind}] {error}") from error
+    if data.several and estimator == "trees":
+        raise UsageError("trees take one label a text: give --estimator logistic or svm where texts have several")
 
 
 def find_terms(texts: Sequence[str]) -> Terms:

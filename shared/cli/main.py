@@ -20,6 +20,7 @@ COMMANDS = {
     "metrics": "every metric of the suite: what it takes, its range, its source",
     "convert": "write a data set in another format",
     "train": "fit or fine-tune a model and save it to a folder",
+    "learning-curve": "what more data would bring",
     "faces": "enrol persons, recognise them, compare pictures, group faces, forget persons",
     "index": "build, add to, search and trim an index of documents",
     "ask": "answers out of an index of documents, with the place of each",
@@ -29,7 +30,7 @@ COMMANDS = {
     "experiment": "assign units to arms, analyse what came of it, plan the size",
     "demo": "the Gradio pages",
 }
-"""Subcommands by name. Each lives in ``shared/cli/NAME.py`` as ``command``."""
+"""Subcommands by name. Each lives in ``shared/cli/NAME.py`` as ``command``, a dash being an underscore there."""
 
 
 class LazyCommands(click.Group):
@@ -49,7 +50,7 @@ class LazyCommands(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in self.known:
             return None
-        command: click.Command = import_module(self.home.format(name)).command
+        command: click.Command = import_module(self.home.format(name.replace("-", "_"))).command
         return command
 
     def resolve_command(
