@@ -12,6 +12,7 @@ import numpy as np
 from recsys.collaborative.algorithms import ALGORITHMS, DEFAULT, Algorithm, find_algorithm
 from recsys.evaluate import SPLITS, check_device, divide_options, evaluate
 from recsys.fitting import SAVING_OPTIONS, fit_and_save, read_kept
+from recsys.growing import GROWING_OPTIONS, grow_recommender
 from recsys.predictor import RecommenderPredictor, recommender
 from recsys.reading import FORMATS
 from shared.backends.base import check_threads
@@ -159,6 +160,12 @@ TASK = Task(
         Option("per_user", str, None, "a Parquet file to write with the figures of each user"),
         Option("metric", str, "ranking", "ranking, or ratings: how far predicted ratings are from those given"),
         Option("folds", int, None, "with --metric ratings: test on each of so many parts in its turn"),
+        *_SHARED,
+    ),
+    grow=grow_recommender,
+    grow_options=(
+        Option("algorithm", str, DEFAULT, f"one of {', '.join(ALGORITHMS)}"),
+        *GROWING_OPTIONS,
         *_SHARED,
     ),
 )
