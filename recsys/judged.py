@@ -192,5 +192,6 @@ def _at(values: AnyArray, codes: Int32 | Int64) -> AnyArray:
     return values[codes] if len(values) else np.zeros(len(codes))
 
 
-def _mean(sums: Float64, counts: Int64) -> Float64:
-    return np.divide(sums, counts, out=np.full(len(sums), np.nan), where=counts > 0)
+def _mean(sums: AnyArray, counts: AnyArray) -> Float64:
+    mean: Float64 = np.divide(sums, counts, out=np.full(len(sums), np.nan), where=counts > 0)
+    return mean

@@ -179,7 +179,8 @@ def _proportional(rows: Int64, strata: Int64, rng: np.random.Generator) -> Int64
 
 def _truth(data: Joined, rows: Int64) -> Bool:
     codes = data.codes[rows]
-    return codes == 1 if data.several else codes[:, None] == np.arange(len(data.labels))
+    truth: Bool = codes == 1 if data.several else codes[:, None] == np.arange(len(data.labels))
+    return truth
 
 
 def _given(scores: Float64, said: Mapping[str, Any]) -> Bool:

@@ -16,6 +16,7 @@ import numpy as np
 
 from nlp.classification.heads import FAMILY, HEAD, Head, head_bytes
 from nlp.classification.joined import Joined
+from nlp.classification.noise import write_noise
 from nlp.encoder import GRAPH, POOLINGS, TEXTS_AT_ONCE, Encoder, check_poolings, open_encoder
 from nlp.training.folds import folds_of, one_against_rest
 from nlp.training.thresholds import judged, settled
@@ -27,7 +28,7 @@ from shared.lazy import require
 from shared.predictor import Pipeline
 from shared.training.finish import Stated
 from shared.training.options import BALANCED
-from shared.types import AnyArray, Failure, Float32, Int64
+from shared.types import AnyArray, Failure, Float32, Float64, Int64
 from shared.weights import write_model_folder
 from shared.weights.exports import plain_name
 
@@ -68,6 +69,7 @@ def train_linear(
     seed: int,
     device: str,
     threads: int | None,
+    noise: bool = False,
 ) -> dict[str, Any]:
     """Fit a head and save it as a model folder, named like the folder.
 
@@ -86,6 +88,7 @@ def train_linear(
         seed: of the folds.
         device: ``"auto"``, ``"cpu"`` or ``"gpu"``.
         threads: processor threads in all; ``None`` uses every processor of this process.
+        noise: write the labels that look wrong too; see :func:`nlp.classification.noise.write_noise`.
 
     Returns:
         A JSON-ready report.
@@ -116,7 +119,11 @@ def train_linear(
     said = stated.summary or f"text labels over {opened.card.name}: {', '.join(data.labels)}"
     card = ModelCard(name, "nlp.classification", FAMILY, opened.card.backend, stated.licence, said, options=options)
     write_model_folder(out, card, {HEAD: head_bytes(head)})
-    return {
+    doubtful = {}
+    if noise:
+        held = out_of_fold(vectors, data.codes, choice.c, class_weight=class_weight, seed=seed)
+        doubtful = {"label_noise": write_noise(data, held, out)}
+    report: dict[str, Any] = {
         "model": name,
         "folder": str(out),
         "texts": len(data.texts),
@@ -128,6 +135,7 @@ def train_linear(
         choice.metric: {f"c={value:g}": round(score, 4) for value, score in choice.scores.items()},
         "seconds": round(time.monotonic() - began, 1),
     }
+    return report | doubtful
 
 
 def text_vectors(encoder: Encoder, data: Joined, poolings: tuple[str, ...], threads: int | None) -> Float32:
@@ -156,9 +164,8 @@ def _choose(vectors: Float32, data: Joined, c: float | None, *, balanced: bool, 
     metric, codes = "cross_validated_" + ("f1" if balanced else "accuracy"), data.codes
     if c is not None:
         return Choice(c, metric, 0, {})
-    count = min(FOLDS, int(np.bincount(codes).min()))
-    splitter = require("sklearn.model_selection", extra="all").StratifiedKFold(count, shuffle=True, random_state=seed)
-    folds = list(splitter.split(vectors, codes))
+    folds = _folds(codes, seed)
+    count = len(folds)
     scores: dict[float, float] = {}
     with Progress(len(GRID) * count, done=0) as progress:
         for value in GRID:
@@ -169,6 +176,29 @@ def _choose(vectors: Float32, data: Joined, c: float | None, *, balanced: bool, 
                 progress.add(1, 0)
             scores[value] = float(np.mean(reached))
     return Choice(max(scores, key=lambda value: scores[value]), metric, count, scores)
+
+
+def _folds(codes: Int64, seed: int) -> list[tuple[Int64, Int64]]:
+    count = min(FOLDS, int(np.bincount(codes).min()))
+    splitter = require("sklearn.model_selection", extra="all").StratifiedKFold(count, shuffle=True, random_state=seed)
+    return list(splitter.split(codes, codes))
+
+
+def out_of_fold(vectors: Float32, codes: Int64, c: float, *, class_weight: str, seed: int) -> Float64:
+    """Scores of each text by a head of other folds, shape (texts, labels), float64.
+
+    Args:
+        vectors: of each text, shape (texts, dim), float32.
+        codes: of each text's label, shape (texts,).
+        c: inverse strength of the L2 penalty, above 0.
+        class_weight: ``"none"`` or ``"balanced"``.
+        seed: of the folds.
+    """
+    found = np.zeros((len(codes), int(codes.max()) + 1))
+    for seen, unseen in _folds(codes, seed):
+        weights, bias = softmax_regression(vectors[seen], codes[seen], c, balanced=class_weight == BALANCED)
+        found[unseen] = vectors[unseen] @ weights.T + bias
+    return found
 
 
 def _choose_several(vectors: Float32, data: Joined, c: float | None, *, balanced: bool, seed: int) -> Choice:

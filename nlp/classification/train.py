@@ -8,6 +8,7 @@ from typing import Any, Unpack
 
 from nlp.classification.joined import Joined, read_joined, split
 from nlp.classification.linear import train_linear
+from nlp.classification.noise import FILE, check_noise
 from nlp.classification.tfidf import ESTIMATORS
 from nlp.classification.train_tfidf import train_tfidf
 from nlp.datasets import COLUMNS
@@ -37,6 +38,7 @@ TRAIN_OPTIONS = (
     Option("pooling", str, (), f"linear-head: what it sees, of {', '.join(POOLINGS)}; all by default", multiple=True),
     Option("c", float, None, "linear-head, tfidf: inverse strength of the penalty; cross-validated when not given"),
     Option("estimator", str, ESTIMATORS[0], f"tfidf: one of {', '.join(ESTIMATORS)}"),
+    Option("label_noise", bool, False, f"tfidf, linear-head: write labels that look wrong into OUT/{FILE}"),
     *ENCODER,
     Option("data_licence", str, "not stated", "licence of the data, for the model's card"),
     *CARD,
@@ -64,6 +66,7 @@ def train(
     pooling: Sequence[str] = (),
     c: float | None = None,
     estimator: str = ESTIMATORS[0],
+    label_noise: bool = False,
     data_licence: str = "not stated",
     licence: str = "Apache-2.0",
     summary: str | None = None,
@@ -97,6 +100,8 @@ def train(
         pooling: keys of :data:`nlp.encoder.POOLINGS`; all of them when empty.
         c: inverse strength of the L2 penalty; ``None`` takes the best by cross-validation.
         estimator: see :func:`nlp.classification.train_tfidf.train_tfidf`.
+        label_noise: for ``tfidf`` and ``linear-head``: write the texts whose label looks wrong to models of other
+            folds too; see :func:`nlp.classification.noise.write_noise`.
         data_licence: for the card.
         licence: SPDX identifier for the card.
         summary: one line for the card.
@@ -129,12 +134,17 @@ def train(
         "label_map": label_map,
         "label_separator": label_separator,
     }
+    if label_noise and method not in (TFIDF, LINEAR):
+        raise UsageError(f"label_noise is for the methods {TFIDF} and {LINEAR}. Got {method!r}: leave it out")
     paths = [dataset, *(Path(path) for path in also)]
     stated = Stated(licence, data_licence, summary)
     if method in (TFIDF, LINEAR):
         _check_empty(out)
         data = read_joined(paths, **layout)
+        if label_noise:
+            check_noise(data)
         weighed: dict[str, Any] = {"c": c, "class_weight": class_weight, "stated": stated, "seed": seed}
+        weighed["noise"] = label_noise
         if method == TFIDF:
             return train_tfidf(data, out, estimator=estimator, threads=threads, **weighed)
         return train_linear(data, out, encoder=encoder, pooling=pooling, device=device, threads=threads, **weighed)

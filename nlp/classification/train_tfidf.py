@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from nlp.classification.joined import Joined
+from nlp.classification.noise import write_noise
 from nlp.classification.tfidf import BACKEND, ESTIMATORS, FAMILY, GROUPS, Linear, Terms, Trees, counter, model_files
 from nlp.tokenize import check_text
 from nlp.training.calibrate import fit_temperature
@@ -87,6 +88,7 @@ def train_tfidf(
     stated: Stated,
     seed: int,
     threads: int | None,
+    noise: bool = False,
 ) -> dict[str, Any]:
     """Fit a model and save it as a model folder, named like the folder.
 
@@ -100,6 +102,7 @@ def train_tfidf(
         stated: what is said of it.
         seed: of folds and trees.
         threads: processor threads of the fits; ``None`` leaves that to the libraries.
+        noise: write the labels that look wrong too; see :func:`nlp.classification.noise.write_noise`.
 
     Returns:
         A JSON-ready report.
@@ -132,7 +135,8 @@ def train_tfidf(
     card = ModelCard(name, "nlp.classification", FAMILY, BACKEND, stated.licence, said, options=options)
     write_model_folder(out, card, model_files(found.terms, found.fitted))
     metric = "cross_validated_" + ("f1" if class_weight == BALANCED else "f1_micro" if data.several else "accuracy")
-    return {
+    doubtful = {"label_noise": write_noise(data, found.held, out)} if noise else {}
+    report: dict[str, Any] = {
         "model": name,
         "folder": str(out),
         "texts": len(data.texts),
@@ -143,6 +147,7 @@ def train_tfidf(
         metric: {f"c={value:g}": round(score, 4) for value, score in found.scores.items()},
         "seconds": round(time.monotonic() - began, 1),
     }
+    return report | doubtful
 
 
 def check_texts(data: Joined, estimator: str) -> None:
