@@ -13,11 +13,10 @@ from typing import Any
 import numpy as np
 
 from nlp.datasets import SEVERAL
+from nlp.label_figures import areas_of_labels, calibration_of_labels, f1_of_labels
 from nlp.types import TextLabels
 from shared.evaluation.bca import ratio
-from shared.evaluation.classification import calibration_error
-from shared.evaluation.items import Chances, ItemFigure, Items, Mean, Pooled, Total
-from shared.evaluation.ranked import Ranking, ranking
+from shared.evaluation.items import Chances, ItemFigure, Items, Mean, Total
 from shared.types import AnyArray, Bool, Failure, Float64
 
 _URL = re.compile(r"https?://|www\.", re.IGNORECASE)
@@ -133,13 +132,15 @@ def classification_items(
     """
     table = label_table([sorted({words[name] for name in held}) for held in sets], results, known)
     called = _called(known, words)
+    # Labels that the data has not have no area; those it has are in one order whatever the model.
+    own = [at for _, at in sorted((name, at) for at, name in enumerate(called) if name in words)]
+    held, sure = (table.truth, table.scores) if table.several else (table.right[:, None], table.sure[:, None])
     figures: dict[str, ItemFigure] = {
         "accuracy": Mean(table.right.astype(np.float64)),
-        "f1": Pooled(_pairs(table, called), labels_f1),
+        "f1": f1_of_labels(_pairs(table, called)),
         "f1_micro": Total(_both_and_either(table), ratio),
-        "roc_auc": Pooled(_scored(table, called, words), _mean_roc_auc),
-        "pr_auc": Pooled(_scored(table, called, words), _mean_pr_auc),
-        "calibration_error": Pooled(_sureness(table), _calibration_error, higher_is_better=False),
+        **areas_of_labels(table.truth[:, own], table.scores[:, own], table.failed),
+        "calibration_error": calibration_of_labels(held, sure, table.failed),
     }
     known_of_all = {"label": np.array([SEVERAL.join(sorted(held)) for held in sets], np.str_)} | text_attributes(texts)
     if table.several:
@@ -151,26 +152,6 @@ def classification_items(
         known_of_all,
         chances=_chances(table, called),
     )
-
-
-def labels_f1(records: Sequence[tuple[tuple[str, ...], tuple[str, ...]]]) -> float:
-    """Mean F1 over the labels that stand in the truth or in the answers; NaN where none does.
-
-    Args:
-        records: of each text the true labels and those that were given.
-
-    Example:
-        >>> labels_f1([(("a",), ("a",)), (("b",), ("a",))])  # a: 2 / 3, b: 0
-        0.3333333333333333
-    """
-    both: Counter[str] = Counter()
-    either: Counter[str] = Counter()
-    for (true, given), count in Counter(records).items():
-        for name in (*true, *given):
-            either[name] += count
-        for name in set(true) & set(given):
-            both[name] += count
-    return float(np.mean([2 * both[name] / either[name] for name in sorted(either)])) if either else float("nan")
 
 
 def _called(known: Sequence[str], words: Mapping[str, str]) -> list[str]:
@@ -192,47 +173,6 @@ def _named(row: Sequence[bool], called: Sequence[str]) -> tuple[str, ...]:
 def _both_and_either(table: LabelTable) -> Float64:
     both = (table.truth & table.given).sum(axis=1)
     return np.column_stack([2.0 * both, table.truth.sum(axis=1) + table.given.sum(axis=1)])
-
-
-def _scored(table: LabelTable, called: Sequence[str], words: Mapping[str, str]) -> list[Float64]:
-    """Truth and scores of the data's labels, a row a text; NaN where it failed. Other labels have no area."""
-    there = sorted((name, at) for at, name in enumerate(called) if name in words)
-    at = [place for _, place in there]
-    rows = np.concatenate([table.truth[:, at].astype(np.float64), table.scores[:, at]], axis=1)
-    rows[table.failed] = np.nan
-    return list(rows)
-
-
-def _rankings(records: Sequence[Float64]) -> list[Ranking]:
-    rows = np.array(records)
-    rows = rows[~np.isnan(rows).any(axis=1)]
-    half = rows.shape[1] // 2
-    return [ranking(rows[:, at] > 0, rows[:, half + at]) for at in range(half)]
-
-
-def _mean_roc_auc(records: Sequence[Float64]) -> float:
-    return _mean([found.roc_auc_score() for found in _rankings(records)])
-
-
-def _mean_pr_auc(records: Sequence[Float64]) -> float:
-    return _mean([found.average_precision_score() for found in _rankings(records)])
-
-
-def _mean(values: Sequence[float]) -> float:
-    there = np.array(values)[~np.isnan(values)]
-    return float(there.mean()) if there.size else float("nan")
-
-
-def _sureness(table: LabelTable) -> list[tuple[Bool, Float64]]:
-    """Of each text what held and how sure the model was of it: of one label, or of each; nothing where it failed."""
-    held, sure = (table.truth, table.scores) if table.several else (table.right[:, None], table.sure[:, None])
-    nothing = np.zeros(0, np.bool_), np.zeros(0)
-    return [nothing if lost else (held[at], sure[at]) for at, lost in enumerate(table.failed.tolist())]
-
-
-def _calibration_error(records: Sequence[tuple[Bool, Float64]]) -> float:
-    held, sure = zip(*records)
-    return calibration_error(np.concatenate(held), np.concatenate(sure))
 
 
 def _chances(table: LabelTable, called: Sequence[str]) -> Chances | None:

@@ -16,7 +16,8 @@ from tiny_tagger import tagger_folder
 from tiny_text_graphs import graph_bytes, table, text_folder
 
 from nlp.evaluate import evaluate_classification
-from nlp.judged import classification_items, labels_f1, text_attributes
+from nlp.judged import classification_items, text_attributes
+from nlp.label_figures import areas_of_labels, calibration_of_labels, f1_of_labels
 from nlp.ner.evaluate import evaluate_ner
 from nlp.ner.judged import macro_f1_of_totals, text_f1
 from nlp.qa.evaluate import evaluate_qa
@@ -185,8 +186,32 @@ def test_the_items_of_a_model_with_other_words_are_called_as_the_data_calls_them
     assert items.chances.truth.tolist() == [1, 1, 0]
 
 
-def test_f1_of_no_labels_is_no_number() -> None:
-    assert np.isnan(labels_f1([((), ())]))
+def test_figures_of_no_labels_are_no_numbers() -> None:
+    assert np.isnan(figure_value(f1_of_labels([((), ())])))
+    one, failed = np.array([[True]]), np.array([True])
+    assert np.isnan(figure_value(areas_of_labels(one, np.array([[0.5]]), ~failed)["roc_auc"]))
+    assert np.isnan(figure_value(calibration_of_labels(one, np.array([[0.5]]), failed)))
+
+
+@pytest.mark.parametrize("name", ["f1", "roc_auc", "pr_auc"])
+def test_many_resamples_in_one_call_are_those_of_one_each(name: str) -> None:
+    rng = np.random.default_rng(0)
+    truth, given = rng.random((20, 3)) < 0.4, rng.random((20, 3)) < 0.4
+    pairs = [(_names(true), _names(other)) for true, other in zip(truth, given)]
+    figures = areas_of_labels(truth, rng.integers(0, 5, (20, 3)) / 4, np.arange(20) == 3)
+    figure = {"f1": f1_of_labels(pairs), **figures}[name]
+    weights = rng.integers(0, 3, (30, 20)).astype(float)
+    weights[0] = 0
+    weights[0, :2] = 1
+    assert figure.weighed is not None
+    at_once = figure.weighed(figure.records, weights)
+    for row, value in zip(weights.astype(int), at_once.tolist()):
+        one = figure.figure([record for record, count in zip(figure.records, row) for _ in range(count)])
+        assert one == pytest.approx(value, nan_ok=True)
+
+
+def _names(held: Any) -> tuple[str, ...]:
+    return tuple(name for name, there in zip("abc", held) if there)
 
 
 def test_a_texts_own_f1() -> None:
