@@ -10,8 +10,9 @@ import pytest
 import recsys
 from recsys import growing as module
 from recsys.growing import grow_recommender
+from recsys.ratings.evaluate import predict_parts, rating_scores
 from recsys.scoring import score_held_out
-from recsys.split import UserSplit, hold_out_users
+from recsys.split import Split, UserSplit, hold_out_users
 from recsys.testing import rated_tastes
 from shared.errors import UnknownNameError, UsageError
 from shared.evaluation.growing import grow
@@ -63,6 +64,24 @@ def test_the_earliest_may_be_folded_in(ratings: Path) -> None:
     assert by_time != at_random
 
 
+def test_errors_of_ratings_fall_with_the_number_of_others(ratings: Path) -> None:
+    growing = grow_recommender(ratings, algorithm="baseline", metric="ratings", held_out=0.25)
+    whole = recsys.load_interactions(ratings)
+    assert (growing.unit, growing.size, growing.held_out) == (
+        "ratings",
+        round(0.75 * len(whole)),
+        round(0.25 * len(whole)),
+    )
+    order = np.random.default_rng(4).permutation(len(whole))
+    train, test = whole.take(np.sort(order[:300])), whole.take(np.sort(order[growing.size :]))
+    model = recsys.fit_baseline(train)
+    wanted = rating_scores(predict_parts([model], [Split(train, test)]), rng=np.random.default_rng(0))
+    found = growing.draw(np.random.default_rng(4))(300)
+    assert found == pytest.approx({name: wanted[name].value for name in ("rmse", "mae")})
+    curve = grow(growing, steps=4, runs=2, rng=np.random.default_rng(0), resamples=10).curves["rmse"]
+    assert curve.gain().value <= 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
@@ -70,6 +89,8 @@ def test_the_earliest_may_be_folded_in(ratings: Path) -> None:
         ({"held_out": 0.0}, UsageError, r"held_out and given must lie in \(0, 1\). Got 0.0 and 0.8"),
         ({"algorithm": "eas"}, UnknownNameError, "no algorithm is called 'eas'"),
         ({"algorithm": "ease", "factors": 3}, UsageError, "ease has no option factors"),
+        ({"metric": "ratings"}, UsageError, "ease ranks, and predicts no ratings"),
+        ({"metric": "rating"}, UnknownNameError, "no metric is called 'rating'"),
         ({"k": "0"}, UsageError, "k must be at least 1"),
     ],
 )
