@@ -137,4 +137,5 @@ def _weighed_area(
     found = np.array([[figure(one, row) for one in rankings] for row in weights]).reshape(len(weights), half)
     there = ~np.isnan(found)
     sums = np.where(there, found, 0.0).sum(axis=1)
-    return np.divide(sums, there.sum(axis=1), out=np.full(len(weights), np.nan), where=there.any(axis=1))
+    mean: Float64 = np.divide(sums, there.sum(axis=1), out=np.full(len(weights), np.nan), where=there.any(axis=1))
+    return mean
