@@ -55,11 +55,14 @@ class Pooled:
         records: one record an item, of any type.
         figure: from records of any number of items, one of which may come several times, to the figure.
         higher_is_better: whether a greater value is a better one.
+        weighed: the same for many resamples in one call, where that is cheaper: from the records and how often each
+            counts, float64, shape (resamples, records), to the figures, shape (resamples,).
     """
 
     records: Sequence[Any]
     figure: Callable[[Sequence[Any]], float]
     higher_is_better: bool = True
+    weighed: Callable[[Sequence[Any], Float64], Float64] | None = None
 
     def __len__(self) -> int:
         return len(self.records)
