@@ -37,7 +37,7 @@ def fitted(page: Page, *, most: int = MAX_BYTES) -> tuple[Page, tuple[tuple[Sect
         The page with its texts and figures cut, and each of its sections with how many of its rows or items are left
         out.
     """
-    lead = tuple(map(_clipped, page.lead))
+    lead = tuple(_clipped(line, 10 * MAX_TEXT) for line in page.lead)
     notes = tuple(_clipped(note, 10 * MAX_TEXT) for note in page.notes[:MAX_DRAWN])
     left = most - _STYLE - sum(map(_cost, (page.title, *lead, *notes)))
     parts: list[tuple[Section, int]] = []

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import wrap
 from typing import Any
 
 from shared.evaluation.comparing import POWER, Compared, Difference
 from shared.evaluation.report import Forest, Metric, Page, Section, Table
 from shared.evaluation.slice_changes import SliceChange
 
+WIDTH = 120
+"""Characters of a line of the verdict on a terminal."""
+NAMED = 3
+"""Other figures that the verdict names."""
 SHOWN = 20
 """Changed slices that a terminal is given; a page and JSON have all."""
 
@@ -16,7 +21,7 @@ SHOWN = 20
 def verdict(compared: Compared) -> str:
     """What the comparison comes to, in plain words.
 
-    The main figure is named by the task beforehand, so its own p-value decides; the other figures' are corrected.
+    The first figure is the task's own, named beforehand, so its own p-value decides; the other figures' are corrected.
     """
     found = compared.judged
     change = f"{_signed(found.difference)}, p = {_p(found.p_value)}"
@@ -47,7 +52,7 @@ def compared_text(compared: Compared) -> str:
         lines += _aligned(slice_rows(compared, compared.changed[:SHOWN]), indent="    ")
         more = len(compared.changed) - SHOWN
         lines += [f"    and {more} more: --json or --report has them"] if more > 0 else []
-    return "\n".join([*lines, *(f"  {note}" for note in _notes(compared)), verdict(compared)])
+    return "\n".join([*lines, *(f"  {note}" for note in _notes(compared)), *wrap(verdict(compared), WIDTH)])
 
 
 def compared_json(compared: Compared) -> dict[str, Any]:
@@ -60,7 +65,8 @@ def compared_json(compared: Compared) -> dict[str, Any]:
         "groups": compared.groups,
         "failed": list(compared.failed),
         "direction": "second - first",
-        "main": compared.main,
+        "judged": compared.judged.name,
+        "sliced_by": compared.main or None,
         "figures": {figure.name: _figure_json(figure) for figure in compared.figures},
         "only_one": list(compared.only_one),
         "mcnemar": None if compared.mcnemar is None else vars(compared.mcnemar),
@@ -148,22 +154,28 @@ def _slices_said(compared: Compared) -> str:
         return f"No slices were tested: {compared.no_slices}."
     lost = [change for change in compared.changed if change.difference.value < 0]
     gained = len(compared.changed) - len(lost)
+    by = "" if compared.main == compared.judged.name else f" by {compared.main}"
     if not lost and not gained:
-        return f"None of {compared.tested} slices changed."
-    better = f"{gained} of {compared.tested} slices gained"
+        return f"None of {compared.tested} slices changed{by}."
+    better = f"{gained} of {compared.tested} slices gained{by}"
     if not lost:
         return f"No slice lost; {better}."
     worst = f"{lost[0].name} ({lost[0].difference.value:+.4f})"
     more = f"; {better}." if gained else "."
-    return f"{len(lost)} of {compared.tested} slices lost, most of all {worst}{more}"
+    return f"{len(lost)} of {compared.tested} slices lost{by}, most of all {worst}{more}"
 
 
 def _others_said(compared: Compared) -> str:
     others = compared.figures[1:]
-    shown = [f"{f.name} {f.difference.value:+.4f}" for f in others if f.adjusted_p_value < compared.alpha]
-    if not others or not shown:
-        return ""
-    return f"Of {len(others)} other figures these differ too: {', '.join(shown)}."
+    shown = [
+        f"{f.name} {f.difference.value:+.4f} ({'better' if f.gain > 0 else 'worse'})"
+        for f in others
+        if f.adjusted_p_value < compared.alpha
+    ]
+    more = f" and {len(shown) - NAMED} more" if len(shown) > NAMED else ""
+    return (
+        f"Of the other figures {len(shown)} of {len(others)} differ: {', '.join(shown[:NAMED])}{more}." if shown else ""
+    )
 
 
 def _figure_json(figure: Difference) -> dict[str, Any]:
@@ -212,7 +224,8 @@ def _subtraction(compared: Compared) -> str:
 
 
 def _what(compared: Compared) -> str:
-    return compared.main if compared.judged.higher_is_better else f"the negative of {compared.main}"
+    higher = all(figure.higher_is_better for figure in compared.figures if figure.name == compared.main)
+    return compared.main if higher else f"the negative of {compared.main}"
 
 
 def _drawn(compared: Compared) -> str:

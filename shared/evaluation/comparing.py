@@ -86,8 +86,8 @@ class Compared:
         n: items.
         groups: groups of items that were drawn together; ``None`` where items were drawn alone.
         failed: items that the first and the second could not answer; they count as wrong.
-        main: name of the figure that the verdict is about.
-        figures: of every figure that both have, the main one first.
+        main: name of the figure of single items that slices are compared by; empty where there is none.
+        figures: of every figure that both have, in the evaluation's order; the verdict is about the first.
         only_one: figures that one system alone has.
         mcnemar: where the main figure is right or wrong, and items are drawn alone, who was right on what; ``None``
             elsewhere.
@@ -165,12 +165,12 @@ def compare_evaluations(
     shared = [name for name in one.figures if name in other.figures and _usable(one.figures[name], other.figures[name])]
     if not shared:
         raise UsageError(f"both evaluations must have a figure in common. Got {[*one.figures]} and {[*other.figures]}")
-    main = one.main if one.main in shared else shared[0]
+    order = [*first.metrics, *shared]
     groups = one.groups
     options = {"rng": rng, "resamples": resamples, "confidence": confidence}
     found = {
         name: _compared(one.figures[name], other.figures[name], groups, options)
-        for name in sorted(shared, key=lambda name: name != main)
+        for name in sorted(shared, key=order.index)
     }
     adjusted = adjusted_p_values({name: p_value for name, (_, _, _, p_value, _) in found.items()})
     figures = tuple(
@@ -189,10 +189,10 @@ def compare_evaluations(
         n=len(one),
         groups=None if groups is None else len(np.unique(np.asarray(groups))),
         failed=(first.failed, second.failed),
-        main=main,
+        main=one.main,
         figures=figures,
         only_one=tuple(sorted(({*one.figures} | {*other.figures}) - {*shared})),
-        mcnemar=_mcnemar(one.figures[main], other.figures[main]) if groups is None else None,
+        mcnemar=_mcnemar(one, other) if groups is None else None,
         changed=tuple(change for change in changes if change.adjusted_p_value < 1 - confidence),
         tested=len(changes),
         no_slices=no_slices,
@@ -240,10 +240,12 @@ def _compared_means(first: Float64, second: Float64, groups: AnyArray | None, op
     return paired.second, paired.first, paired.difference, paired.p_value, "randomisation"
 
 
-def _mcnemar(one: ItemFigure, other: ItemFigure) -> McNemar | None:
-    if not (isinstance(one, Mean) and isinstance(other, Mean) and _binary(one.values, other.values)):
+def _mcnemar(one: Items, other: Items) -> McNemar | None:
+    sides = [items.figures.get(items.main) for items in (one, other)]
+    values = [side.values for side in sides if isinstance(side, Mean)]
+    if one.main != other.main or len(values) < 2 or not _binary(*values):
         return None
-    return mcnemar(one.values == 1, other.values == 1)
+    return mcnemar(values[0] == 1, values[1] == 1)
 
 
 def _binary(one: Float64, other: Float64) -> bool:

@@ -84,7 +84,7 @@ def slices_finding(items: Items | None) -> Finding:
     overall = _turned(found.overall, sign)
     rows = tuple(_slice_row(part, figure, sign) for part, figure in zip(found.slices, figures))
     note = (
-        f"by {items.main}, {overall.value:.4f} over all; the worst {len(rows)} of {found.tested} with {SUPPORT} items "
+        f"By {items.main}, {overall.value:.4f} over all; the worst {len(rows)} of {found.tested} with {SUPPORT} items "
         "in them and as many outside, p-values corrected over all of them. The worst of many reads worse than it is."
     )
     plot = Forest(tuple((part.name, figure) for part, figure in zip(found.slices, figures)), reference=overall.value)
@@ -136,10 +136,10 @@ def noise_finding(items: Items | None) -> Finding:
         json.append(
             {"item": items.ids[places[at]], "label": labels[0], "answer": labels[1], "chances": [sure[0], sure[1]]}
         )
+    shown = f", the most doubtful {len(rows)} of them" if len(rows) < len(found) else ""
     note = (
-        f"{len(found)} of {len(places)} labels, the most doubtful {len(rows)} of them; a share of {found.rate:.2%} is "
-        "estimated to be wrong. They are for a person to look at: the model errs too, and says nothing of items that "
-        "it was trained on."
+        f"{len(found)} of {len(places)} labels{shown}; a share of {found.rate:.2%} is estimated to be wrong. They are "
+        "for a person to look at: the model errs too, and says nothing of items that it was trained on."
     )
     summary = {"candidates": len(found), "rate": found.rate, "items": json}
     return Finding(name, Table(title, columns, tuple(rows), note), summary)

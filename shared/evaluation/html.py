@@ -19,6 +19,8 @@ from shared.evaluation.pages import WORST, evaluation_page
 from shared.evaluation.plots import plotted
 from shared.evaluation.report import Evaluation, Gallery, Matrix, Page, Section, Table
 
+_SHORT = 32
+"""Characters of a cell that is not broken into lines."""
 _NUMBER = re.compile(r"[-+]?\d[\d.]*(e-?\d+)?( ?%)?")
 
 
@@ -43,6 +45,7 @@ def page_html(page: Page) -> str:
     page, sections = fitted(page)
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["cell"] = _cell
+    environment.filters["kind"] = _cell_kind
     environment.filters["inline"] = _inline
     environment.filters["plotted"] = plotted
     environment.tests["number"] = _is_number
@@ -61,6 +64,11 @@ def _cell(value: str | float) -> str:
 
 def _is_number(value: str | float) -> bool:
     return isinstance(value, int | float) or bool(_NUMBER.fullmatch(value))
+
+
+def _cell_kind(value: str | float) -> str:
+    """How a cell is set: a number, a few words that stay in one line, or text that wraps."""
+    return "n" if _is_number(value) else "k" if len(str(value)) <= _SHORT else "w"
 
 
 def _inline(jpeg: bytes) -> Markup:

@@ -44,10 +44,11 @@ def forest(plot: Forest) -> Markup:
     rows = []
     for name, metric in plot.rows:
         said = f"{name}: {metric.value:.4f}, {metric.low:.4f} to {metric.high:.4f}"
-        apart = "" if plot.reference is None or metric.low <= plot.reference <= metric.high else ' class="apart"'
+        still = plot.reference is not None and metric.low <= plot.reference <= metric.high
+        style = ' class="still"' if still else ""
         rows.append(
             f'<div class="row"><span>{escape(name)}</span>'
-            f'<svg role="img" aria-label="{escape(said)}"{apart}>{line}'
+            f'<svg role="img" aria-label="{escape(said)}"{style}>{line}'
             f'<line class="span" x1="{at(metric.low)}" x2="{at(metric.high)}" y1="50%" y2="50%"/>'
             f'<circle cx="{at(metric.value)}" cy="50%" r="4"/></svg></div>'
         )
