@@ -219,10 +219,10 @@ def _compared(one: ItemFigure, other: ItemFigure, groups: AnyArray | None, optio
         return _compared_means(one.values, other.values, groups, options)
     if isinstance(one, Total) and isinstance(other, Total):
         totals = compare_totals(one.figure, other.rows, one.rows, groups=groups, **options)
-        return totals.second, totals.first, totals.difference, totals.p_value, "approximate randomisation"
+        return totals.second, totals.first, totals.difference, totals.p_value, "randomisation"
     if isinstance(one, Pooled) and isinstance(other, Pooled):
         pooled = compare_pooled(other, one, groups=groups, **options)
-        return pooled.second, pooled.first, pooled.difference, pooled.p_value, "approximate randomisation"
+        return pooled.second, pooled.first, pooled.difference, pooled.p_value, "randomisation"
     raise UsageError(f"a figure must be of one kind in both. Got {type(one).__name__} and {type(other).__name__}")
 
 
@@ -236,7 +236,7 @@ def _compared_means(first: Float64, second: Float64, groups: AnyArray | None, op
     paired = compare_paired(second, first, **options)
     if _binary(first, second):
         exact = mcnemar(first == 1, second == 1).p_value
-        return paired.second, paired.first, paired.difference, exact, "McNemar's exact test"
+        return paired.second, paired.first, paired.difference, exact, "McNemar, exact"
     return paired.second, paired.first, paired.difference, paired.p_value, "randomisation"
 
 

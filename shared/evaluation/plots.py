@@ -48,9 +48,9 @@ def forest(plot: Forest) -> Markup:
         style = ' class="still"' if still else ""
         rows.append(
             f'<div class="row"><span>{escape(name)}</span>'
-            f'<svg role="img" aria-label="{escape(said)}"{style}>{line}'
+            f'<div class="bar"><svg role="img" aria-label="{escape(said)}"{style}>{line}'
             f'<line class="span" x1="{at(metric.low)}" x2="{at(metric.high)}" y1="50%" y2="50%"/>'
-            f'<circle cx="{at(metric.value)}" cy="50%" r="4"/></svg></div>'
+            f'<circle cx="{at(metric.value)}" cy="50%" r="4"/></svg></div></div>'
         )
     marks = [low, (low + high) / 2, high]
     ticks = "".join(f"<i>{mark:.6g}</i>" for mark in marks)
