@@ -68,7 +68,7 @@ def compared_json(compared: Compared) -> dict[str, Any]:
         "judged": compared.judged.name,
         "sliced_by": compared.main or None,
         "figures": {figure.name: _figure_json(figure) for figure in compared.figures},
-        "only_one": list(compared.only_one),
+        "not_compared": list(compared.not_compared),
         "mcnemar": None if compared.mcnemar is None else vars(compared.mcnemar),
         "slices": {
             "tested": compared.tested,
@@ -142,8 +142,8 @@ def _notes(compared: Compared) -> list[str]:
         f"interval: paired bootstrap, {compared.confidence:.0%}, {compared.resamples} resamples; adjusted p: Holm's, "
         f"over {len(compared.figures)} figures; would be seen: at p < {compared.alpha:g} with a chance of {POWER:.0%}"
     ]
-    if compared.only_one:
-        notes.append(f"only one of the two has {', '.join(compared.only_one)}")
+    if compared.not_compared:
+        notes.append(f"figures that are not of one kind in both: {', '.join(compared.not_compared)}")
     if compared.groups is not None and compared.tested:
         notes.append("slices are tested item by item, not by the groups that the figures are drawn in")
     return notes

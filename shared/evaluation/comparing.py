@@ -88,7 +88,7 @@ class Compared:
         failed: items that the first and the second could not answer; they count as wrong.
         main: name of the figure of single items that slices are compared by; empty where there is none.
         figures: of every figure that both have, in the evaluation's order; the verdict is about the first.
-        only_one: figures that one system alone has.
+        not_compared: figures that one system alone has, or that are of another kind in each.
         mcnemar: where the main figure is right or wrong, and items are drawn alone, who was right on what; ``None``
             elsewhere.
         changed: slices whose adjusted p-value lies below ``1 - confidence``, the one that lost most first. Their
@@ -108,7 +108,7 @@ class Compared:
     failed: tuple[int, int]
     main: str
     figures: tuple[Difference, ...]
-    only_one: tuple[str, ...]
+    not_compared: tuple[str, ...]
     mcnemar: McNemar | None
     changed: tuple[SliceChange, ...]
     tested: int
@@ -191,7 +191,7 @@ def compare_evaluations(
         failed=(first.failed, second.failed),
         main=one.main,
         figures=figures,
-        only_one=tuple(sorted(({*one.figures} | {*other.figures}) - {*shared})),
+        not_compared=tuple(sorted(({*one.figures} | {*other.figures}) - {*shared})),
         mcnemar=_mcnemar(one, other) if groups is None else None,
         changed=tuple(change for change in changes if change.adjusted_p_value < 1 - confidence),
         tested=len(changes),
@@ -210,7 +210,9 @@ def _usable(one: ItemFigure, other: ItemFigure) -> bool:
     if isinstance(one, Pooled) and isinstance(other, Pooled):
         values = [float(side.figure(side.records)) for side in (one, other)]
         return not np.isnan(values).any()
-    return len(one) > 0
+    if isinstance(one, Total) and isinstance(other, Total):
+        return len(one) > 0 and one.rows.shape == other.rows.shape
+    return False
 
 
 def _compared(one: ItemFigure, other: ItemFigure, groups: AnyArray | None, options: dict[str, Any]) -> _Found:

@@ -34,8 +34,9 @@ def check_same(one: Items, other: Items) -> None:
         said = f"{len(alone)} are in one alone, the first of them {alone[0]!r} in the {side}"
     else:
         apart = [(a, b) for a, b in zip(one.ids, other.ids) if a != b]
-        said = f"{len(apart)} stand in another order, the first of them {apart[0][0]!r} for {apart[0][1]!r}"
-        said = said if len(one) == len(other) else f"some stand several times, {len(one)} and {len(other)} in all"
+        said = f"some stand several times, {len(one)} and {len(other)} in all"
+        if len(one) == len(other):
+            said = f"{len(apart)} stand in another order, the first of them {apart[0][0]!r} for {apart[0][1]!r}"
     raise UsageError(
         f"both evaluations must be over the same items in the same order. Of {len(one)} and {len(other)}, {said}: "
         "evaluate both on one data set with one limit, split and seed"
