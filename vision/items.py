@@ -55,7 +55,7 @@ def picture_attributes(paths: Sequence[str]) -> dict[str, AnyArray]:
 
 def _glance(height: int, width: int) -> View:
     scale = min(1.0, _GLANCE / max(height, width))
-    return View((0, 0, width, height), (max(1, round(height * scale)), max(1, round(width * scale))), "box")
+    return View((0, 0, width, height), (max(1, round(height * scale)), max(1, round(width * scale))))
 
 
 def classification_items(

@@ -129,5 +129,5 @@ def _weighed(join: _Join, name: str, records: Sequence[ImageRecord], weights: Fl
     if len(np.unique(places)) == len(places):
         of_images[:, places] = weights
     else:
-        np.add.at(of_images, (slice(None), places), weights)
+        np.add.at(of_images.T, places, weights.T)
     return detection_scores(whole, weights=of_images, figures=(name,))[name]

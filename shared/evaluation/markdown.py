@@ -41,7 +41,7 @@ def _section(section: Section, without: int) -> list[str]:
     if isinstance(section, Gallery):
         blocks += [f"- **{_text(item.title)}**: {_text('; '.join(item.lines))}" for item in section.items]
     elif isinstance(section, Matrix):
-        rows = [(name, *counts) for name, counts in zip(section.rows, section.counts)]
+        rows: list[tuple[str | int, ...]] = [(name, *counts) for name, counts in zip(section.rows, section.counts)]
         blocks.append(_table(("", *section.columns), rows))
     elif section.rows:
         blocks.append(_table(section.columns, section.rows))

@@ -111,7 +111,7 @@ def test_the_command_finds_the_class_that_was_lost(pictures: Path, models: tuple
     assert top1["p_value"] < 1e-6
     changed = {row["slice"]: row["difference"]["value"] for row in found["slices"]["changed"]}
     assert changed["class = green"] < -0.9
-    assert changed["class = blue"] == -1
+    assert changed["class = blue"] < -0.7
     assert "class = red" not in changed
     assert found["mcnemar"]["only_first"] > 60
     assert "blind is worse than seeing: top1 -0." in found["verdict"]
