@@ -129,11 +129,11 @@ def figure_rows(compared: Compared) -> list[list[str]]:
 
 def slice_rows(compared: Compared, changes: Sequence[SliceChange]) -> list[list[str]]:
     """Slices as a table, its head first."""
-    rows = [["slice", "items", *_names(compared), "difference", "interval", "adjusted p"]]
+    rows = [["slice", "items", *_names(compared), "difference", "interval", "beyond the rest", "adjusted p"]]
     for c in changes:
         interval = f"[{c.difference.low:+.4f}, {c.difference.high:+.4f}]"
         numbers = [f"{c.first:.4f}", f"{c.second:.4f}", f"{c.difference.value:+.4f}", interval]
-        rows.append([c.name, str(len(c)), *numbers, _p(c.adjusted_p_value)])
+        rows.append([c.name, str(len(c)), *numbers, f"{c.apart.value:+.4f}", _p(c.adjusted_p_value)])
     return rows
 
 
@@ -200,6 +200,7 @@ def _slice_json(change: SliceChange) -> dict[str, Any]:
         "first": change.first,
         "second": change.second,
         "difference": apart,
+        "beyond_the_rest": vars(change.apart),
         "p_value": change.p_value,
         "adjusted_p_value": change.adjusted_p_value,
     }
