@@ -52,7 +52,7 @@ def compared_text(compared: Compared) -> str:
         lines += _aligned(slice_rows(compared, compared.changed[:SHOWN]), indent="    ")
         more = len(compared.changed) - SHOWN
         lines += [f"    and {more} more: --json or --report has them"] if more > 0 else []
-    return "\n".join([*lines, *(f"  {note}" for note in _notes(compared)), *wrap(verdict(compared), WIDTH)])
+    return "\n".join([*lines, *(f"  {note}" for note in _notes(compared)), *_wrapped(verdict(compared))])
 
 
 def compared_json(compared: Compared) -> dict[str, Any]:
@@ -143,7 +143,9 @@ def _notes(compared: Compared) -> list[str]:
         f"over {len(compared.figures)} figures; would be seen: at p < {compared.alpha:g} with a chance of {POWER:.0%}"
     ]
     if compared.not_compared:
-        notes.append(f"figures that are not of one kind in both: {', '.join(compared.not_compared)}")
+        notes.append(
+            f"not compared, as one of the two lacks them or has them otherwise: {', '.join(compared.not_compared)}"
+        )
     if compared.groups is not None and compared.tested:
         notes.append("slices are tested item by item, not by the groups that the figures are drawn in")
     return notes
@@ -214,6 +216,10 @@ def _aligned(rows: Sequence[Sequence[str]], *, indent: str = "  ") -> list[str]:
         cells = [first.ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(rest, widths[1:]))]
         lines.append(indent + "  ".join(cells))
     return lines
+
+
+def _wrapped(text: str) -> list[str]:
+    return wrap(text, WIDTH, break_long_words=False, break_on_hyphens=False)
 
 
 def _names(compared: Compared) -> tuple[str, str]:

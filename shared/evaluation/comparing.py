@@ -211,7 +211,9 @@ def _usable(one: ItemFigure, other: ItemFigure) -> bool:
         values = [float(side.figure(side.records)) for side in (one, other)]
         return not np.isnan(values).any()
     if isinstance(one, Total) and isinstance(other, Total):
-        return len(one) > 0 and one.rows.shape == other.rows.shape
+        if not len(one) or one.rows.shape != other.rows.shape:
+            return False
+        return not any(np.isnan(side.figure(side.rows.sum(axis=0))) for side in (one, other))
     return False
 
 

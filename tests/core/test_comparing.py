@@ -223,10 +223,11 @@ def test_what_cannot_be_compared_is_refused(second: Evaluation, message: str) ->
 
 def test_figures_that_are_not_in_both_are_named() -> None:
     wide, slim = Total(np.ones((3, 2)), ratio), Total(np.ones((3, 3)), f1)
-    found = compare(told({"a": Mean(np.ones(3)), "t": wide, "b": wide}), told({"a": Mean(np.ones(3)), "t": slim}))
+    both = {"a": Mean(np.ones(3)), "nothing": Total(np.zeros((3, 2)), ratio)}
+    found = compare(told(both | {"t": wide, "b": wide}), told(both | {"t": slim}))
     assert [figure.name for figure in found.figures] == ["a"]
-    assert found.not_compared == ("b", "t")
-    assert "not of one kind in both: b, t" in compared_text(found)
+    assert found.not_compared == ("b", "nothing", "t")
+    assert "not compared, as one of the two lacks them or has them otherwise: b, nothing, t" in compared_text(found)
 
 
 def test_arguments_are_checked() -> None:
