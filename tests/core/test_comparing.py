@@ -13,8 +13,7 @@ from shared.errors import UsageError
 from shared.evaluation.bca import f1, ratio
 from shared.evaluation.compared_words import compared_json, compared_text, verdict
 from shared.evaluation.comparing import Difference, compare_evaluations
-from shared.evaluation.findings import findings_of, noise_finding, slices_finding
-from shared.evaluation.items import Chances, ItemFigure, Items, Mean, Pooled, Total
+from shared.evaluation.items import ItemFigure, Items, Mean, Pooled, Total
 from shared.evaluation.pooled import MOST, compare_pooled
 from shared.evaluation.report import Evaluation, Metric
 from shared.evaluation.two_systems import compare_totals, mcnemar
@@ -242,65 +241,3 @@ def test_arguments_are_checked() -> None:
         compare_pooled(one, one, groups=["a", "b"], rng=np.random.default_rng(0))
     with pytest.raises(UsageError, match="resamples must be at least 1"):
         compare_pooled(one, one, resamples=0, rng=np.random.default_rng(0))
-
-
-def test_the_worst_slice_is_found_and_turned_back_for_errors() -> None:
-    length = np.random.default_rng(1).integers(0, 1000, N)
-    loss = np.where(LANG == "fr", 0.9, 0.1) + np.random.default_rng(0).normal(0, 0.01, N)
-    figures = {"loss": Mean(loss, higher_is_better=False)}
-    items = Items(tuple(map(str, range(N))), figures, "loss", {"lang": LANG, "length": length})
-    found = slices_finding(items)
-    worst = found.json["slices"][0]
-    assert worst["slice"] == "lang = fr"
-    assert worst["figure"]["value"] == pytest.approx(0.9, abs=0.01)
-    assert worst["figure"]["low"] < worst["figure"]["value"] < worst["figure"]["high"]
-    assert worst["effect"]["value"] == pytest.approx(0.8, abs=0.01)
-    assert found.section.rows[0][:2] == ("lang = fr", 200)
-    assert "lang = fr" in found.to_text()
-
-
-def test_the_planted_wrong_labels_come_first() -> None:
-    rng = np.random.default_rng(0)
-    truth = rng.integers(0, 2, 100)
-    probabilities = np.where(truth[:, None] == [0, 1], 0.9, 0.1).astype(np.float32)
-    probabilities[7] = np.nan
-    given = truth.copy()
-    given[[3, 30]] = 1 - given[[3, 30]]
-    chances = Chances(("ant", "bee"), given, probabilities)
-    found = noise_finding(Items(tuple(map(str, range(100))), {"a": Mean(np.ones(100))}, "a", chances=chances))
-    assert {row[0] for row in found.section.rows} == {"3", "30"}
-    assert found.json["candidates"] == 2
-    assert "2 of 99 labels" in found.section.note
-
-
-@pytest.mark.parametrize(
-    ("items", "slices", "noise"),
-    [
-        (None, "does not tell what each item says", "does not tell what each item says"),
-        (Items(("a",), {"p": Pooled([1], mean)}), "no figure of a single item", "no chance of every class"),
-        (Items(("a",), {"p": Mean(np.ones(1))}, "p"), "tells nothing of its items", "no chance of every class"),
-        (
-            Items(("a",), {"p": Mean(np.full(1, np.nan))}, "p", {"k": np.array(["x"])}),
-            "fewer than two items",
-            "no chance",
-        ),
-        (
-            Items(("a",), {}, chances=Chances(("x", "y"), np.zeros(1, np.int64), np.full((1, 2), np.nan, np.float32))),
-            "no figure",
-            "no item was answered",
-        ),
-        (
-            Items(("a",), {}, chances=Chances(("x", "y"), np.zeros(1, np.int64), np.full((1, 2), 0.9, np.float32))),
-            "no figure",
-            "sum to 1",
-        ),
-    ],
-)
-def test_a_task_that_cannot_tell_says_so(items: Items | None, slices: str, noise: str) -> None:
-    evaluation = Evaluation("t", "m", "d", 1, 0, {}, items=None if items is None else lambda: items)
-    found = findings_of(evaluation, slices=True, noise=True)
-    for finding, words in zip(found, (slices, noise)):
-        assert words in finding.json["why_none"]
-        assert words in finding.to_text()
-        assert not finding.section.rows
-    assert findings_of(evaluation, slices=False, noise=False) == ()

@@ -20,13 +20,13 @@ from shared.types import AnyArray, Failure, Float64, Int64
 from vision.datasets import read_boxed_images
 from vision.evaluate import BY_IMAGE, EVALUATED_FROM, IMAGE_F1
 from vision.families import open_model
-from vision.formats import BoxedImage, BoxedImages
+from vision.formats import BoxedImages
 from vision.items import detection_items, image_f1_of, segmentation_items
 from vision.labels import LabelSet, label_set
-from vision.masks import Rle, pack_runs, rle_iou
+from vision.masks import Rle, rle_iou
 from vision.mistakes import SHOWN_FROM
-from vision.polygons import polygons_mask
 from vision.segmentation.datasets import FORMATS, IGNORED, MASK_FORMATS, MaskedImages, has_masks, read_masked_images
+from vision.segmentation.outlines import outline_mask
 from vision.types import Segmentation
 
 NAME = "vision.segmentation"
@@ -59,6 +59,8 @@ def evaluate_segmentation(
     **options: Any,
 ) -> Evaluation:
     """mIoU, Dice and pixel accuracy of a model of classes; COCO's average precision of masks of a model of things.
+
+    ``image_miou`` and ``image_f1`` are the figures that a single picture has, of classes and of things.
 
     Classes are matched by name. Where a model has a background, a class of the data set that it does not know counts as
     background, and an answer of a class that the data set does not have does so too.
@@ -259,7 +261,7 @@ def _evaluate_things(
         here = np.flatnonzero([int(number) in by_name for number in image.class_ids])
         answered.append(not isinstance(result, Failure))
         size = image.size if isinstance(result, Failure) else result.image_size
-        outlines = [_drawn(image, int(at), size or (1, 1)) for at in here]
+        outlines = [outline_mask(image, int(at), size or (1, 1)) for at in here]
         numbers = np.array([by_name[int(number)] for number in image.class_ids[here]], np.int64)
         truth.append(Things(image.xyxy[here], numbers, image.areas[here], image.crowd[here], image.difficult[here]))
         predicted.append(_as_found(result))
@@ -279,24 +281,6 @@ def _evaluate_things(
     paths = [image.path for image in images]
     items = detection_items(paths, truth, matches, names=tuple(figures), f1=f1, classes=model.names)
     return Evaluation(NAME, card.name, str(dataset), len(images), answered.count(False), figures, notes, items=items)
-
-
-def _drawn(image: BoxedImage, at: int, size: tuple[int, int]) -> Rle:
-    """The mask of a thing's outline in its picture; of a thing without one that of its box.
-
-    Raises:
-        DataError: the outline is a run-length code that does not fit the picture.
-    """
-    outline = image.outlines[at]
-    if isinstance(outline, dict):
-        counts = outline["counts"]
-        try:
-            return Rle(size, counts if isinstance(counts, str) else pack_runs(np.array(counts)))
-        except (UsageError, ValueError, TypeError) as error:
-            raise DataError(f"an outline of {image.path} must be run lengths of its {size} pixels. {error}") from error
-    x1, y1, x2, y2 = image.xyxy[at].tolist()
-    polygons = [polygon for polygon in outline or () if len(polygon) >= 6] or [[x1, y1, x2, y1, x2, y2, x1, y2]]
-    return polygons_mask([np.array(polygon) for polygon in polygons], *size)
 
 
 def _as_found(result: Segmentation | Failure) -> Found:
