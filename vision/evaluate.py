@@ -135,8 +135,9 @@ def evaluate_detection(
 ) -> Evaluation:
     """COCO's average precision and recall of boxes; see :mod:`shared.evaluation.detection`.
 
-    ``image_f1`` is the figure that a single image has: F1 of the boxes that a viewer would be shown, right at an overlap of
-    one half. Where images hold nothing, ``boxes_on_empty`` is the mean number of boxes that a viewer would be shown there.
+    ``image_f1`` is the figure that a single image has: F1 of the boxes that a viewer would be shown, right at an
+    overlap of one half. Where images hold nothing, ``boxes_on_empty`` is the mean number of boxes that a viewer would
+    be shown there.
 
     Args:
         dataset: COCO, VOC or YOLO annotations; see :func:`vision.datasets.read_boxed_images`. Its classes must be the

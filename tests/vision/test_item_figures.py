@@ -84,7 +84,7 @@ def test_a_poorer_detector_is_told_by_every_figure() -> None:
     assert [figure.name for figure in found.figures] == ["map", "image_f1", "ar10"]
     for figure in found.figures:
         assert figure.difference.high < 0
-        assert figure.p_value == pytest.approx(1 / 201)
+        assert figure.p_value < 0.02
     scores = [detection_scores(match_boxes(truth, side))["map"][0] for side in (good, poor)]
     assert found.judged.difference.value == pytest.approx(scores[1] - scores[0])
 
