@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,12 @@ from shared.errors import DataError, UnknownNameError
 from shared.evaluation.classification import calibration_error, hits
 from shared.evaluation.detection import Found, Things, boxes_on_empty, detection_figures, match_boxes
 from shared.evaluation.intervals import CONFIDENCE, RESAMPLES, bootstrap, mean_interval, wilson
+from shared.evaluation.items import Chances, Mean
 from shared.evaluation.report import Evaluation, Metric
 from shared.tasks import Option
-from shared.types import Bool, Failure, Int64
-from vision.datasets import read_boxed_images, read_labelled_images
+from shared.types import Bool, Failure, Float32, Float64, Int64
+from vision.datasets import LabelledImages, read_boxed_images, read_labelled_images
+from vision.items import MOST_CHANCES, chances_of, classification_items, detection_items, image_f1_of
 from vision.labels import LabelSet, label_set
 from vision.mistakes import SHOWN_FROM, classification_sections, detection_sections
 
@@ -29,6 +32,11 @@ EVALUATE_OPTIONS = (
 )
 """What :func:`evaluate_detection` takes beside a detector's own options."""
 _CALIBRATION = "expected calibration error of the best answer's score, 15 bins of equal width"
+_EVERY_CLASS = 1_000_000
+"""More answers than any classifier has."""
+SAID = 5
+"""Answers of a picture that are kept at least, for the report to name."""
+IMAGE_F1 = f"mean over images of F1 of boxes from score {SHOWN_FROM} on, right at an overlap of 0.5"
 BY_IMAGE = f"percentile bootstrap over images, {RESAMPLES} resamples, {CONFIDENCE:.0%}"
 
 
@@ -65,11 +73,11 @@ def evaluate_classification(
         DataError: the data set is malformed, or has classes that the model does not know.
     """
     data = read_labelled_images(dataset, format=format, limit=limit)
-    predictor = vision.classifier(model, device=device, threads=threads, top_k=top_k, **options)
+    predictor = vision.classifier(model, device=device, threads=threads, top_k=_EVERY_CLASS, **options)
     known = label_set(predictor.card.options["labels"])
     classes = _class_numbers(set(data.labels), known, dataset)
-    results = list(predictor.stream(data.paths))
-    ranked = [[] if isinstance(r, Failure) else [str(i) for i in r.class_ids.tolist()] for r in results]
+    results, chances = _answers(predictor.stream(data.paths), data, classes, most=max(top_k, SAID))
+    ranked = [[] if isinstance(r, Failure) else [str(i) for i in r.class_ids.tolist()][:top_k] for r in results]
     numbers = [classes[label] for label in data.labels]
     truth = [str(number) for number in numbers]
     rng = np.random.default_rng(seed)
@@ -101,6 +109,13 @@ def evaluate_classification(
         notes,
         _by_class(names, right[1]),
         classification_sections(data.paths, names, results),
+        classification_items(
+            data.paths,
+            data.labels,
+            {f"top{k}": found for k, found in right.items()},
+            np.array([np.nan if isinstance(r, Failure) else float(r.scores[0]) for r in results]),
+            chances,
+        ),
     )
 
 
@@ -120,7 +135,9 @@ def evaluate_detection(
 ) -> Evaluation:
     """COCO's average precision and recall of boxes; see :mod:`shared.evaluation.detection`.
 
-    Where images hold nothing, ``boxes_on_empty`` is the mean number of boxes that a viewer would be shown there.
+    ``image_f1`` is the figure that a single image has: F1 of the boxes that a viewer would be shown, right at an
+    overlap of one half. Where images hold nothing, ``boxes_on_empty`` is the mean number of boxes that a viewer would
+    be shown there.
 
     Args:
         dataset: COCO, VOC or YOLO annotations; see :func:`vision.datasets.read_boxed_images`. Its classes must be the
@@ -148,14 +165,17 @@ def evaluate_detection(
     results = list(predictor.stream(data.paths))
     truth, found = [_renumbered(t, classes) for t in data.truth], [_found(r) for r in results]
     rng = np.random.default_rng(seed)
-    figures = detection_figures(match_boxes(truth, found), rng=rng, resamples=RESAMPLES, confidence=CONFIDENCE)
+    matches = match_boxes(truth, found)
+    figures = detection_figures(matches, rng=rng, resamples=RESAMPLES, confidence=CONFIDENCE)
     overall = dict(figures.overall)
     empty = boxes_on_empty(truth, found, min_score=SHOWN_FROM)
     if empty.size:
         overall["boxes_on_empty"] = mean_interval(empty, rng=rng, resamples=RESAMPLES, confidence=CONFIDENCE)
-    failed = sum(isinstance(r, Failure) for r in results)
+    answered = np.array([not isinstance(r, Failure) for r in results], np.bool_)
+    f1 = image_f1_of(matches, answered, min_score=SHOWN_FROM)
+    overall["image_f1"] = mean_interval(f1, rng=rng, resamples=RESAMPLES, confidence=CONFIDENCE)
     protocol = f"COCO box AP and AR over {len(classes)} classes, boxes from score {score_threshold} on"
-    notes = {"protocol": protocol, "interval": BY_IMAGE, "seed": seed}
+    notes = {"protocol": protocol, "interval": BY_IMAGE, "seed": seed, "image_f1": IMAGE_F1}
     if empty.size:
         notes["boxes_on_empty"] = f"boxes from score {SHOWN_FROM} on in each of {empty.size} images that hold nothing"
     return Evaluation(
@@ -163,12 +183,51 @@ def evaluate_detection(
         predictor.card.name,
         str(dataset),
         len(results),
-        failed,
+        int((~answered).sum()),
         overall,
         notes,
         {known.names[number]: metrics for number, metrics in figures.by_class.items()},
         detection_sections(data.paths, truth, found, results, known.names),
+        detection_items(
+            data.paths,
+            data.truth,
+            matches,
+            names=tuple(overall),
+            f1=f1,
+            classes=data.classes,
+            means=_on_empty(truth, empty),
+        ),
     )
+
+
+def _answers(
+    stream: Iterator[vision.Classification | Failure], data: LabelledImages, classes: Mapping[str, int], *, most: int
+) -> tuple[list[vision.Classification | Failure], Chances | None]:
+    """The likeliest answers for each picture, and what every class of the data set was given where that is not much."""
+    numbers = np.unique(list(classes.values()))
+    kept = len(data.paths) * numbers.size <= MOST_CHANCES
+    results: list[vision.Classification | Failure] = []
+    rows: list[Float32 | None] = []
+    for result in stream:
+        if isinstance(result, Failure):
+            results.append(result)
+            rows.append(None)
+            continue
+        best = (result.labels[:most], result.scores[:most].copy(), result.class_ids[:most].copy())
+        results.append(vision.Classification(*best))
+        at = np.searchsorted(numbers, result.class_ids).clip(max=len(numbers) - 1)
+        mine = numbers[at] == result.class_ids
+        row = np.zeros(numbers.size, np.float32)
+        row[at[mine]] = result.scores[mine]
+        rows.append(row if kept else None)
+    return results, chances_of(data.labels, classes, rows) if kept else None
+
+
+def _on_empty(truth: Sequence[Things], empty: Float64) -> dict[str, Mean]:
+    """Boxes on pictures that hold nothing as a figure of each picture, where there are such."""
+    values = np.full(len(truth), np.nan)
+    values[[not len(things.class_ids) for things in truth]] = empty
+    return {"boxes_on_empty": Mean(values, higher_is_better=False)} if empty.size else {}
 
 
 def _by_class(names: list[str], right: Bool) -> dict[str, dict[str, Metric]]:

@@ -5,21 +5,27 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
 from shared.cli.options import TaskCommand, TaskGroup, click_option, model_options
 from shared.errors import UsageError
+from shared.evaluation.pages import WORST, evaluation_page
 from shared.evaluation.report import Evaluation
+from shared.evaluation.writing import check_report, write_report
 from shared.tasks import Option, Task, check_dataset
+
+if TYPE_CHECKING:
+    from shared.evaluation.findings import Finding
 
 HELP = """Evaluate a model on a labelled DATASET and print each figure with its 95 % bootstrap interval.
 
 Items that fail count as wrong. Ends with 1 when items failed. With --json one object is printed:
 {"task", "model", "dataset", "n", "failed", "metrics": {NAME: {"value", "low", "high"}}, "notes"}, and with --by-class
-"by_class": {CLASS: {NAME: {"value", "low", "high"}}} too. --report writes a page that needs nothing but itself: the
-figures, and where the task can show them the items that went wrong."""
+"by_class": {CLASS: {NAME: {"value", "low", "high"}}} too. --slices looks for the items that the model is worst at,
+--label-noise for labels that look wrong. --report writes a file by the ending of its name: an HTML page that needs
+nothing but itself, Markdown, or JSON."""
 
 
 def parameters(task: Task) -> list[click.Parameter]:
@@ -34,39 +40,60 @@ def parameters(task: Task) -> list[click.Parameter]:
     printed = [
         click.Option(["--json", "as_json"], is_flag=True, help="print one JSON object"),
         click.Option(["--by-class"], is_flag=True, help="the figures of each class too"),
-        click.Option(["--report"], type=click.Path(path_type=Path), metavar="FILE", help="write an HTML page there"),
-        click_option(Option("worst", int, 24, "items that went wrong on that page, at least 0")),
+        click.Option(["--slices"], is_flag=True, help="the slices of the items that the model is worst at"),
+        click.Option(["--label-noise", "noise"], is_flag=True, help="the items whose labels look wrong to the model"),
+        report_option(),
+        click_option(Option("worst", int, WORST, "items that went wrong on that page, at least 0")),
     ]
     replaced = {option.name for option in own}
     opening = [option for option in model_options(task) if option.name not in replaced]
     return [dataset, *opening, *map(click_option, own), *printed]
 
 
+def report_option() -> click.Option:
+    """``--report``, of every command that can write one."""
+    said = "write a report there: .html, .md or .json"
+    return click.Option(["--report"], type=click.Path(path_type=Path), metavar="FILE", help=said)
+
+
 def run(
-    task: Task, *, dataset: Path, as_json: bool, by_class: bool, report: Path | None, worst: int, **options: Any
+    task: Task,
+    *,
+    dataset: Path,
+    as_json: bool,
+    by_class: bool,
+    slices: bool,
+    noise: bool,
+    report: Path | None,
+    worst: int,
+    **options: Any,
 ) -> int:
-    """Evaluate, print and write the page; returns the exit code."""
-    _check(report, worst)
-    evaluate = cast("Callable[..., Evaluation]", task.evaluate)
-    result = evaluate(check_dataset(dataset), **options)
-    if as_json:
-        click.echo(json.dumps(result.to_json(by_class=by_class), ensure_ascii=False))
-    else:
-        click.echo(result.to_text(by_class=by_class))
-    if report is not None:
-        from shared.evaluation.html import to_html  # noqa: PLC0415 - templates are loaded only where a page is asked for
-
-        report.write_text(to_html(result, worst=worst), "utf-8")
-        click.echo(f"triptych: wrote {report}", err=True)
-    return 1 if result.failed else 0
-
-
-def _check(report: Path | None, worst: int) -> None:
-    """Refuse before the long work what could not be written after it."""
+    """Evaluate, print and write the report; returns the exit code."""
     if worst < 0:
         raise UsageError(f"worst must be at least 0. Got {worst} instead")
-    if report is not None and (report.is_dir() or not report.absolute().parent.is_dir()):
-        raise UsageError(f"the report must be a file in a folder that exists. Got {report}")
+    if report is not None:
+        check_report(report)
+    evaluate = cast("Callable[..., Evaluation]", task.evaluate)
+    result = evaluate(check_dataset(dataset), **options)
+    findings: tuple[Finding, ...] = ()
+    if slices or noise:
+        from shared.evaluation.findings import findings_of  # noqa: PLC0415 - loaded only where they are asked for
+
+        findings = findings_of(result, slices=slices, noise=noise)
+    found = {finding.name: finding.json for finding in findings}
+    if as_json:
+        click.echo(json.dumps(result.to_json(by_class=by_class) | found, ensure_ascii=False))
+    else:
+        click.echo("\n".join([result.to_text(by_class=by_class), *(finding.to_text() for finding in findings)]))
+    if report is not None:
+        further = [finding.section for finding in findings]
+        write_report(
+            report,
+            page=lambda: evaluation_page(result, worst=worst, further=further),
+            content=lambda: result.to_json(by_class=True) | found,
+        )
+        click.echo(f"triptych: wrote {report}", err=True)
+    return 1 if result.failed else 0
 
 
 command = TaskGroup("evaluate", TaskCommand(HELP, parameters, run, lambda task: task.evaluate is not None))

@@ -17,6 +17,7 @@ COMMANDS = {
     "predict": "one JSON object a line for each input",
     "batch": "predict a folder, table or list of any length into shards; resumes after a crash",
     "evaluate": "figures with confidence intervals on a labelled data set",
+    "compare": "two models on the same items: what differs, how surely, and in which slices",
     "metrics": "every metric of the suite: what it takes, its range, its source",
     "convert": "write a data set in another format",
     "train": "fit or fine-tune a model and save it to a folder",

@@ -93,15 +93,18 @@ class Figures:
     things: dict[int, int]
 
 
-def detection_scores(matches: Matches, *, weights: AnyArray | None = None) -> dict[str, Float64]:
+def detection_scores(
+    matches: Matches, *, weights: AnyArray | None = None, figures: Sequence[str] = tuple(FIGURES)
+) -> dict[str, Float64]:
     """COCO's twelve figures.
 
     Args:
         matches: from :func:`match_boxes`.
         weights: shape (resamples, images), how often each image counts; ``None`` counts each once.
+        figures: names of those of :data:`FIGURES` that are wanted.
 
     Returns:
-        For each name of :data:`FIGURES` an array of shape (resamples,); NaN where no image holds a thing that the
+        For each name an array of shape (resamples,); NaN where no image holds a thing that the
         figure is about. Classes without such a thing are left out of the mean.
 
     Example:
@@ -111,7 +114,7 @@ def detection_scores(matches: Matches, *, weights: AnyArray | None = None) -> di
         >>> round(scores["map50"].item(), 3), round(scores["map"].item(), 3), scores["map_large"].item()
         (1.0, 0.9, nan)
     """
-    return _scores(matches, weights)[0]
+    return _scores(matches, weights, figures)[0]
 
 
 def detection_figures(
@@ -162,35 +165,38 @@ def boxes_on_empty(truth: Sequence[Things], predicted: Sequence[Found], *, min_s
     return np.array(counts, np.float64)
 
 
-def _scores(matches: Matches, weights: AnyArray | None) -> tuple[dict[str, Float64], dict[int, dict[str, Float64]]]:
+def _scores(
+    matches: Matches, weights: AnyArray | None, wanted: Sequence[str] = tuple(FIGURES)
+) -> tuple[dict[str, Float64], dict[int, dict[str, Float64]]]:
     """The figures over all classes, and :data:`BY_CLASS` of each class; arrays of shape (resamples,)."""
     weights = np.ones((1, matches.images)) if weights is None else np.asarray(weights, np.float64)
     most = max((found.image.size for found in matches.classes), default=0)
     rows = max(1, _BLOCK // max(1, most))
-    sums = {name: np.zeros(len(weights)) for name in FIGURES}
-    counts = {name: np.zeros(len(weights)) for name in FIGURES}
+    sums = {name: np.zeros(len(weights)) for name in wanted}
+    counts = {name: np.zeros(len(weights)) for name in wanted}
     by_class = {}
     for found in matches.classes:
-        blocks = [_class_figures(found, weights[at : at + rows]) for at in range(0, len(weights), rows)]
-        figures = {name: np.concatenate([block[name] for block in blocks]) for name in FIGURES}
-        by_class[found.class_id] = {name: figures[name] for name in BY_CLASS}
+        blocks = [_class_figures(found, weights[at : at + rows], wanted) for at in range(0, len(weights), rows)]
+        figures = {name: np.concatenate([block[name] for block in blocks]) for name in wanted}
+        by_class[found.class_id] = {name: figures[name] for name in BY_CLASS if name in figures}
         for name, values in figures.items():
             present = ~np.isnan(values)
             sums[name][present] += values[present]
             counts[name] += present
     overall = {
         name: np.divide(sums[name], counts[name], out=np.full(len(weights), np.nan), where=counts[name] > 0)
-        for name in FIGURES
+        for name in wanted
     }
     return overall, by_class
 
 
-def _class_figures(found: ClassMatches, weights: Float64) -> dict[str, Float64]:
+def _class_figures(found: ClassMatches, weights: Float64, wanted: Sequence[str]) -> dict[str, Float64]:
     """The figures of one class, each of shape (resamples,); NaN where the drawn images hold nothing to be found."""
     seen = weights[:, found.image]
     precisions: dict[tuple[int, int], Float64] = {}
     figures: dict[str, Float64] = {}
-    for name, figure in FIGURES.items():
+    for name in wanted:
+        figure = FIGURES[name]
         area = list(AREAS).index(figure.area)
         things = weights @ found.things[area]
         if not things.any():

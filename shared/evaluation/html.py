@@ -1,27 +1,31 @@
-"""An evaluation as one HTML page that needs nothing but itself: figures, tables, and the items that went wrong.
+"""A page as HTML that needs nothing but itself: figures, plots, tables, and the items that went wrong.
 
-Everything that came from outside is escaped, pictures are inline JPEGs, there is no script, and a policy in the page
-forbids whatever a reader's browser might be told to fetch.
+Everything that came from outside is escaped, pictures are inline JPEGs, plots are inline SVG, there is no script, and a
+policy in the page forbids whatever a reader's browser might be told to fetch. A page stays under 2 MB, whatever the
+data.
 """
 
 from __future__ import annotations
 
 import base64
+import re
 from importlib.resources import files
 
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from shared.evaluation.report import Evaluation, Gallery, Matrix, Section, Table
+from shared.evaluation.bounded import fitted
+from shared.evaluation.pages import WORST, evaluation_page
+from shared.evaluation.plots import plotted
+from shared.evaluation.report import Evaluation, Gallery, Matrix, Page, Section, Table
 
-WORST = 24
-"""Items in a gallery unless another number is asked for."""
-MAX_ROWS = 2000
-"""Rows of one table that are written; the page says how many more there are."""
+_SHORT = 32
+"""Characters of a cell that is not broken into lines."""
+_NUMBER = re.compile(r"[-+]?\d[\d.]*(e-?\d+)?( ?%)?")
 
 
 def to_html(evaluation: Evaluation, *, worst: int = WORST) -> str:
-    """The page.
+    """The page of an evaluation.
 
     Args:
         evaluation: what to show; its ``sections`` are asked for here.
@@ -33,29 +37,21 @@ def to_html(evaluation: Evaluation, *, worst: int = WORST) -> str:
         >>> "&lt;model&gt;" in page, "0.5000" in page
         (True, True)
     """
-    sections = list(evaluation.sections(worst)) if evaluation.sections else []
-    if evaluation.by_class:
-        sections.append(_by_class(evaluation))
+    return page_html(evaluation_page(evaluation, worst=worst))
+
+
+def page_html(page: Page) -> str:
+    """A page as HTML, cut to the size of :data:`shared.evaluation.bounded.MAX_BYTES`."""
+    page, sections = fitted(page)
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["cell"] = _cell
+    environment.filters["kind"] = _cell_kind
     environment.filters["inline"] = _inline
-    environment.tests["number"] = lambda value: isinstance(value, int | float)
+    environment.filters["plotted"] = plotted
+    environment.tests["number"] = _is_number
     template = environment.from_string((files(__package__) / "report.html.j2").read_text("utf-8"))
-    shown = [(_kind(section), section) for section in sections]
-    return template.render(evaluation=evaluation, sections=shown, max_rows=MAX_ROWS, shade=_shade, zip=zip)
-
-
-def _by_class(evaluation: Evaluation) -> Table:
-    names = sorted({name for metrics in evaluation.by_class.values() for name in metrics})
-    columns = ("class", *(column for name in names for column in (name, "95 % interval")))
-    rows = []
-    for label, metrics in evaluation.by_class.items():
-        cells: list[str | float] = [label]
-        for name in names:
-            metric = metrics.get(name)
-            cells += [metric.value, f"{metric.low:.3f} to {metric.high:.3f}"] if metric else ["", ""]
-        rows.append(tuple(cells))
-    return Table("By class", columns, tuple(rows))
+    shown = [("table", page.figures, 0), *((_kind(section), section, without) for section, without in sections)]
+    return template.render(page=page, sections=shown, shade=_shade, zip=zip)
 
 
 def _kind(section: Section) -> str:
@@ -64,6 +60,15 @@ def _kind(section: Section) -> str:
 
 def _cell(value: str | float) -> str:
     return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def _is_number(value: str | float) -> bool:
+    return isinstance(value, int | float) or bool(_NUMBER.fullmatch(value))
+
+
+def _cell_kind(value: str | float) -> str:
+    """How a cell is set: a number, a few words that stay in one line, or text that wraps."""
+    return "n" if _is_number(value) else "k" if len(str(value)) <= _SHORT else "w"
 
 
 def _inline(jpeg: bytes) -> Markup:

@@ -73,6 +73,7 @@ class ClassMatches:
     Attributes:
         class_id: which class.
         image: shape (n,), position of each box's image.
+        scores: shape (n,), falling.
         rank: shape (n,), how many boxes of this class in the same image score better.
         right: shape (areas, overlaps, n), whether the box found a thing that counts.
         ignored: shape (areas, overlaps, n), whether it counts neither as right nor as wrong.
@@ -81,13 +82,14 @@ class ClassMatches:
 
     class_id: int
     image: Int64
+    scores: Float64
     rank: Int64
     right: Bool
     ignored: Bool
     things: Float64
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Matches:
     """Predictions matched with the truth, ready for any number of weighings.
 
@@ -185,6 +187,7 @@ def _match_class(
     return ClassMatches(
         class_id,
         np.repeat(np.arange(len(parts)), sizes)[order],
+        scores[order],
         np.concatenate([np.arange(size) for size in sizes])[order],
         np.concatenate([part.right for part in parts], axis=2)[:, :, order],
         np.concatenate([part.ignored for part in parts], axis=2)[:, :, order],

@@ -32,6 +32,37 @@ class Metric:
 
 
 @dataclass(frozen=True)
+class Forest:
+    """Intervals under each other on one axis.
+
+    Attributes:
+        rows: what each interval is of, and the interval.
+        reference: where a line stands through all of them, such as 0 for differences; ``None`` for none.
+    """
+
+    rows: tuple[tuple[str, Metric], ...]
+    reference: float | None = None
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Points in the unit square beside its diagonal, such as how sure a classifier is and how often right.
+
+    Attributes:
+        points: across and up, each in [0, 1], and how many items stand behind the point.
+        across: name of the axis across.
+        up: name of the axis up.
+    """
+
+    points: tuple[tuple[float, float, int], ...]
+    across: str
+    up: str
+
+
+Plot: TypeAlias = Forest | Curve
+
+
+@dataclass(frozen=True)
 class Table:
     """A table of a report.
 
@@ -40,12 +71,14 @@ class Table:
         columns: names of the columns.
         rows: one tuple of cells a row; numbers are aligned right.
         note: a sentence under the title, or empty.
+        plot: the same drawn, for where a report can show it.
     """
 
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str | int | float, ...], ...]
     note: str = ""
+    plot: Plot | None = None
 
 
 @dataclass(frozen=True)
@@ -98,6 +131,25 @@ class Gallery:
 
 
 Section: TypeAlias = Table | Matrix | Gallery
+
+
+@dataclass(frozen=True)
+class Page:
+    """A report before it is written in one form or another.
+
+    Attributes:
+        title: what it is of.
+        lead: paragraphs under the title.
+        figures: what comes first.
+        notes: paragraphs under the figures.
+        sections: what follows.
+    """
+
+    title: str
+    lead: tuple[str, ...]
+    figures: Table
+    notes: tuple[str, ...] = ()
+    sections: tuple[Section, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from shared.evaluation.classification import confusion_matrix, reliability
-from shared.evaluation.report import Matrix, Section, Table
+from shared.evaluation.report import Curve, Matrix, Section, Table
 from shared.types import Bool, Failure
 
 MOST_CLASSES = 30
@@ -35,7 +35,8 @@ def reliability_table(
         if count
     ]
     columns = ("score of the best answer", things, "mean score", "share right", "difference")
-    return Table("How sure, and how often right", columns, tuple(rows))
+    plot = Curve(tuple((row[2], row[3], row[1]) for row in rows), "mean score", "share right")
+    return Table("How sure, and how often right", columns, tuple(rows), plot=plot)
 
 
 def confusion_of(truth: Sequence[str], answers: Sequence[str | None]) -> Matrix:

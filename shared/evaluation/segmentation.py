@@ -190,6 +190,11 @@ def _ratio(part: Float64, whole: Float64) -> Float64:
     return share
 
 
+def mean_of_classes(part: Float64, whole: Float64) -> Float64:
+    """Mean over the last axis of part / whole, classes that have nothing left out; NaN where none has anything."""
+    return _mean(_ratio(part, whole))
+
+
 def _mean(values: Float64) -> Float64:
     """Mean over the last axis without the NaN, and NaN where there is nothing else."""
     there = ~np.isnan(values)

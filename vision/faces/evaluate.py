@@ -13,6 +13,7 @@ from shared.evaluation.intervals import CONFIDENCE, RESAMPLES
 from shared.evaluation.report import Evaluation
 from shared.evaluation.verification import cross_validated, stratified_folds, verification_intervals
 from shared.types import Failure, Float32, Float64
+from vision.faces.items import pair_items
 from vision.faces.mistakes import pair_sections
 from vision.faces.pairs import FORMATS, FacePairs, read_pairs
 from vision.faces.verify import DEFAULT_FAR
@@ -84,8 +85,9 @@ def evaluate_faces(
     failed = int(np.isnan(similarity).sum())
     name = recognizer.card.name
     sections = pair_sections(pairs, similarity, thresholds)
+    items = pair_items(pairs, similarity, thresholds, far=far, threshold=used)
     count = len(pairs.same)
-    return Evaluation("vision.faces", name, str(dataset), count, failed, figures, notes, sections=sections)
+    return Evaluation("vision.faces", name, str(dataset), count, failed, figures, notes, {}, sections, items)
 
 
 def main_embeddings(recognizer: vision.FaceRecognizer, paths: tuple[str, ...]) -> Float32:

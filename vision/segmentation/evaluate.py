@@ -13,18 +13,20 @@ import vision
 from shared.catalogue import ModelCard
 from shared.errors import DataError, UnknownNameError, UsageError
 from shared.evaluation.detection import Found, Things, detection_figures, match_boxes
-from shared.evaluation.intervals import CONFIDENCE, RESAMPLES
+from shared.evaluation.intervals import CONFIDENCE, RESAMPLES, mean_interval
 from shared.evaluation.report import Evaluation
-from shared.evaluation.segmentation import class_iou, pixel_confusion, segmentation_intervals
+from shared.evaluation.segmentation import class_iou, miou_score, pixel_confusion, segmentation_intervals
 from shared.types import AnyArray, Failure, Float64, Int64
 from vision.datasets import read_boxed_images
-from vision.evaluate import BY_IMAGE, EVALUATED_FROM
+from vision.evaluate import BY_IMAGE, EVALUATED_FROM, IMAGE_F1
 from vision.families import open_model
-from vision.formats import BoxedImage, BoxedImages
+from vision.formats import BoxedImages
+from vision.items import detection_items, image_f1_of, segmentation_items
 from vision.labels import LabelSet, label_set
-from vision.masks import Rle, pack_runs, rle_iou
-from vision.polygons import polygons_mask
+from vision.masks import Rle, rle_iou
+from vision.mistakes import SHOWN_FROM
 from vision.segmentation.datasets import FORMATS, IGNORED, MASK_FORMATS, MaskedImages, has_masks, read_masked_images
+from vision.segmentation.outlines import outline_mask
 from vision.types import Segmentation
 
 NAME = "vision.segmentation"
@@ -57,6 +59,8 @@ def evaluate_segmentation(
     **options: Any,
 ) -> Evaluation:
     """mIoU, Dice and pixel accuracy of a model of classes; COCO's average precision of masks of a model of things.
+
+    ``image_miou`` and ``image_f1`` are the figures that a single picture has, of classes and of things.
 
     Classes are matched by name. Where a model has a background, a class of the data set that it does not know counts as
     background, and an answer of a class that the data set does not have does so too.
@@ -220,14 +224,18 @@ def _evaluate_classes(
     counts = np.stack(confusions)
     rng = np.random.default_rng(seed)
     figures = segmentation_intervals(counts, rng=rng, resamples=RESAMPLES, confidence=CONFIDENCE)
+    own = miou_score(counts)
+    figures["image_miou"] = mean_interval(own[~np.isnan(own)], rng=rng, resamples=RESAMPLES, confidence=CONFIDENCE)
     by_class = dict(zip(matched.names, class_iou(counts.sum(axis=0)).round(4).tolist()))
     notes = {
         "protocol": f"over all pixels together, {len(matched.names)} classes, at the pictures' own sizes",
         "interval": BY_IMAGE,
         "seed": seed,
+        "image_miou": "mean over images of mIoU over the classes that are in each",
         "iou": {name: value for name, value in by_class.items() if not np.isnan(value)},
     }
-    return Evaluation(NAME, card.name, str(dataset), len(confusions), failed, figures, notes)
+    items = segmentation_items(data.images, counts, matched.names, own)
+    return Evaluation(NAME, card.name, str(dataset), len(confusions), failed, figures, notes, items=items)
 
 
 def _positions(class_map: AnyArray, matched: Matched) -> Int64:
@@ -248,12 +256,12 @@ def _evaluate_things(
         number: model.find(matched.names[matched.truth[number]]) for number in used if matched.truth[number] < 255
     }
     truth, predicted, masks = [], [], list[tuple[list[Rle], Sequence[Rle]]]()
-    failed = 0
+    answered: list[bool] = []
     for image, result in zip(images, predictor.stream([image.path for image in images])):
         here = np.flatnonzero([int(number) in by_name for number in image.class_ids])
-        failed += isinstance(result, Failure)
+        answered.append(not isinstance(result, Failure))
         size = image.size if isinstance(result, Failure) else result.image_size
-        outlines = [_drawn(image, int(at), size or (1, 1)) for at in here]
+        outlines = [outline_mask(image, int(at), size or (1, 1)) for at in here]
         numbers = np.array([by_name[int(number)] for number in image.class_ids[here]], np.int64)
         truth.append(Things(image.xyxy[here], numbers, image.areas[here], image.crowd[here], image.difficult[here]))
         predicted.append(_as_found(result))
@@ -266,27 +274,13 @@ def _evaluate_things(
     matches = match_boxes(truth, predicted, overlaps=overlaps)
     rng = np.random.default_rng(seed)
     figures = detection_figures(matches, rng=rng, resamples=RESAMPLES, confidence=CONFIDENCE).overall
+    f1 = image_f1_of(matches, np.array(answered, np.bool_), min_score=SHOWN_FROM)
+    figures["image_f1"] = mean_interval(f1, rng=rng, resamples=RESAMPLES, confidence=CONFIDENCE)
     protocol = f"COCO mask AP and AR over {len(by_name)} classes, things from score {least} on"
-    notes = {"protocol": protocol, "interval": BY_IMAGE, "seed": seed}
-    return Evaluation(NAME, card.name, str(dataset), len(images), failed, figures, notes)
-
-
-def _drawn(image: BoxedImage, at: int, size: tuple[int, int]) -> Rle:
-    """The mask of a thing's outline in its picture; of a thing without one that of its box.
-
-    Raises:
-        DataError: the outline is a run-length code that does not fit the picture.
-    """
-    outline = image.outlines[at]
-    if isinstance(outline, dict):
-        counts = outline["counts"]
-        try:
-            return Rle(size, counts if isinstance(counts, str) else pack_runs(np.array(counts)))
-        except (UsageError, ValueError, TypeError) as error:
-            raise DataError(f"an outline of {image.path} must be run lengths of its {size} pixels. {error}") from error
-    x1, y1, x2, y2 = image.xyxy[at].tolist()
-    polygons = [polygon for polygon in outline or () if len(polygon) >= 6] or [[x1, y1, x2, y1, x2, y2, x1, y2]]
-    return polygons_mask([np.array(polygon) for polygon in polygons], *size)
+    notes = {"protocol": protocol, "interval": BY_IMAGE, "seed": seed, "image_f1": IMAGE_F1}
+    paths = [image.path for image in images]
+    items = detection_items(paths, truth, matches, names=tuple(figures), f1=f1, classes=model.names)
+    return Evaluation(NAME, card.name, str(dataset), len(images), answered.count(False), figures, notes, items=items)
 
 
 def _as_found(result: Segmentation | Failure) -> Found:
