@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from nlp.datasets import SEVERAL
-from nlp.label_figures import areas_of_labels, calibration_of_labels, f1_of_labels
+from nlp.label_figures import areas_of_labels, f1_of_labels
 from nlp.types import TextLabels
 from shared.evaluation.bca import ratio
+from shared.evaluation.item_figures import calibration_total
 from shared.evaluation.items import Chances, ItemFigure, Items, Mean, Total
 from shared.types import AnyArray, Bool, Failure, Float64
 
@@ -140,7 +141,7 @@ def classification_items(
         "f1": f1_of_labels(_pairs(table, called)),
         "f1_micro": Total(_both_and_either(table), ratio),
         **areas_of_labels(table.truth[:, own], table.scores[:, own], table.failed),
-        "calibration_error": calibration_of_labels(held, sure, table.failed),
+        "calibration_error": calibration_total(held, np.where(table.failed[:, None], np.nan, sure)),
     }
     known_of_all = {"label": np.array([SEVERAL.join(sorted(held)) for held in sets], np.str_)} | text_attributes(texts)
     if table.several:

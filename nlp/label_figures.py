@@ -12,14 +12,12 @@ from typing import TypeAlias
 
 import numpy as np
 
-from shared.evaluation.items import Pooled, Total
+from shared.evaluation.items import Pooled
 from shared.evaluation.ranked import Ranking, ranking
 from shared.types import AnyArray, Bool, Float64
 
 Pair: TypeAlias = tuple[tuple[str, ...], tuple[str, ...]]
 """The true labels of a text and those that it was given."""
-BINS = 15
-"""Of equal width, as :func:`shared.evaluation.classification.calibration_error` has them."""
 
 
 def f1_of_labels(pairs: Sequence[Pair]) -> Pooled:
@@ -56,34 +54,6 @@ def areas_of_labels(truth: Bool, scores: Float64, failed: Bool) -> dict[str, Poo
         name: Pooled(records, partial(_area, figure), weighed=partial(_weighed_area, figure))
         for name, figure in figures.items()
     }
-
-
-def calibration_of_labels(held: Bool, sure: Float64, failed: Bool) -> Total:
-    """Expected calibration error of k answers a text, as a figure of totals.
-
-    Args:
-        held: shape (n, k), bool, whether each held.
-        sure: shape (n, k), float64, in [0, 1], how likely it was called.
-        failed: shape (n,), bool: texts that are left out.
-
-    Example:
-        >>> nothing = np.zeros(2, np.bool_)
-        >>> total = calibration_of_labels(np.array([[True], [False]]), np.array([[0.7], [0.7]]), nothing)
-        >>> round(float(total.figure(total.rows.sum(axis=0))), 4)  # |0.7 - 0.5|
-        0.2
-    """
-    rows = np.zeros((len(held), BINS + 1))
-    at = np.searchsorted(np.linspace(0, 1, BINS + 1)[1:-1], sure, side="left")
-    np.add.at(rows, (np.arange(len(held))[:, None], at), sure - held)
-    rows[:, BINS] = held.shape[1]
-    rows[failed] = 0
-    return Total(rows, _calibration, higher_is_better=False)
-
-
-def _calibration(totals: Float64) -> Float64:
-    gaps, n = np.abs(totals[..., :-1]).sum(axis=-1), totals[..., -1]
-    error: Float64 = np.divide(gaps, n, out=np.full(np.shape(n), np.nan), where=n > 0)
-    return error
 
 
 def _f1(records: Sequence[Pair]) -> float:

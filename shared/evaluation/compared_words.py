@@ -14,6 +14,8 @@ WIDTH = 120
 """Characters of a line of the verdict on a terminal."""
 NAMED = 3
 """Other figures that the verdict names."""
+FEW_GROUPS = 10
+"""Below so many groups a comparison says that its intervals and p-values are not to be relied on."""
 SHOWN = 20
 """Changed slices that a terminal is given; a page and JSON have all."""
 
@@ -145,6 +147,11 @@ def _notes(compared: Compared) -> list[str]:
     if compared.not_compared:
         notes.append(
             f"not compared, as one of the two lacks them or has them otherwise: {', '.join(compared.not_compared)}"
+        )
+    if compared.groups is not None and compared.groups < FEW_GROUPS:
+        notes.append(
+            f"only {compared.groups} groups were drawn from: intervals of so few read too narrow, and no p-value "
+            f"can be below {2 ** (1 - compared.groups):.2g}"
         )
     if compared.groups is not None and compared.tested:
         notes.append("slices are tested item by item, not by the groups that the figures are drawn in")

@@ -15,8 +15,8 @@ def calibration_total(right: AnyArray, confidence: AnyArray, *, bins: int = 15) 
     :func:`shared.evaluation.classification.calibration_error`.
 
     Args:
-        right: shape (n,), bool, whether each best answer is the true one.
-        confidence: shape (n,), the probability of each best answer, in [0, 1]; NaN for an item that failed, which adds
+        right: shape (n,), bool, whether each best answer is the true one; or (n, k) of k answers an item.
+        confidence: of the same shape, how likely each was called, in [0, 1]; NaN where an item failed, which adds
             nothing.
         bins: of equal width, at least 1.
 
@@ -29,16 +29,17 @@ def calibration_total(right: AnyArray, confidence: AnyArray, *, bins: int = 15) 
         0.2
     """
     hit, sure = np.asarray(right, np.float64), np.asarray(confidence, np.float64)
-    if hit.shape != sure.shape or hit.ndim != 1 or bins < 1:
+    if hit.shape != sure.shape or hit.ndim not in (1, 2) or bins < 1:
         raise UsageError(
-            "right and confidence must have one shape (n,), and bins be at least 1. "
+            "right and confidence must have one shape (n,) or (n, k), and bins be at least 1. "
             f"Got {hit.shape}, {sure.shape} and bins={bins}"
         )
-    there = np.flatnonzero(~np.isnan(sure))
+    there = ~np.isnan(sure)
+    items = np.nonzero(there)[0]
     rows = np.zeros((len(hit), bins + 1))
     at = np.searchsorted(np.linspace(0, 1, bins + 1)[1:-1], sure[there], side="left")
-    rows[there, at] = sure[there] - hit[there]
-    rows[there, bins] = 1.0
+    np.add.at(rows, (items, at), sure[there] - hit[there])
+    np.add.at(rows, (items, bins), 1.0)
     return Total(rows, _calibration, higher_is_better=False)
 
 

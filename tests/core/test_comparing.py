@@ -241,3 +241,10 @@ def test_arguments_are_checked() -> None:
         compare_pooled(one, one, groups=["a", "b"], rng=np.random.default_rng(0))
     with pytest.raises(UsageError, match="resamples must be at least 1"):
         compare_pooled(one, one, resamples=0, rng=np.random.default_rng(0))
+
+
+@pytest.mark.parametrize(("groups", "said"), [(5, "no p-value can be below 0.062"), (10, None)])
+def test_few_groups_are_said_to_be_few(groups: int, said: str | None) -> None:
+    figures, group = {"top1": Mean(hits(0.6))}, np.arange(N) % groups
+    text = compared_text(compare(told(figures, groups=group), told({"top1": Mean(hits(0.7, 1))}, groups=group)))
+    assert (f"only {groups} groups" in text, said is None or said in text) == (said is not None, True)

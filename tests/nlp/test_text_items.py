@@ -17,12 +17,13 @@ from tiny_text_graphs import graph_bytes, table, text_folder
 
 from nlp.evaluate import evaluate_classification
 from nlp.judged import classification_items, text_attributes
-from nlp.label_figures import areas_of_labels, calibration_of_labels, f1_of_labels
+from nlp.label_figures import areas_of_labels, f1_of_labels
 from nlp.ner.evaluate import evaluate_ner
 from nlp.ner.judged import macro_f1_of_totals, text_f1
 from nlp.qa.evaluate import evaluate_qa
 from nlp.translation.evaluate import evaluate_translation
 from nlp.types import TextLabels
+from shared.evaluation.item_figures import calibration_total
 from shared.evaluation.items import Mean, Pooled
 from shared.evaluation.report import Evaluation
 from shared.evaluation.spans import macro_f1, span_counts
@@ -190,7 +191,7 @@ def test_figures_of_no_labels_are_no_numbers() -> None:
     assert np.isnan(figure_value(f1_of_labels([((), ())])))
     one, failed = np.array([[True]]), np.array([True])
     assert np.isnan(figure_value(areas_of_labels(one, np.array([[0.5]]), ~failed)["roc_auc"]))
-    assert np.isnan(figure_value(calibration_of_labels(one, np.array([[0.5]]), failed)))
+    assert np.isnan(figure_value(calibration_total(one, np.array([[np.nan]]))))
 
 
 @pytest.mark.parametrize("name", ["f1", "roc_auc", "pr_auc"])
