@@ -2,12 +2,14 @@
 
     python bench/evaluation.py --only bootstrap [--rows 1000000] [--resamples 1000] [--turns 25] [--samples 1000]
     python bench/evaluation.py --only coco [--images 5000] [--coco instances.json] [--turns 3]
+    python bench/evaluation.py --only stream [--rows 10000000]
 
 ``coco``: see ``bench/evaluation_coco.py``; needs pycocotools, and faster-coco-eval where it is to be measured too.
+``stream``: see ``bench/evaluation_stream.py``.
 
-``bootstrap`` needs no extra and no data. Cost: one plain pass is the call that gives the figure alone, over all rows; beside it
-stands the call that gives its interval from the figures of each row that the pass has at hand. Both take turns; what is
-printed is the ratio of medians. Coverage: how many samples of an exponential distribution have an interval of 95 % that
+``bootstrap`` needs no extra and no data. Cost: one plain pass is the call that gives the figure alone, over all rows;
+beside it stands the call that gives its interval from the figures of each row that the pass has at hand. Both take
+turns; what is printed is the ratio of medians. Coverage: how many samples of an exponential distribution have an interval of 95 % that
 holds its mean of 1, for independent rows and for rows that come in groups of five equal ones.
 """
 
@@ -21,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import evaluation_coco
+import evaluation_stream
 import numpy as np
 
 from shared.evaluation.analytic import mean_by_formula
@@ -38,8 +41,8 @@ Call = Callable[[], object]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", choices=["bootstrap", "coco"], default="bootstrap")
-    for name, value in (("rows", 1_000_000), ("resamples", 1000), ("turns", None), ("samples", 1000), ("images", 5000)):
+    parser.add_argument("--only", choices=["bootstrap", "coco", "stream"], default="bootstrap")
+    for name, value in (("rows", None), ("resamples", 1000), ("turns", None), ("samples", 1000), ("images", 5000)):
         parser.add_argument(f"--{name}", type=int, default=value)
     parser.add_argument("--coco", type=Path, help="a COCO file whose truth is taken too")
     asked = parser.parse_args()
@@ -48,8 +51,10 @@ def main() -> None:
         if asked.coco:
             evaluation_coco.report(asked.coco.name, evaluation_coco.from_coco(asked.coco, rng), asked.turns or 3)
         evaluation_coco.report("made", evaluation_coco.scene(rng, images=asked.images), asked.turns or 3)
+    elif asked.only == "stream":
+        evaluation_stream.report(asked.rows or 10_000_000)
     else:
-        asked.turns = asked.turns or 25
+        asked.turns, asked.rows = asked.turns or 25, asked.rows or 1_000_000
         _bootstrap(asked)
 
 

@@ -18,6 +18,7 @@ COMMANDS = {
     "batch": "predict a folder, table or list of any length into shards; resumes after a crash",
     "evaluate": "figures with confidence intervals on a labelled data set",
     "metrics": "every metric of the suite: what it takes, its range, its source",
+    "score": "figures with intervals of predictions in a table or a batch job, of any length",
     "convert": "write a data set in another format",
     "train": "fit or fine-tune a model and save it to a folder",
     "faces": "enrol persons, recognise them, compare pictures, group faces, forget persons",

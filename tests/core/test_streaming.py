@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -45,7 +46,7 @@ def streamed(name: str, inputs: tuple[Any, ...], cuts: list[int], **options: Any
     found = Stream(name, **options)
     n = length(inputs[0])
     ends = sorted({0, n, *(cut % (n + 1) for cut in cuts)})
-    for start, stop in zip(ends, ends[1:]):
+    for start, stop in pairwise(ends):
         found.add(*chunk(name, inputs, np.arange(start, stop)))
     return found
 
@@ -327,7 +328,7 @@ def filled(name: str, *inputs: Any, groups: Any = None, **options: Any) -> Strea
     ("call", "message"),
     [
         (lambda: Stream("accuracy", "rmse"), "the same inputs. Got labels, numbers"),
-        (lambda: Stream(), "the same inputs. Got none"),
+        (Stream, "the same inputs. Got none"),
         (lambda: Stream("median_absolute"), "a median needs all differences. Take mae"),
         (lambda: filled("accuracy", ["a"], []), "one length. Got 1 and 0"),
         (lambda: filled("accuracy", [None], ["a"]), "a true label. Got None"),
