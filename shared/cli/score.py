@@ -12,7 +12,7 @@ import click
 import numpy as np
 
 from shared.cli.score_inputs import Kind, Rows, check_kind, missing
-from shared.cli.score_table import Chunk, Source, open_table, split_path, step_into
+from shared.cli.score_table import Chunk, Source, Values, open_table, split_path, step_into
 from shared.cli.tables import table as text_table
 from shared.errors import DataError, UsageError
 from shared.evaluation.intervals import CONFIDENCE, RESAMPLES
@@ -164,7 +164,7 @@ def _index(labels: Source, key: str, truth: str) -> dict[str, Any]:
 
 def _values(
     source: Source, asked: Asked, joined: dict[str, Any] | None, own_id: str
-) -> Iterator[tuple[Chunk, dict[str, Sequence[Any]]]]:
+) -> Iterator[tuple[Chunk, dict[str, Values]]]:
     """Chunks with the values of each part that was named."""
     paths = {part: path for part, path in asked.columns.items() if path is not None}
     if joined is not None:
@@ -177,7 +177,7 @@ def _values(
         yield chunk, values
 
 
-def _sliced(values: Mapping[str, Sequence[Any]], n: int) -> Iterator[tuple[str, dict[str, Sequence[Any]]]]:
+def _sliced(values: Mapping[str, Values], n: int) -> Iterator[tuple[str, dict[str, Values]]]:
     if "by" not in values:
         return
     names = ["(none)" if value is None else str(value) for value in values["by"]]
@@ -188,7 +188,7 @@ def _sliced(values: Mapping[str, Sequence[Any]], n: int) -> Iterator[tuple[str, 
         yield name, _picked({**values, "row": np.arange(n)}, np.array(rows))
 
 
-def _picked(values: Mapping[str, Sequence[Any]], rows: Any) -> dict[str, Sequence[Any]]:
+def _picked(values: Mapping[str, Values], rows: Any) -> dict[str, Values]:
     return {
         part: column[rows] if isinstance(column, np.ndarray) else [column[at] for at in rows.tolist()]
         for part, column in values.items()
@@ -197,7 +197,7 @@ def _picked(values: Mapping[str, Sequence[Any]], rows: Any) -> dict[str, Sequenc
 
 def _add(
     to: Slice,
-    values: Mapping[str, Sequence[Any]],
+    values: Mapping[str, Values],
     kinds: Mapping[str, tuple[Kind, tuple[str, ...]]],
     asked: Asked,
     first: int,
@@ -222,7 +222,7 @@ def _add(
             mine["prediction"] = [how.failure if value is None else value for value in mine["prediction"]]
         places = mine["row"]
 
-        def wrong(at: int, said: str, places: Sequence[Any] = places) -> DataError:
+        def wrong(at: int, said: str, places: Values = places) -> DataError:
             return DataError(f"row {first + int(places[at])} of {asked.table} must hold {said}")
 
         inputs = how.make(mine, asked.positive, wrong)

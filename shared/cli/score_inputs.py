@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from shared.cli.score_table import Values
 from shared.errors import DataError, UsageError
 from shared.types import AnyArray, Bool
 
@@ -47,14 +48,14 @@ class Kind:
     counts_failures: bool = field(default=False)
 
 
-def missing(values: Sequence[Any]) -> Bool:
+def missing(values: Values) -> Bool:
     """Which values are ``None`` or NaN, shape (n,)."""
     if isinstance(values, np.ndarray):
         return np.isnan(values) if values.dtype.kind == "f" else np.zeros(values.size, np.bool_)
     return np.array([v is None or (isinstance(v, float) and math.isnan(v)) for v in values], np.bool_)
 
 
-def as_labels(values: Sequence[Any], wrong: Wrong) -> list[str | None]:
+def as_labels(values: Values, wrong: Wrong) -> list[str | None]:
     """Texts as they are; whole numbers and booleans as text, so that a table's ``1`` is JSON's ``1``."""
     listed: list[Any] = values.tolist() if isinstance(values, np.ndarray) else list(values)
     if all(type(value) is str or value is None for value in listed):
@@ -72,7 +73,7 @@ def _label(value: Any, at: int, wrong: Wrong) -> str | None:
     raise wrong(at, f"a label: text, a whole number, true or false. Got {_shown(value)}")
 
 
-def as_numbers(values: Sequence[Any], wrong: Wrong) -> AnyArray:
+def as_numbers(values: Values, wrong: Wrong) -> AnyArray:
     """Numbers, also such as are written in text."""
     if isinstance(values, np.ndarray):
         return values.astype(np.float64)
@@ -91,7 +92,7 @@ def as_numbers(values: Sequence[Any], wrong: Wrong) -> AnyArray:
     return found
 
 
-def as_truths(values: Sequence[Any], positive: str | None, wrong: Wrong) -> Bool:
+def as_truths(values: Values, positive: str | None, wrong: Wrong) -> Bool:
     """Whether each item is positive: by the name of the positive label, else true and false, 1 and 0."""
     names = as_labels(values, wrong)
     if positive is not None:
@@ -103,7 +104,7 @@ def as_truths(values: Sequence[Any], positive: str | None, wrong: Wrong) -> Bool
     return np.array([known[str(name).lower()] for name in names], np.bool_)
 
 
-def as_lists(values: Sequence[Any], wrong: Wrong) -> list[list[Any]]:
+def as_lists(values: Values, wrong: Wrong) -> list[list[Any]]:
     """Lists, as JSON and Parquet hold them."""
     found = []
     for at, value in enumerate(values):
@@ -113,7 +114,7 @@ def as_lists(values: Sequence[Any], wrong: Wrong) -> list[list[Any]]:
     return found
 
 
-def as_spans(values: Sequence[Any], wrong: Wrong) -> list[set[tuple[int, int, str]]]:
+def as_spans(values: Values, wrong: Wrong) -> list[set[tuple[int, int, str]]]:
     """Spans: each [start, end, label], or an object with start, end and label."""
     found = []
     for at, item in enumerate(as_lists(values, wrong)):
@@ -125,7 +126,7 @@ def as_spans(values: Sequence[Any], wrong: Wrong) -> list[set[tuple[int, int, st
     return found
 
 
-def as_texts(values: Sequence[Any], wrong: Wrong) -> list[str]:
+def as_texts(values: Values, wrong: Wrong) -> list[str]:
     """Texts."""
     for at, value in enumerate(values):
         if not isinstance(value, str):
@@ -133,13 +134,17 @@ def as_texts(values: Sequence[Any], wrong: Wrong) -> list[str]:
     return list(values)
 
 
-def as_answers(values: Sequence[Any], wrong: Wrong) -> list[list[str]]:
+def as_answers(values: Values, wrong: Wrong) -> list[list[str]]:
     """The true answers of each question: a list, or the only one."""
     listed = [[value] if isinstance(value, str) else value for value in values]
-    return [as_texts(item, lambda _, said, at=at: wrong(at, said)) for at, item in enumerate(as_lists(listed, wrong))]
+    found = as_lists(listed, wrong)
+    for at, item in enumerate(found):
+        if not all(isinstance(text, str) for text in item):
+            raise wrong(at, f"texts, or a list of them. Got {_shown(item)}")
+    return found
 
 
-Columns = Mapping[str, Sequence[Any]]
+Columns = Mapping[str, Values]
 
 
 def _labels(c: Columns, _: str | None, wrong: Wrong) -> tuple[Any, ...]:

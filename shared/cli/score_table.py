@@ -7,13 +7,15 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from shared.batch.folder import Layout
 from shared.batch.sinks import find_sink
 from shared.errors import DataError
 from shared.lazy import require
+from shared.types import AnyArray
 
+Values: TypeAlias = Sequence[Any] | AnyArray
 ROWS = 65_536
 """Rows of a chunk."""
 JOB_COLUMNS = ("index", "input", "id", "ok", "result", "error")
@@ -31,7 +33,7 @@ class Chunk:
 
     first: int
     n: int
-    columns: Mapping[str, Sequence[Any]]
+    columns: Mapping[str, Values]
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ def split_path(path: str, columns: Sequence[str], where: str) -> tuple[str, tupl
     raise DataError(f"{where} must have the column {parts[0]!r}. It has {', '.join(columns)}")
 
 
-def step_into(values: Sequence[Any], steps: tuple[str, ...]) -> Sequence[Any]:
+def step_into(values: Values, steps: tuple[str, ...]) -> Values:
     """What stands at a path within each value: keys of objects, positions in lists; ``None`` where it leads nowhere.
 
     A text on the way is read as JSON, as results stand in Parquet.
@@ -113,14 +115,14 @@ def _within(value: Any, steps: tuple[str, ...]) -> Any:
     return value
 
 
-def _numbered(blocks: Iterator[tuple[int, Mapping[str, Sequence[Any]]]]) -> Iterator[Chunk]:
+def _numbered(blocks: Iterator[tuple[int, Mapping[str, Values]]]) -> Iterator[Chunk]:
     first = 0
     for n, columns in blocks:
         yield Chunk(first, n, columns)
         first += n
 
 
-def _arrow(batch: Any) -> tuple[int, dict[str, Sequence[Any]]]:
+def _arrow(batch: Any) -> tuple[int, dict[str, Values]]:
     """Numbers without gaps as arrays, all else as lists."""
     types = require("pyarrow", extra="all").types
     columns = {}
@@ -134,7 +136,7 @@ def _parquet(path: Path) -> Source:
     pa, pq = require("pyarrow", extra="all"), require("pyarrow.parquet", extra="all")
 
     def chunks(names: Sequence[str]) -> Iterator[Chunk]:
-        def blocks() -> Iterator[tuple[int, dict[str, Sequence[Any]]]]:
+        def blocks() -> Iterator[tuple[int, dict[str, Values]]]:
             with pq.ParquetFile(path) as file:
                 try:
                     for batch in file.iter_batches(ROWS, columns=list(names), use_threads=False):
@@ -167,7 +169,7 @@ def _csv(path: Path, delimiter: str) -> Source:
             raise DataError(f"{path} must be UTF-8 text: a header, and rows with as many cells. {error}") from error
 
     def chunks(names: Sequence[str]) -> Iterator[Chunk]:
-        def blocks() -> Iterator[tuple[int, dict[str, Sequence[Any]]]]:
+        def blocks() -> Iterator[tuple[int, dict[str, Values]]]:
             with opened(names) as reader:
                 try:
                     for batch in reader:
@@ -205,7 +207,7 @@ def _jsonl(path: Path) -> Source:
 
 
 def _of_rows(rows: Iterator[Mapping[str, Any]], wanted: Sequence[str]) -> Iterator[Chunk]:
-    def blocks() -> Iterator[tuple[int, dict[str, Sequence[Any]]]]:
+    def blocks() -> Iterator[tuple[int, dict[str, Values]]]:
         held: dict[str, list[Any]] = {name: [] for name in wanted}
         n = 0
         for row in rows:
@@ -213,10 +215,10 @@ def _of_rows(rows: Iterator[Mapping[str, Any]], wanted: Sequence[str]) -> Iterat
                 column.append(row.get(name))
             n += 1
             if n == ROWS:
-                yield n, held
+                yield n, dict[str, Values](held)
                 held, n = {name: [] for name in wanted}, 0
         if n:
-            yield n, held
+            yield n, dict[str, Values](held)
 
     return _numbered(blocks())
 

@@ -242,7 +242,8 @@ def _box_cover(truth: Sequence[Things], predicted: Sequence[Found]) -> Cover:
             shared *= np.maximum(side, 0, out=side)
         alone = own[found]
         whole = np.where(crowd[things], alone, alone + true[things] - shared)
-        return np.divide(shared, whole, out=np.zeros(found.size), where=whole > 0)
+        overlap: Float64 = np.divide(shared, whole, out=np.zeros(found.size), where=whole > 0)
+        return overlap
 
     return cover
 

@@ -79,7 +79,8 @@ def spread(starts: Int64, sizes: Int64) -> Int64:
     """``starts[0]``, ``starts[0] + 1`` and so on for ``sizes[0]`` numbers, then the same of the next; shape (sum,)."""
     ends = np.cumsum(sizes)
     total = int(ends[-1]) if ends.size else 0
-    return np.arange(total) + np.repeat(starts - (ends - sizes), sizes)
+    places: Int64 = np.arange(total) + np.repeat(starts - (ends - sizes), sizes)
+    return places
 
 
 @dataclass(frozen=True)

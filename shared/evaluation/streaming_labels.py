@@ -98,7 +98,8 @@ class LabelSums:
     def totals(self, weights: Float64 | None = None) -> Float64:
         sums = self._sums[:, :, : len(self.labels)]
         if weights is None:
-            return sums.sum(axis=1)
+            found: Float64 = sums.sum(axis=1)
+            return found
         return np.stack([weights[:, : sums.shape[1]] @ part for part in sums], axis=1)
 
     def _coded(self, names: Sequence[Any] | AnyArray) -> Int64:
