@@ -137,7 +137,8 @@ def _parquet(path: Path) -> Source:
 
     def chunks(names: Sequence[str]) -> Iterator[Chunk]:
         def blocks() -> Iterator[tuple[int, dict[str, Values]]]:
-            with pq.ParquetFile(path) as file:
+            # Read ahead, Arrow would hold every column chunk that was read until the file is closed.
+            with pq.ParquetFile(path, pre_buffer=False) as file:
                 try:
                     for batch in file.iter_batches(ROWS, columns=list(names), use_threads=False):
                         yield _arrow(batch)

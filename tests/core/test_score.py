@@ -76,6 +76,15 @@ def test_every_format_gives_the_figures_of_the_whole(
     assert numbers["metrics"]["rmse"]["value"] == pytest.approx(measure("rmse", columns["x"], columns["y"]))
 
 
+def test_what_was_read_is_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "t.parquet"
+    pq.write_table(pa.table({"x": np.random.default_rng(0).random(400_000)}), path, row_group_size=20_000)
+    monkeypatch.setattr(score_table, "ROWS", 20_000)
+    held = [pa.total_allocated_bytes() for _ in score_table.open_table(path).chunks(["x"])]
+    assert len(held) == 20
+    assert max(held) - min(held) < 1_000_000  # of 3,200,000 bytes
+
+
 @pytest.mark.parametrize(
     ("metric", "columns", "options", "wanted"),
     [
