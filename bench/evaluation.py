@@ -9,8 +9,8 @@
 
 ``bootstrap`` needs no extra and no data. Cost: one plain pass is the call that gives the figure alone, over all rows;
 beside it stands the call that gives its interval from the figures of each row that the pass has at hand. Both take
-turns; what is printed is the ratio of medians. Coverage: how many samples of an exponential distribution have an interval of 95 % that
-holds its mean of 1, for independent rows and for rows that come in groups of five equal ones.
+turns; what is printed is the ratio of medians. Coverage: how many samples of an exponential distribution have an
+interval of 95 % that holds its mean of 1, for independent rows and for rows that come in groups of five equal ones.
 """
 
 from __future__ import annotations

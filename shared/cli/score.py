@@ -181,16 +181,15 @@ def _sliced(values: Mapping[str, Values], n: int) -> Iterator[tuple[str, dict[st
     if "by" not in values:
         return
     names = ["(none)" if value is None else str(value) for value in values["by"]]
-    places: dict[str, list[int]] = {}
-    for at, name in enumerate(names):
-        places.setdefault(name, []).append(at)
-    for name, rows in places.items():
-        yield name, _picked({**values, "row": np.arange(n)}, np.array(rows))
+    codes: dict[str, int] = {name: code for code, name in enumerate(dict.fromkeys(names))}
+    at = np.fromiter(map(codes.__getitem__, names), np.int64, n)
+    for name, code in codes.items():
+        yield name, _picked({**values, "row": np.arange(n)}, np.flatnonzero(at == code))
 
 
 def _picked(values: Mapping[str, Values], rows: Any) -> dict[str, Values]:
     return {
-        part: column[rows] if isinstance(column, np.ndarray) else [column[at] for at in rows.tolist()]
+        part: column[rows] if isinstance(column, np.ndarray) else list(map(column.__getitem__, rows.tolist()))
         for part, column in values.items()
     }
 

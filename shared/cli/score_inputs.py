@@ -52,13 +52,16 @@ def missing(values: Values) -> Bool:
     """Which values are ``None`` or NaN, shape (n,)."""
     if isinstance(values, np.ndarray):
         return np.isnan(values) if values.dtype.kind == "f" else np.zeros(values.size, np.bool_)
+    kinds = set(map(type, values))
+    if kinds.isdisjoint({type(None), float}):
+        return np.zeros(len(values), np.bool_)
     return np.array([v is None or (isinstance(v, float) and math.isnan(v)) for v in values], np.bool_)
 
 
 def as_labels(values: Values, wrong: Wrong) -> list[str | None]:
     """Texts as they are; whole numbers and booleans as text, so that a table's ``1`` is JSON's ``1``."""
     listed: list[Any] = values.tolist() if isinstance(values, np.ndarray) else list(values)
-    if all(type(value) is str or value is None for value in listed):
+    if set(map(type, listed)) <= {str, type(None)}:
         return listed
     return [_label(value, at, wrong) for at, value in enumerate(listed)]
 

@@ -281,6 +281,24 @@ def test_intervals_of_numbers_are_those_of_the_ordinary_bootstrap(grouped: bool)
     assert got.low == pytest.approx(wanted.low, abs=0.2 * (wanted.high - wanted.low))
 
 
+@settings(max_examples=10, deadline=None)
+@given(order=st.permutations(range(60)), cuts=st.lists(st.integers(1, 59), max_size=6))
+def test_intervals_over_groups_depend_neither_on_chunks_nor_on_order(order: list[int], cuts: list[int]) -> None:
+    rng = np.random.default_rng(0)
+    truth, guess = rng.choice(list("abc"), (2, 60))
+    groups = [f"user {n % 17}" for n in range(60)]
+
+    def results(rows: list[int], ends: list[int]) -> list[float]:
+        found = Stream("macro_f1")
+        for start, stop in pairwise(sorted({0, 60, *ends})):
+            mine = rows[start:stop]
+            found.add(truth[mine], guess[mine], groups=[groups[at] for at in mine])
+        metric = found.results(rng=np.random.default_rng(1), resamples=40)["macro_f1"]
+        return [metric.value, metric.low, metric.high]
+
+    assert results(order, cuts) == pytest.approx(results(list(range(60)), []), rel=1e-12)
+
+
 def test_intervals_of_labels_are_those_of_the_ordinary_bootstrap() -> None:
     rng = np.random.default_rng(8)
     truth, noise = rng.choice(list("aaab"), 800), rng.choice(list("aaab"), 800)
