@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,22 +12,50 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from batch_toy import SHOUTS
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
+from click.testing import Result as Ran
 
 from shared.batch.job import run as run_job
 from shared.cli import score_table
 from shared.cli.main import main, triptych
-from shared.errors import DataError, TriptychError
+from shared.errors import DataError, InputError, TriptychError
 from shared.evaluation import streaming_curves
 from shared.evaluation.metrics import measure
+from shared.predictor import Pipeline
+from shared.tasks import Task
+from shared.testing import fake_card
+from shared.types import Result
+
+
+@dataclass(frozen=True, eq=False)
+class LoudGuess(Result):
+    """What the task of these tests answers."""
+
+    text: str
+
+
+def _word(item: Any) -> str:
+    if item == "bad":
+        raise InputError("empty", "a text must not be bad")
+    return str(item)
+
+
+def _open(model: str | None, *, device: str, threads: int | None) -> Any:
+    def run(batch: Sequence[str]) -> list[str]:
+        return [f"{text.upper()}!" for text in batch]
+
+    return Pipeline(fake_card(name="guesses"), _word, run, lambda raw, mid: LoudGuess(raw), batch_size=4)
+
+
+GUESSES = Task("test.guesses", "texts in capitals", "text", _open)
 
 TRUTH, GUESS = ["a", "a", "b", "b", "c"], ["a", "b", "b", "b", "a"]
 PLACE = ["x", "y", "x", "y", "y"]
 
 
-def score(*args: Any) -> Result:
-    return CliRunner().invoke(triptych, ["score", *map(str, args)], standalone_mode=False)
+def score(*args: Any) -> Ran:
+    few = ["--resamples", "40"]
+    return CliRunner().invoke(triptych, ["score", *map(str, args), *few], standalone_mode=False)
 
 
 def scored(*args: Any) -> dict[str, Any]:
@@ -132,7 +161,7 @@ def test_a_truth_that_is_missing_is_refused_or_left_out(tmp_path: Path) -> None:
 def test_a_batch_job_with_labels_of_their_own(tmp_path: Path, sink: str) -> None:
     items = write(tmp_path / "in.csv", {"text": ["cat", "dog", "bad", "cat"], "key": ["1", "2", "3", "4"]})
     out = tmp_path / "out"
-    run_job(SHOUTS, items, out, sink=sink, column="text", id_column="key", shard_size=3, progress=False)
+    run_job(GUESSES, items, out, sink=sink, column="text", id_column="key", shard_size=3, progress=False)
     labels = write(tmp_path / "truth.csv", {"key": ["4", "3", "2", "1"], "label": ["DOG!", "CAT!", "DOG!", "CAT!"]})
     joined = ["--labels", labels, "--truth", "label", "--labels-id", "key"]
     found = scored(out, "--prediction", "result.text", *joined, "-m", "accuracy")
