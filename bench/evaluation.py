@@ -1,11 +1,16 @@
-"""What intervals cost beside the figure they belong to, and how often they cover the truth.
+"""What evaluation costs: intervals beside their figure, COCO's figures beside COCO's code, streams beside whole arrays.
 
     python bench/evaluation.py --only bootstrap [--rows 1000000] [--resamples 1000] [--turns 25] [--samples 1000]
+    python bench/evaluation.py --only coco [--images 5000] [--coco instances.json] [--turns 3]
+    python bench/evaluation.py --only stream [--rows 10000000]
 
-Needs no extra and no data. Cost: one plain pass is the call that gives the figure alone, over all rows; beside it
-stands the call that gives its interval from the figures of each row that the pass has at hand. Both take turns; what is
-printed is the ratio of medians. Coverage: how many samples of an exponential distribution have an interval of 95 % that
-holds its mean of 1, for independent rows and for rows that come in groups of five equal ones.
+``coco``: see ``bench/evaluation_coco.py``; needs pycocotools, and faster-coco-eval where it is to be measured too.
+``stream``: see ``bench/evaluation_stream.py``.
+
+``bootstrap`` needs no extra and no data. Cost: one plain pass is the call that gives the figure alone, over all rows;
+beside it stands the call that gives its interval from the figures of each row that the pass has at hand. Both take
+turns; what is printed is the ratio of medians. Coverage: how many samples of an exponential distribution have an
+interval of 95 % that holds its mean of 1, for independent rows and for rows that come in groups of five equal ones.
 """
 
 from __future__ import annotations
@@ -14,8 +19,11 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import evaluation_coco
+import evaluation_stream
 import numpy as np
 
 from shared.evaluation.analytic import mean_by_formula
@@ -33,10 +41,24 @@ Call = Callable[[], object]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", choices=["bootstrap"], default="bootstrap")
-    for name, value in (("rows", 1_000_000), ("resamples", 1000), ("turns", 25), ("samples", 1000)):
+    parser.add_argument("--only", choices=["bootstrap", "coco", "stream"], default="bootstrap")
+    for name, value in (("rows", None), ("resamples", 1000), ("turns", None), ("samples", 1000), ("images", 5000)):
         parser.add_argument(f"--{name}", type=int, default=value)
+    parser.add_argument("--coco", type=Path, help="a COCO file whose truth is taken too")
     asked = parser.parse_args()
+    if asked.only == "coco":
+        rng = np.random.default_rng(0)
+        if asked.coco:
+            evaluation_coco.report(asked.coco.name, evaluation_coco.from_coco(asked.coco, rng), asked.turns or 3)
+        evaluation_coco.report("made", evaluation_coco.scene(rng, images=asked.images), asked.turns or 3)
+    elif asked.only == "stream":
+        evaluation_stream.report(asked.rows or 10_000_000)
+    else:
+        asked.turns, asked.rows = asked.turns or 25, asked.rows or 1_000_000
+        _bootstrap(asked)
+
+
+def _bootstrap(asked: argparse.Namespace) -> None:
     print(f"{asked.rows:,} rows, {asked.resamples:,} resamples, medians of {asked.turns} turns")
     for name, (plain, interval) in _pairs(asked.rows, asked.resamples).items():
         once, drawn = _medians(plain, interval, asked.turns)

@@ -19,6 +19,7 @@ COMMANDS = {
     "evaluate": "figures with confidence intervals on a labelled data set",
     "compare": "two models on the same items: what differs, how surely, and in which slices",
     "metrics": "every metric of the suite: what it takes, its range, its source",
+    "score": "figures with intervals of predictions in a table or a batch job, of any length",
     "convert": "write a data set in another format",
     "train": "fit or fine-tune a model and save it to a folder",
     "learning-curve": "what more data would bring",

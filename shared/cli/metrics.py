@@ -12,7 +12,9 @@ from shared.cli.tables import table
 from shared.errors import UnknownNameError
 from shared.evaluation.metrics import METRICS, MetricCard
 
-HELP = """List the metrics: what each takes, its range, which way is better, what computes it, where it is defined.
+_STREAMS = {"yes": "streams", "between bounds": "streams between bounds", "no": "needs all items"}
+HELP = """List the metrics: what each takes, its range, which way is better, whether `triptych score` and
+shared.evaluation.streaming can have it in bounded memory, what computes it, where it is defined.
 
 NAME is a metric or a kind of metric; without it all are listed.
 
@@ -37,7 +39,14 @@ def command(name: str | None, *, as_json: bool) -> int:
         return 0
     for kind in dict.fromkeys(card.kind for card in cards):
         rows = [
-            [card.name, f"{card.low:g} to {card.high:g}", card.better, card.library, card.source]
+            [
+                card.name,
+                f"{card.low:g} to {card.high:g}",
+                card.better,
+                _STREAMS[card.streams],
+                card.library,
+                card.source,
+            ]
             for card in cards
             if card.kind == kind
         ]

@@ -7,7 +7,7 @@ set at all; a class that no image truly holds has no average precision, by COCO'
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -43,6 +43,7 @@ __all__ = [
     "match_boxes",
 ]
 
+_AREAS = tuple(AREAS)
 RECALLS: Float64 = np.linspace(0.0, 1.0, 101)
 _BLOCK = 8_000_000
 """Weighed boxes held at once, so that memory stays near 64 MB whatever the number of images."""
@@ -169,25 +170,75 @@ def _scores(
     matches: Matches, weights: AnyArray | None, wanted: Sequence[str] = tuple(FIGURES)
 ) -> tuple[dict[str, Float64], dict[int, dict[str, Float64]]]:
     """The figures over all classes, and :data:`BY_CLASS` of each class; arrays of shape (resamples,)."""
-    weights = np.ones((1, matches.images)) if weights is None else np.asarray(weights, np.float64)
+    if weights is None:
+        return _totals(((found.class_id, _plain_figures(found)) for found in matches.classes), 1, wanted)
+    weights = np.asarray(weights, np.float64)
     most = max((found.image.size for found in matches.classes), default=0)
     rows = max(1, _BLOCK // max(1, most))
-    sums = {name: np.zeros(len(weights)) for name in wanted}
-    counts = {name: np.zeros(len(weights)) for name in wanted}
-    by_class = {}
-    for found in matches.classes:
+
+    def drawn(found: ClassMatches) -> dict[str, Float64]:
         blocks = [_class_figures(found, weights[at : at + rows], wanted) for at in range(0, len(weights), rows)]
-        figures = {name: np.concatenate([block[name] for block in blocks]) for name in wanted}
-        by_class[found.class_id] = {name: figures[name] for name in BY_CLASS if name in figures}
-        for name, values in figures.items():
+        return {name: np.concatenate([block[name] for block in blocks]) for name in wanted}
+
+    return _totals(((found.class_id, drawn(found)) for found in matches.classes), len(weights), wanted)
+
+
+def _totals(
+    classes: Iterable[tuple[int, dict[str, Float64]]], n: int, wanted: Sequence[str]
+) -> tuple[dict[str, Float64], dict[int, dict[str, Float64]]]:
+    """Means over the classes that have a figure, shape (n,), and :data:`BY_CLASS` of each class."""
+    sums = {name: np.zeros(n) for name in wanted}
+    counts = {name: np.zeros(n) for name in wanted}
+    by_class = {}
+    for class_id, figures in classes:
+        by_class[class_id] = {name: figures[name] for name in BY_CLASS if name in figures}
+        for name in wanted:
+            values = figures[name]
             present = ~np.isnan(values)
             sums[name][present] += values[present]
             counts[name] += present
     overall = {
-        name: np.divide(sums[name], counts[name], out=np.full(len(weights), np.nan), where=counts[name] > 0)
-        for name in wanted
+        name: np.divide(sums[name], counts[name], out=np.full(n, np.nan), where=counts[name] > 0) for name in wanted
     }
     return overall, by_class
+
+
+def _plain_figures(found: ClassMatches) -> dict[str, Float64]:
+    """The figures of one class with every image counted once, each of shape (1,): all overlaps are followed at once."""
+    things = found.things.sum(axis=1)
+    precisions = [
+        _precisions(right, ignored, some) if some else np.full(len(OVERLAPS), np.nan)
+        for right, ignored, some in zip(found.right, found.ignored, things)
+    ]
+    figures = {}
+    for name, figure in FIGURES.items():
+        area = _AREAS.index(figure.area)
+        if figure.kind == "precision":
+            levels = precisions[area]
+        elif things[area]:
+            levels = np.count_nonzero(found.right[area][:, found.rank < figure.boxes], axis=1) / things[area]
+        else:
+            levels = precisions[area]
+        figures[name] = np.array([levels.mean() if figure.overlap is None else levels[_level(figure.overlap)]])
+    return figures
+
+
+def _precisions(right: Bool, ignored: Bool, things: float) -> Float64:
+    """:func:`_average_precision` of each overlap, shape (overlaps,), from flags of shape (overlaps, n)."""
+    steps = np.flatnonzero(right.any(axis=0))
+    if not steps.size:
+        return np.zeros(len(right))
+    stepped = right[:, steps]
+    boxes, hits = np.cumsum(~ignored[:, : steps[-1] + 1], axis=1)[:, steps], np.cumsum(stepped, axis=1)
+    precision = np.where(stepped, hits / (boxes + np.spacing(1.0)), 0.0)
+    best = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+    passed = np.diff(np.searchsorted(RECALLS, hits / things, side="right"), axis=1, prepend=0)
+    area: Float64 = (best * passed).sum(axis=1) / len(RECALLS)
+    return area
+
+
+def _level(overlap: float) -> int:
+    return int(abs(OVERLAPS - overlap).argmin())
 
 
 def _class_figures(found: ClassMatches, weights: Float64, wanted: Sequence[str]) -> dict[str, Float64]:
@@ -197,13 +248,13 @@ def _class_figures(found: ClassMatches, weights: Float64, wanted: Sequence[str])
     figures: dict[str, Float64] = {}
     for name in wanted:
         figure = FIGURES[name]
-        area = list(AREAS).index(figure.area)
+        area = _AREAS.index(figure.area)
         things = weights @ found.things[area]
         if not things.any():
             figures[name] = np.full(len(weights), np.nan)
             continue
         some = np.where(things > 0, things, 1.0)
-        levels = range(len(OVERLAPS)) if figure.overlap is None else [int(abs(OVERLAPS - figure.overlap).argmin())]
+        levels = range(len(OVERLAPS)) if figure.overlap is None else [_level(figure.overlap)]
         total = np.zeros(len(weights))
         for level in levels:
             right = found.right[area, level]

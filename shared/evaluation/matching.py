@@ -2,19 +2,22 @@
 
 The definitions are those of the COCO evaluation (T.-Y. Lin et al., "Microsoft COCO: common objects in context", ECCV
 2014, and its reference code): greedy matching in order of score at ten overlaps from 0.50 to 0.95; crowds and things
-outside the area range neither right nor wrong; at most 100 boxes a class and image. Matching is done once an image.
+outside the area range neither right nor wrong; at most 100 boxes a class and image. All images are matched at once, by
+:mod:`shared.evaluation.pairing`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from itertools import pairwise
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from shared.errors import UsageError
-from shared.types import Bool, Float64, Int64
+from shared.evaluation.pairing import Cover, Layout, Pairs, in_groups, lay_out, match_greedily, near_pairs
+from shared.types import AnyArray, Bool, Float64, Int64
 
 OVERLAPS: Float64 = np.linspace(0.5, 0.95, 10)
 AREAS = {"all": (0.0, 1e10), "small": (0.0, 32.0**2), "medium": (32.0**2, 96.0**2), "large": (96.0**2, 1e10)}
@@ -118,15 +121,38 @@ def match_boxes(truth: Sequence[Things], predicted: Sequence[Found], *, overlaps
         raise UsageError(
             f"truth and prediction must have one length. Got {len(truth)} and {len(predicted)} images instead"
         )
-    sides = [*(side.class_ids for side in truth), *(side.class_ids for side in predicted)]
-    known = {int(number) for class_ids in sides for number in np.unique(class_ids)}
+    found, there = _joined(predicted, "class_ids", np.int64), _joined(truth, "class_ids", np.int64)
+    images, homes = _images(predicted), _images(truth)
+    classes = np.unique(np.concatenate([found, there]))
+    found, there = np.searchsorted(classes, found), np.searchsorted(classes, there)
+    scores, crowd = _joined(predicted, "scores", np.float64), _joined(truth, "crowd", np.bool_)
+    layout = lay_out(scores, found, images, most=MAX_BOXES)
+    groups = in_groups(layout, found, images, there, homes)
+    if overlaps is None:
+        pairs = near_pairs(groups, _box_cover(truth, predicted), least=float(OVERLAPS[0]))
+    else:
+        cover = _image_cover(truth, predicted, images, overlaps)
+        pairs = near_pairs(groups, cover, least=float(OVERLAPS[0]), held=1)
+    skip = _joined(truth, "beside_the_point", np.bool_) | _outside(_joined(truth, "areas", np.float64))
+    own = np.concatenate([np.zeros(0), *map(_own_areas, predicted)])
+    right, ignored = _judged(layout, pairs, _outside(own[layout.order]), skip, crowd)
 
-    def of_boxes(image: int, found: Int64, things: Int64) -> Float64:
-        there = truth[image]
-        return box_overlaps(predicted[image].boxes[found], there.boxes[things], there.crowd[things])
-
-    cover = overlaps or of_boxes
-    return Matches(len(truth), tuple(_match_class(truth, predicted, c, cover) for c in sorted(known)))
+    images, scores, ends = (
+        images[layout.order],
+        scores[layout.order],
+        np.searchsorted(found[layout.order], np.arange(classes.size + 1)),
+    )
+    n = len(truth)
+    counts = [np.bincount(there[~out] * n + homes[~out], minlength=classes.size * n) for out in skip]
+    things = np.stack(counts).reshape(len(AREAS), classes.size, n).astype(np.float64)
+    cuts = [slice(start, stop) for start, stop in pairwise(ends)]
+    return Matches(
+        n,
+        tuple(
+            ClassMatches(int(c), images[i], scores[i], layout.rank[i], right[:, :, i], ignored[:, :, i], things[:, at])
+            for at, (c, i) in enumerate(zip(classes, cuts))
+        ),
+    )
 
 
 @dataclass(frozen=True)
@@ -176,73 +202,6 @@ def judge(truth: Things, found: Found, *, overlap: float = 0.5, min_score: float
     return Judged(right, wrong, ~taken & ~skip)
 
 
-def _match_class(
-    truth: Sequence[Things], predicted: Sequence[Found], class_id: int, overlaps: Overlaps
-) -> ClassMatches:
-    pairs = enumerate(zip(truth, predicted))
-    parts = [_match_image(image, t, p, class_id, overlaps) for image, (t, p) in pairs]
-    sizes = [part.scores.size for part in parts]
-    scores = np.concatenate([part.scores for part in parts])
-    order = np.argsort(-scores, kind="stable")
-    return ClassMatches(
-        class_id,
-        np.repeat(np.arange(len(parts)), sizes)[order],
-        scores[order],
-        np.concatenate([np.arange(size) for size in sizes])[order],
-        np.concatenate([part.right for part in parts], axis=2)[:, :, order],
-        np.concatenate([part.ignored for part in parts], axis=2)[:, :, order],
-        np.stack([part.things for part in parts], axis=1),
-    )
-
-
-class _ImageMatches(NamedTuple):
-    """One class in one image: see :class:`ClassMatches`; ``things`` has shape (areas,)."""
-
-    scores: Float64
-    right: Bool
-    ignored: Bool
-    things: Float64
-
-
-def _match_image(image: int, truth: Things, found: Found, class_id: int, overlaps: Overlaps) -> _ImageMatches:
-    mine, theirs = np.flatnonzero(found.class_ids == class_id), np.flatnonzero(truth.class_ids == class_id)
-    mine = mine[np.argsort(-found.scores[mine], kind="stable")[:MAX_BOXES]]
-    skipped, crowd = truth.beside_the_point[theirs], truth.crowd[theirs]
-    beside_the_point = np.stack([skipped | _outside(truth.areas[theirs], area) for area in AREAS.values()])
-    matched = np.zeros((len(AREAS), len(OVERLAPS), mine.size), np.bool_)
-    ignored = np.zeros_like(matched)
-    if theirs.size and mine.size:
-        _match_greedily(overlaps(image, mine, theirs), crowd, beside_the_point, matched, ignored)
-    boxes = found.boxes[mine]
-    own_areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1) if found.areas is None else found.areas[mine]
-    outside = np.stack([_outside(own_areas, area) for area in AREAS.values()])
-    ignored |= ~matched & outside[:, None, :]
-    scores = np.asarray(found.scores[mine], np.float64)
-    return _ImageMatches(scores, matched & ~ignored, ignored, (~beside_the_point).sum(axis=1).astype(np.float64))
-
-
-def _match_greedily(overlaps: Float64, crowd: Bool, beside_the_point: Bool, matched: Bool, ignored: Bool) -> None:
-    """Give each box, best score first, the best thing that is left; fills ``matched`` and ``ignored``.
-
-    A thing that counts goes before one that is beside the point, and of equal overlaps the later thing is taken. All
-    areas and overlaps are matched side by side: the arrays inside have shape (areas, overlaps, things).
-    """
-    least = np.minimum(OVERLAPS, 1 - 1e-10)[None, :, None]
-    skip = beside_the_point[:, None, :]
-    taken = np.zeros((len(AREAS), len(OVERLAPS), crowd.size), np.bool_)
-    area, level = np.ogrid[: len(AREAS), : len(OVERLAPS)]
-    for at in np.flatnonzero((overlaps >= least.min()).any(axis=1)):
-        free = (overlaps[at] >= least) & (~taken | crowd)
-        counting = free & ~skip
-        choices = np.where(counting.any(axis=2, keepdims=True), counting, free)
-        values = np.where(choices, overlaps[at], -1.0)[:, :, ::-1]
-        best = crowd.size - 1 - values.argmax(axis=2)
-        hit = choices.any(axis=2)
-        matched[:, :, at] = hit
-        ignored[:, :, at] = hit & skip[area, 0, best]
-        taken[area, level, best] |= hit
-
-
 def box_overlaps(boxes: Float64, true_boxes: Float64, crowd: Bool) -> Float64:
     """Intersection over union, over the predicted box's own area where the thing is a crowd.
 
@@ -263,5 +222,65 @@ def box_overlaps(boxes: Float64, true_boxes: Float64, crowd: Bool) -> Float64:
     return overlap
 
 
-def _outside(areas: Float64, bounds: tuple[float, float]) -> Bool:
-    return (areas < bounds[0]) | (areas > bounds[1])
+def _judged(layout: Layout, pairs: Pairs, outside: Bool, skip: Bool, crowd: Bool) -> tuple[Bool, Bool]:
+    """Which predictions are right and which count neither way, each (areas, overlaps, n), in the layout's order."""
+    at, hit, beside = match_greedily(pairs, crowd=crowd, skip=skip, least=np.minimum(OVERLAPS, 1 - 1e-10))
+    at = layout.by_group[at]
+    hit, beside = (flags.T.reshape(len(AREAS), len(OVERLAPS), -1) for flags in (hit, beside))
+    right = np.zeros((len(AREAS), len(OVERLAPS), layout.order.size), np.bool_)
+    ignored = np.repeat(outside[:, None], len(OVERLAPS), axis=1)
+    ignored[:, :, at] = ignored[:, :, at] & ~hit | beside
+    right[:, :, at] = hit & ~beside
+    return right, ignored
+
+
+def _box_cover(truth: Sequence[Things], predicted: Sequence[Found]) -> Cover:
+    """What :func:`box_overlaps` says, of pairs of any images at once."""
+    mine, theirs = (np.ascontiguousarray(_joined(side, "boxes", np.float64, 4).T) for side in (predicted, truth))
+    own, true = ((corners[2] - corners[0]) * (corners[3] - corners[1]) for corners in (mine, theirs))
+    crowd = _joined(truth, "crowd", np.bool_)
+
+    def cover(found: Int64, things: Int64) -> Float64:
+        shared = np.ones(found.size)
+        for low, high in ((0, 2), (1, 3)):
+            side = np.minimum(mine[high][found], theirs[high][things])
+            side -= np.maximum(mine[low][found], theirs[low][things])
+            shared *= np.maximum(side, 0, out=side)
+        alone = own[found]
+        whole = np.where(crowd[things], alone, alone + true[things] - shared)
+        overlap: Float64 = np.divide(shared, whole, out=np.zeros(found.size), where=whole > 0)
+        return overlap
+
+    return cover
+
+
+def _image_cover(truth: Sequence[Things], predicted: Sequence[Found], images: Int64, overlaps: Overlaps) -> Cover:
+    """The overlaps of the pairs of one group, asked for by image and positions in it."""
+    mine, theirs = (np.cumsum([0, *(len(item.class_ids) for item in side)]) for side in (predicted, truth))
+
+    def cover(found: Int64, things: Int64) -> Float64:
+        image, its = int(images[found[0]]), things[found == found[0]]
+        return np.ravel(overlaps(image, found[:: its.size] - mine[image], its - theirs[image]))
+
+    return cover
+
+
+def _joined(sides: Sequence[Things] | Sequence[Found], name: str, dtype: Any, columns: int = 0) -> AnyArray:
+    """One field of all images in one array."""
+    empty = np.zeros((0, columns) if columns else 0, dtype)
+    return np.concatenate([empty, *(getattr(side, name) for side in sides)], dtype=dtype, casting="unsafe")
+
+
+def _images(sides: Sequence[Things] | Sequence[Found]) -> Int64:
+    """The image of each thing or prediction."""
+    return np.repeat(np.arange(len(sides)), np.array([len(side.class_ids) for side in sides], np.int64))
+
+
+def _own_areas(found: Found) -> Float64:
+    boxes = found.boxes
+    return (boxes[:, 2:] - boxes[:, :2]).prod(axis=1) if found.areas is None else found.areas
+
+
+def _outside(areas: Float64) -> Bool:
+    """Which lie outside each range of :data:`AREAS`, shape (areas, n)."""
+    return np.stack([(areas < low) | (areas > high) for low, high in AREAS.values()])

@@ -7,7 +7,8 @@ from math import inf
 from typing import Any, Literal, TypeAlias
 
 Better: TypeAlias = Literal["higher", "lower", "nearer 0"]
-Row: TypeAlias = tuple[str, str, str, float, float, Better, tuple[str, ...], str, str, Mapping[str, Any]]
+Streams: TypeAlias = Literal["yes", "between bounds", "no"]
+Row: TypeAlias = tuple[str, str, str, float, float, Better, tuple[str, ...], str, str, Mapping[str, Any], Streams]
 Line: TypeAlias = tuple[str, str, float, float, str, str, str]
 """Name, home, least, greatest, what leaves it as it is, what computes it, its source."""
 
@@ -188,6 +189,26 @@ _LINES: dict[str, tuple[Line, ...]] = {
     ),
 }  # fmt: skip
 
+WHOLE = {
+    "ace": "its bins part at quantiles of all confidences. Take ece, whose bins are fixed",
+    "label scores": "each label's curve needs its own order of scores. Take roc_auc of one label after the other",
+    "median_absolute": "a median needs all differences. Take mae, or a sample of the rows",
+    "groups": "the table of groups by clusters may grow with the items. Call shared.evaluation.clustering on all",
+    "points": "every point is compared with every other. Take clustering.silhouette_score of a sample",
+    "boxes": "average precision needs all boxes by score. Call shared.evaluation.matching.match_boxes, which holds "
+    "about 100 bytes a box",
+    "pairs": "a threshold needs all similarities in order. Take auc, or call shared.evaluation.verification",
+    "lists beyond accuracy": "it is of the catalogue as a whole. Add up beyond.exposure of each chunk "
+    "and take gini_error, or the share above 0, of the sum",
+}
+"""Why figures do not stream and what to do, by name or by kind."""
+BOUNDED = ("roc_auc", "average_precision", "auc", "no_answer_auc")
+"""What streams between bounds: the order of any number of scores does not fit into bounded memory."""
+_NO_STREAM = {
+    *("ace", "macro_roc_auc", "macro_average_precision", "median_absolute", "eer", "tar_at_far", "coverage", "gini"),
+    *(line[0] for kind in ("groups", "points", "boxes") for line in _LINES[kind]),
+}
+
 _K = {"k": 10}
 _OPTIONS: dict[str, Mapping[str, Any]] = {
     "top_k": {"k": 5},
@@ -201,7 +222,9 @@ def _rows(kind: str, lines: Iterable[Line]) -> Iterable[Row]:
         better: Better = "lower" if home.endswith(("_error", "_loss")) else "higher"
         if name == "popularity_lift":  # a signed difference from what a user chose
             better = "nearer 0"
-        yield name, kind, home, low, high, better, tuple(keeps.split()), library, source, _OPTIONS.get(name, {})
+        streams: Streams = "no" if name in _NO_STREAM else "between bounds" if name in BOUNDED else "yes"
+        options = _OPTIONS.get(name, {})
+        yield name, kind, home, low, high, better, tuple(keeps.split()), library, source, options, streams
 
 
 ROWS: tuple[Row, ...] = tuple(row for kind, lines in _LINES.items() for row in _rows(kind, lines))

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from shared.errors import UnknownNameError, UsageError
-from shared.evaluation.metric_rows import INPUTS, ROWS, Better
+from shared.evaluation.metric_rows import INPUTS, ROWS, Better, Streams
 
 MetricFunction = Callable[..., Any]
 
@@ -37,6 +37,8 @@ class MetricCard:
         library: what computes it; ``triptych`` where no kept library does with this contract.
         source: the paper or specification of its definition.
         options: what :func:`measure` passes unless told otherwise.
+        streams: whether :class:`shared.evaluation.streaming.Stream` gives it chunk by chunk in bounded memory:
+            ``"yes"``, ``"between bounds"`` or ``"no"``.
     """
 
     name: str
@@ -49,6 +51,7 @@ class MetricCard:
     library: str
     source: str
     options: Mapping[str, Any] = field(default_factory=dict)
+    streams: Streams = "no"
 
     @property
     def inputs(self) -> str:
@@ -109,13 +112,13 @@ def markdown() -> str:
     lines = []
     for kind, inputs in INPUTS.items():
         lines += [f"### {kind}", "", f"Takes {inputs}.", ""]
-        lines += ["| name | function | range | better | keeps | computed by | defined in |", "|" + "---|" * 7]
+        lines += ["| name | function | range | better | keeps | streams | computed by | defined in |", "|" + "---|" * 8]
         for card in METRICS.values():
             if card.kind == kind:
                 keeps = ", ".join(card.keeps) or "-"
                 span = f"{card.low:g} to {card.high:g}"
                 cells = (f"`{card.name}`", f"`{card.home.replace(':', '.')}`", span, card.better, keeps)
-                lines.append("| " + " | ".join((*cells, card.library, card.source)) + " |")
+                lines.append("| " + " | ".join((*cells, card.streams, card.library, card.source)) + " |")
         lines.append("")
     return "\n".join(lines)
 

@@ -1,8 +1,9 @@
-"""Metrics by worked examples of their papers, at their edges, with weights, and as a command."""
+"""Metrics by examples that were worked out by hand, at their edges, with weights, and as a command."""
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -27,29 +28,56 @@ from shared.evaluation.metrics import METRICS, find_metric, measure
 
 GROUPS = list("xxxxxoxoooodxxddd")
 CLUSTERS = [0] * 6 + [1] * 6 + [2] * 5
-"""Figure 16.4 of Manning, Raghavan and Schütze."""
+"""Clusters of 5 x and 1 o, of 1 x, 4 o and 1 d, and of 2 x and 3 d."""
 CHAINS = [0] * 5 + [1] * 2 + [2] * 5
-"""The truth of Bagga and Baldwin's example; its two responses join the second or the first chain with the third."""
+"""Three chains; two responses join the second or the first with the third."""
+
+
+def shares(counts: list[int]) -> list[float]:
+    return [count / 17 for count in counts]
+
+
+def entropy(counts: list[int]) -> float:
+    return -sum(p * math.log(p) for p in shares(counts))
+
+
+def test_the_groups_by_hand() -> None:
+    """20 pairs right of 40 that are joined and 44 that should be; and what one grouping tells of the other."""
+    joined, wanted, right = ([6, 6, 5], [8, 5, 4], [5, 1, 1, 4, 1, 2, 3])
+    pairs = [sum(math.comb(n, 2) for n in counts) for counts in (joined, wanted, right)]
+    assert pairs == [40, 44, 20]
+    mutual = entropy(joined) + entropy(wanted) - entropy(right)
+    assert measure("nmi", GROUPS, CLUSTERS) == pytest.approx(2 * mutual / (entropy(joined) + entropy(wanted)))
+    assert measure("pairwise_f1", GROUPS, CLUSTERS) == pytest.approx(2 * 20 / (40 + 44))
+    chance = 40 * 44 / math.comb(17, 2)
+    assert measure("adjusted_rand", GROUPS, CLUSTERS) == pytest.approx((20 - chance) / ((40 + 44) / 2 - chance))
 
 
 @pytest.mark.parametrize(
-    ("name", "truth", "predicted", "wanted"),
+    ("name", "predicted", "wanted"),
     [
-        ("nmi", GROUPS, CLUSTERS, 0.3646),  # the book: 0.36
-        ("pairwise_f1", GROUPS, CLUSTERS, 40 / 84),  # 20 pairs right, 20 wrong, 24 missed
-        ("bcubed_precision", CHAINS, [0] * 5 + [1] * 7, 16 / 21),  # 76 %
-        ("bcubed_recall", CHAINS, [0] * 5 + [1] * 7, 1.0),
-        ("bcubed_precision", CHAINS, [0] * 5 + [1] * 2 + [0] * 5, 7 / 12),  # 58 %
+        ("bcubed_precision", [0] * 5 + [1] * 7, (5 * 1 + 2 * (2 / 7) + 5 * (5 / 7)) / 12),
+        ("bcubed_recall", [0] * 5 + [1] * 7, 1.0),
+        ("bcubed_precision", [0] * 5 + [1] * 2 + [0] * 5, (5 * (5 / 10) + 2 * 1 + 5 * (5 / 10)) / 12),
+        ("bcubed_recall", [0] * 5 + [1] * 2 + [0] * 5, 1.0),
     ],
 )
-def test_groupings_of_the_literature(name: str, truth: list[Any], predicted: list[int], wanted: float) -> None:
-    assert measure(name, truth, predicted) == pytest.approx(wanted, abs=5e-5)
+def test_chains_by_hand(name: str, predicted: list[int], wanted: float) -> None:
+    assert measure(name, CHAINS, predicted) == pytest.approx(wanted)
 
 
-def test_kappa_of_cohens_own_table() -> None:
-    table = [[25, 13, 12], [12, 2, 16], [3, 15, 2]]  # of 100: 0.29 agree, 0.35 would by chance
+def test_kappa_by_hand() -> None:
+    """Of 100 items 29 agree; by chance 0.5 * 0.4 + 0.3 * 0.3 + 0.2 * 0.3 = 35 would."""
+    table = [[25, 13, 12], [12, 2, 16], [3, 15, 2]]
     pairs = [("abc"[r], "abc"[c]) for r in range(3) for c in range(3) for _ in range(table[r][c])]
     assert kappa_score(*map(list, zip(*pairs))) == pytest.approx((0.29 - 0.35) / (1 - 0.35))
+
+
+def test_ter_of_the_example_of_its_paper() -> None:
+    """Snover et al. 2006: one shift, two substitutions and one insertion for 13 words of the reference."""
+    written = "THIS WEEK THE SAUDIS denied information published in the new york times"
+    reference = "SAUDI ARABIA denied THIS WEEK information published in the AMERICAN new york times"
+    assert measure("ter", [reference], [written]) == pytest.approx(100 * 4 / 13)
 
 
 def test_a_failed_item_is_wrong_and_no_label_of_its_own() -> None:

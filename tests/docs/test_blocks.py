@@ -51,6 +51,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for page in ("faces.md", "training.md"):
         (folder / "handbook" / page).write_text((ROOT / "docs" / page).read_text("utf-8"), "utf-8")
     rng = np.random.default_rng(0)
+    with (folder / "predictions.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("label", "guess", "country", "user", "rating", "predicted", "clicked", "p"))
+        for n in range(40):
+            label, guess = rng.choice(["cat", "dog"], 2)
+            writer.writerow(
+                (label, guess, ("de", "fr")[n % 2], n // 4, n % 5, n % 7, n % 3 == 0, round(rng.random(), 3))
+            )
     ratings = {
         (int(u), int(i)): int(rng.integers(1, 6)) for u, i in zip(rng.integers(1, 40, 900), rng.integers(1, 60, 900))
     }

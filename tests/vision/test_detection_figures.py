@@ -14,6 +14,8 @@ from pycocotools.cocoeval import COCOeval
 
 from shared.errors import UsageError
 from shared.evaluation.detection import FIGURES, Found, Things, detection_figures, detection_scores, match_boxes
+from shared.evaluation.matching import box_overlaps
+from shared.evaluation.pairing import in_groups, lay_out, near_pairs
 
 Scene = tuple[list[Things], list[Found]]
 
@@ -86,7 +88,103 @@ def ours(truth: list[Things], predicted: list[Found]) -> dict[str, float]:
 @pytest.mark.parametrize("seed", range(8))
 def test_equals_the_reference_code(seed: int) -> None:
     scene = random_scene(seed)
-    assert ours(*scene) == pytest.approx(reference(*scene), abs=1e-9)
+    assert ours(*scene) == pytest.approx(reference(*scene), abs=1e-12)
+
+
+def test_more_boxes_than_count_in_a_class() -> None:
+    """More than 100 of one class in an image, and equal scores within an image and between images."""
+    rng = np.random.default_rng(4)
+    truth, predicted = random_scene(11, images=6, classes=3)
+    crowded = [random_boxes(rng, 260) for _ in truth]
+    predicted = [
+        Found(
+            np.concatenate([p.boxes, boxes]),
+            np.concatenate([p.class_ids, rng.integers(1, 3, 260)]),
+            rng.integers(1, 9, len(p.boxes) + 260) / 9,
+        )
+        for p, boxes in zip(predicted, crowded)
+    ]
+    assert max(np.bincount(p.class_ids).max() for p in predicted) > 100
+    assert ours(truth, predicted) == pytest.approx(reference(truth, predicted), abs=1e-12)
+
+
+def one(boxes: list[list[float]], **fields: Any) -> Things:
+    corners = np.array(boxes, np.float64).reshape(-1, 4)
+    rest = {
+        "class_ids": np.ones(len(corners), np.int64),
+        "areas": (corners[:, 2:] - corners[:, :2]).prod(axis=1),
+        "crowd": np.zeros(len(corners), np.bool_),
+    }
+    return Things(corners, **(rest | fields))
+
+
+def guess(boxes: list[list[float]], scores: list[float]) -> Found:
+    return Found(np.array(boxes, np.float64).reshape(-1, 4), np.ones(len(scores), np.int64), np.array(scores))
+
+
+SQUARE = [0.0, 0, 100, 100]
+SMALL, MEDIUM = [0.0, 0, 32, 32], [0.0, 0, 96, 96]
+
+
+@pytest.mark.parametrize(
+    ("truth", "found"),
+    [
+        pytest.param([one([])], [guess([SQUARE], [0.5])], id="nothing is there"),
+        pytest.param([one([SQUARE])] * 2, [guess([], []), guess([SQUARE], [0.1])], id="an image with nothing found"),
+        pytest.param([one([SQUARE]), one([])], [guess([SQUARE], [0.5]), guess([SQUARE], [0.9])], id="an empty image"),
+        pytest.param([one([SQUARE, SQUARE])], [guess([SQUARE] * 3, [0.5, 0.5, 0.5])], id="equal things and scores"),
+        pytest.param(
+            [one([SQUARE, [0, 0, 100, 80]], crowd=np.array([True, False]))],
+            [guess([[0, 0, 100, 90], [0, 0, 50, 50], [0, 0, 60, 60]], [0.9, 0.8, 0.7])],
+            id="a crowd takes any number, after what counts",
+        ),
+        pytest.param([one([SMALL, MEDIUM])], [guess([SMALL, MEDIUM], [0.5, 0.5])], id="areas on both bounds"),
+        pytest.param([one([SMALL])], [guess([[0, 0, 33, 33]], [0.5])], id="a box outside the area of its thing"),
+        pytest.param([one([[0, 0, 10, 10]])], [guess([[0, 0, 10, 5]], [0.5])], id="an overlap of just a half"),
+        pytest.param([one([[5, 5, 5, 5], SQUARE])], [guess([[5, 5, 5, 5], SQUARE], [0.9, 0.5])], id="no area at all"),
+    ],
+)
+def test_cases_of_coco_equal_the_reference_code(truth: list[Things], found: list[Found]) -> None:
+    assert ours(truth, found) == pytest.approx(reference(truth, found), abs=1e-12)
+
+
+def test_overlaps_that_are_given_match_like_those_of_boxes() -> None:
+    truth, predicted = random_scene(2)
+
+    def overlaps(image: int, found: np.ndarray[Any, Any], things: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        mine, there = predicted[image], truth[image]
+        assert len(set(mine.class_ids[found]) | set(there.class_ids[things])) == 1, "one class at a time"
+        return box_overlaps(mine.boxes[found], there.boxes[things], there.crowd[things])
+
+    assert ours(truth, predicted) == {
+        name: value[0]
+        for name, value in detection_scores(match_boxes(truth, predicted, overlaps=overlaps)).items()
+        if not np.isnan(value[0])
+    }
+
+
+def test_crowded_images_are_matched_piece_by_piece() -> None:
+    truth, predicted = random_scene(6)
+    classes = np.concatenate([p.class_ids for p in predicted])
+    images = np.repeat(np.arange(len(predicted)), [len(p.class_ids) for p in predicted])
+    there = np.concatenate([t.class_ids for t in truth])
+    homes = np.repeat(np.arange(len(truth)), [len(t.class_ids) for t in truth])
+    layout = lay_out(np.concatenate([p.scores for p in predicted]), classes, images, most=100)
+    groups = in_groups(layout, classes, images, there, homes)
+    asked: list[int] = []
+
+    def cover(found: np.ndarray[Any, Any], things: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        asked.append(found.size)
+        assert (images[found] == homes[things]).all()
+        assert (classes[found] == there[things]).all()
+        return (found * 31 + things * 17) % 10 / 10
+
+    whole, pieces = (near_pairs(groups, cover, least=0.5, held=held) for held in (1 << 20, 50))
+    assert len(asked) > 3
+    assert sum(asked[1:]) == asked[0]
+    assert whole.overlaps.min() == 0.5
+    for field in ("owners", "groups", "things", "overlaps"):
+        assert getattr(whole, field).tolist() == getattr(pieces, field).tolist()
 
 
 def test_a_weighing_equals_the_reference_code_on_the_drawn_images() -> None:
