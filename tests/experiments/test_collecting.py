@@ -187,7 +187,8 @@ def test_retention_leaves_out_who_was_not_observed_long_enough() -> None:
     found = collect(frame, Layout("user", "arm", ("a", "b")), [metric])
     assert [found.moments["week"][arm].n for arm in "ab"] == [1, 2]
     assert [found.moments["week"][arm].mean[0] for arm in "ab"] == [1.0, 0.5]
-    assert found.dropped["week"] == {"a": 1, "b": 0}
+    assert found.waiting["week"] == {"a": 1, "b": 0}
+    assert found.dropped["week"] == {"a": 0, "b": 0}
 
 
 def test_a_missing_covariate_costs_nothing() -> None:
