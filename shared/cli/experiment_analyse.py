@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from datetime import datetime
 from pathlib import Path
@@ -26,6 +27,9 @@ Ends with 0 when the figures can be trusted, and with 1 when they cannot (the ve
 @click.option(
     "--config", type=click.Path(path_type=Path), required=True, help="TOML with [analysis], [arms], [metrics]"
 )
+@click.option(
+    "--method", help="always-valid, group-sequential, fixed, bootstrap or bayesian, in the place of the file's"
+)
 @click.option("--exposures", type=click.Path(path_type=Path), help="table or log of unit, arm and time of exposure")
 @click.option("--experiment", help="whose rows of an exposure log of several experiments")
 @click.option("--exposed-at", default="time", show_default=True, help="its column of times")
@@ -43,6 +47,7 @@ def command(
     file: Path,
     *,
     config: Path,
+    method: str | None,
     exposures: Path | None,
     experiment: str | None,
     exposed_at: str,
@@ -59,6 +64,8 @@ def command(
     if not memory > 0:
         raise UsageError(f"memory must be above 0 GiB. Got {memory} instead")
     settings = read_settings(config)
+    if method is not None:
+        settings = dataclasses.replace(settings, method=method)
     size = int(memory * (1 << 30))
     if exposures is None:
         report = analyse(file, settings, memory=size)
@@ -98,6 +105,13 @@ def to_text(report: Any) -> str:
     for metric, arms in report.waiting.items():
         lines.append(f"Not observed for the window of {metric} yet: {', '.join(f'{a} {n}' for a, n in arms.items())}.")
     lines += ["", table(_HEADER, [[e.metric, e.role, e.arm, *_cells(e)] for e in report.effects])]
+    chances = [
+        [e.metric, e.arm, f"{e.chance:.1%}", f"{e.loss:.3g}"]
+        for e in report.effects
+        if e.chance is not None and e.loss is not None
+    ]
+    if chances:
+        lines += ["", table(["METRIC", "ARM", "CHANCE TO BE BETTER", "EXPECTED LOSS"], chances)]
     for row in report.segments:
         varies = "" if row.corrected_p_value is None else f"; p of one effect in all = {row.corrected_p_value:.3g}"
         lines += ["", f"{row.metric} of {row.arm} by {row.segment}{varies}"]

@@ -342,6 +342,29 @@ def test_the_command_analyses(folder: Path, monkeypatch: pytest.MonkeyPatch, cap
     assert found.segments[0].effects[1].low == pytest.approx(wanted.segments[0].effects[1].low)
 
 
+@pytest.mark.parametrize(
+    ("method", "said"),
+    [
+        ("bayesian", "CHANCE TO BE BETTER"),
+        ("bootstrap", "Method: bootstrap"),
+        ("fixed", "Welch"),
+        ("group-sequential", "Method: group-sequential"),
+    ],
+)
+def test_the_command_answers_by_every_method(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any, method: str, said: str
+) -> None:
+    (folder / "e.toml").write_text(CONFIG.replace('covariates = ["before"]', ""), "utf-8")
+    call = ["analyse", str(folder / "t.parquet"), "--config", str(folder / "e.toml"), "--method", method]
+    assert command(monkeypatch, *call) == 0
+    text = capsys.readouterr().out
+    assert text.startswith("treatment: SHIP")
+    assert command(monkeypatch, *call, "--json") == 0
+    found = ExperimentReport.from_json(json.loads(capsys.readouterr().out))
+    assert said in text or said == found.effects[0].method
+    assert (found.effects[0].chance is not None) == (method == "bayesian")
+
+
 def test_the_command_joins_exposures(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     frame = table(0.2)
     frame.select("unit", "arm", "land", "before", time=pl.lit("2026-01-01")).write_csv(folder / "shown.csv")
@@ -366,6 +389,7 @@ def test_the_command_ends_with_1_where_nothing_can_be_trusted(
     ("arguments", "code", "said"),
     [
         (["analyse", "none.csv", "--config", "none.toml"], 2, "none.toml must be a TOML file"),
+        (["analyse", "t.csv", "--config", "e.toml", "--exposures", "x.csv", "--until", "then"], 2, "must be"),
         (["analyze"], 2, "no command is called 'analyze'. Nearest: analyse"),
         (["power"], 2, "say what is known of the metric"),
         (["power", "--rate", "0.1"], 2, "say either --effect"),
