@@ -11,7 +11,7 @@ import numpy as np
 
 from shared.experiments.collecting import MEMORY, Collected, collect
 from shared.experiments.comparing import SEQUENTIAL, ArmEffect, compare
-from shared.experiments.decide import Verdict, decide, invalid_reasons
+from shared.experiments.decide import SMALL, Verdict, decide, invalid_reasons
 from shared.experiments.many import corrected
 from shared.experiments.ratio import RatioCheck, check_ratio, multinomial_p
 from shared.experiments.segments import SegmentEffects, segment_effects
@@ -33,7 +33,7 @@ class ExperimentReport(Result):
         dropped: by metric and arm the units without a value, left out of that metric.
         waiting: by metric and arm the units whose window is not over, left out of that metric for now.
         ratio: the sample-ratio check.
-        effects: every metric of every arm.
+        effects: every metric of every arm; a metric is left out while the window of most of its units is not over.
         segments: effects by segment.
         verdicts: one an arm.
         best: of the arms to ship the one whose first primary metric gained most, or ``None``.
@@ -102,9 +102,12 @@ def judge(found: Collected, settings: Settings) -> ExperimentReport:
         for name, waits in waiting.items()
     }
     rng = np.random.default_rng(settings.seed)
+    few = {m.name for m in settings.metrics if min(one.n for one in found.moments[m.name].values()) < SMALL}
+    unread = {name for name in few if waiting[name]}
     effects = [
         effect
         for metric in settings.metrics
+        if metric.name not in unread
         for effect in compare(
             metric,
             settings,

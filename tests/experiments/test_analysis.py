@@ -90,7 +90,7 @@ def test_before_the_planned_end_only_sequential_methods_ship() -> None:
 def test_an_always_valid_interval_of_a_handful_of_units_is_not_read() -> None:
     found = analyse(table(5.0, n=60), settings()).verdicts[0]
     assert found.action == "keep running"
-    assert found.reasons[0].startswith("An arm has 30 units with a value. Below 50")
+    assert found.reasons[0].startswith("Primary metric spend is not read yet: an arm has 30 units with a value, and")
 
 
 def test_a_fixed_test_without_a_plan_says_what_it_rests_on() -> None:

@@ -95,6 +95,25 @@ def test_units_that_wait_count_neither_to_the_plan_nor_to_the_mixture() -> None:
     assert judge(figures(2000, 3000), plan).verdicts[0].action == "do not ship"
 
 
+def test_harm_is_seen_while_the_primary_metric_waits() -> None:
+    guard = {"kind": "mean", "column": "wait", "role": "guardrail", "direction": "decrease"}
+    plan = settings_of(
+        {
+            "analysis": {"planned": 4000},
+            "arms": {"a": 0.5, "b": 0.5},
+            "metrics": {"m": {"kind": "mean", "column": "x"}, "wait": guard},
+        }
+    )
+    for harm, action in ((0.0, "keep running"), (0.5, "do not ship")):
+        found = figures(20, 980)
+        waits = figures(1000, 0, harm).moments["m"]
+        found.moments["wait"] = waits
+        found.waiting["wait"] = {"a": 0, "b": 0}
+        report = judge(found, plan)
+        assert (report.verdicts[0].action, [e.metric for e in report.effects]) == (action, ["wait"])
+        assert any("m is not read yet: the window of most units" in reason for reason in report.verdicts[0].reasons)
+
+
 def rows(n: int = 6000, *, slow: float = 1.0, seed: int = 0) -> Any:
     """Two rows a user; the treated of land y wait longer by the factor ``slow``; ``before`` tells half of the wait."""
     rng = np.random.default_rng(seed)
