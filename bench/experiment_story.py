@@ -99,7 +99,7 @@ def played(scenario: Scenario, one: World) -> Played:
     ours, day = NO, DAYS
     for evening in range(1, DAYS):
         found = table.at(evening, plan)
-        if found is not None and (said := stopped(judge(found, plan))):
+        if found is not None and (said := stopped(judge(found, plan), last=evening == DAYS - 1)):
             ours, day = said, evening + 1
             break
     naive, naive_day = NO, DAYS
@@ -111,12 +111,17 @@ def played(scenario: Scenario, one: World) -> Played:
     return Played(ours, day, naive, naive_day, table.tested(DAYS - 1) or NO, lifts, best)
 
 
-def stopped(report: ExperimentReport) -> str:
-    """What the report decides; empty while any arm is to be kept running."""
-    actions = {verdict.action for verdict in report.verdicts}
-    if "keep running" in actions:
+def stopped(report: ExperimentReport, *, last: bool) -> str:
+    """What the report decides; empty while an arm is to be kept running, or several are to be shipped.
+
+    Which of several is best is another question than whether each beats the control: it waits for the last evening.
+    """
+    actions = [verdict.action for verdict in report.verdicts]
+    if INVALID in actions:
+        return INVALID
+    if not last and ("keep running" in actions or actions.count("ship") > 1):
         return ""
-    return INVALID if INVALID in actions else report.best or NO
+    return report.best or NO
 
 
 def settings(one: World, *, planned: int, **analysis: object) -> Settings:

@@ -172,7 +172,7 @@ def _missing_p(found: Collected, settings: Settings) -> dict[str, float]:
 
     p_values = {}
     for name, gone in found.dropped.items():
-        if settings.method in SEQUENTIAL and sum(gone.values()):
+        if settings.method in SEQUENTIAL and any(gone.values()):
             shares = [settings.arms[arm] / sum(settings.arms.values()) for arm in gone]
             p_values[name] = multinomial_p(list(gone.values()), shares, concentration=MISSING)
             continue

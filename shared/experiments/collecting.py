@@ -113,9 +113,10 @@ def collect(
                     table, layout, metric, column, {level: held[metric.name] for level, held in levels.items()},
                     confidence=confidence,
                 )  # fmt: skip
-                for into, got in ((found.level_quantiles, here), (found.without, gone)):
-                    for level, of_level in got.items():
-                        into.setdefault(column, {}).setdefault(level, {})[metric.name] = of_level
+                for level, quantiles in here.items():
+                    found.level_quantiles.setdefault(column, {}).setdefault(level, {})[metric.name] = quantiles
+                for level, reason in gone.items():
+                    found.without.setdefault(column, {}).setdefault(level, {})[metric.name] = reason
     return found
 
 

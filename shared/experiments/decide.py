@@ -127,7 +127,7 @@ def decide(
     """
     if invalid:
         return Verdict(arm, "invalid", tuple(invalid))
-    young = {m.name: said for m in metrics if (said := _young(effects.get(m.name), m, settings))}
+    young = {m.name: reason for m in metrics if (reason := _young(effects.get(m.name), m, settings))}
     states = {m.name: "unclear" if m.name in young else state_of(effects[m.name], m, settings) for m in metrics}
     primary = [m for m in metrics if m.role == "primary"]
     guards = [m for m in metrics if m.role == "guardrail"]

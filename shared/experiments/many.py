@@ -18,7 +18,7 @@ from shared.evaluation.paired import adjusted_p_values as holm
 from shared.evaluation.paired import benjamini_hochberg
 
 CORRECTIONS = ("holm", "benjamini-hochberg", "none")
-_NODES = 60
+_NODES = 24
 """Of the Gauss-Legendre rule on each piece of the integral."""
 
 

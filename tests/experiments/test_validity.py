@@ -99,3 +99,53 @@ def test_the_classical_bounds_of_five_looks_spend_five_percent() -> None:
     assert fleming == pytest.approx([4.56, 3.23, 2.63, 2.28, 2.04], abs=0.005)
     assert crossing(FIFTHS, fleming)[-1] == pytest.approx(0.05, abs=1e-4)
     assert crossing(FIFTHS, [2.413] * 5)[-1] == pytest.approx(0.05, abs=1e-4)
+
+
+def test_no_arm_and_no_primary_metric_is_found_in_nothing_more_often_than_said() -> None:
+    """Two treatments and two primary metrics: four comparisons, one error in all, looked at once and ten times."""
+    rng = np.random.default_rng(0)
+    rows = {name: {"kind": "mean", "column": name} for name in ("m", "n")}
+    false, runs = {"fixed": 0, "always-valid": 0}, 60
+    plans = {
+        method: settings_of(
+            {"analysis": {"planned": 900, "method": method}, "arms": dict.fromkeys("abc", 1.0), "metrics": rows}
+        )
+        for method in false
+    }
+    for _ in range(runs):
+        values = rng.normal(size=(3, 300, 2))
+        for method, plan in plans.items():
+            found = False
+            for n in (300,) if method == "fixed" else range(100, 301, 50):
+                seen = Collected(0, dict.fromkeys("abc", n))
+                for at, name in enumerate(("m", "n")):
+                    seen.moments[name] = {arm: moments_of(values[k, :n, at]) for k, arm in enumerate("abc")}
+                found |= any((e.corrected_p_value or 1.0) < 0.05 for e in judge(seen, plan).effects)
+            false[method] += found
+    assert false["fixed"] <= 8  # 3 are expected, and 10 without corrections
+    assert false["always-valid"] <= 3
+
+
+@pytest.mark.parametrize("adjustment", ["cuped", "regression"])
+def test_cuped_holds_where_the_covariate_is_missing_for_people_of_another_kind(adjustment: str) -> None:
+    """New people have no past and spend less; the covariate and its absence together take both out."""
+    rng = np.random.default_rng(0)
+    covers, cut, runs, n = 0, [], 300, 300
+    row = {"kind": "mean", "column": "y", "covariates": ["x"]}
+    plan = settings_of(
+        {
+            "analysis": {"method": "fixed", "adjustment": adjustment},
+            "arms": {"a": 1.0, "b": 1.0},
+            "metrics": {"m": row},
+        }
+    )
+    for _ in range(runs):
+        new = rng.random((2, n)) < 0.3
+        x = np.where(new, 0.0, rng.gamma(2, 1, (2, n)))
+        y = x + rng.gamma(1, 1, (2, n))
+        arms = [moments_of(np.stack([y[k], x[k], new[k].astype(float)], 1)) for k in (0, 1)]
+        effect = judge(collected(*arms), plan).effects[0]
+        covers += effect.low <= 0 <= effect.high
+        cut.append(effect.variance_cut)
+    assert covers / runs == pytest.approx(0.95, abs=0.038)  # 3 standard errors
+    assert np.mean(cut) == pytest.approx(1 - 1 / y.var(), abs=0.1)
