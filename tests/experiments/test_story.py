@@ -178,6 +178,8 @@ def test_an_experiment_that_is_looked_at_every_evening_ends_with_the_right_decis
     assert out.startswith("1-ease: SHIP\n  - Primary metric clicks is better: +")
     assert "Guardrail wait stays within its margin" in out
     assert "clicks of 1-ease by land" in out
+    assert found.waiting
+    assert "Not observed for the window of clicks yet: 0-popularity " in out
 
 
 def _wider(metric: Any) -> Any:
