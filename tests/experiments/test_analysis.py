@@ -375,6 +375,10 @@ def test_the_command_joins_exposures(folder: Path, monkeypatch: pytest.MonkeyPat
     wanted = analyse(folder / "t.parquet", read_settings(folder / "e.toml"))
     assert found.effects[0].difference == pytest.approx(wanted.effects[0].difference)
     assert found.units == wanted.units
+    assert command(monkeypatch, *call, "--config", str(folder / "e.toml"), "--until", "then") == 2
+    assert "--until must be a time such as 2026-03-09" in capsys.readouterr().err
+    assert command(monkeypatch, *call, "--config", str(folder / "e.toml"), "--method", "bayes") == 2
+    assert "Nearest: bayesian" in capsys.readouterr().err
 
 
 def test_the_command_ends_with_1_where_nothing_can_be_trusted(
@@ -389,7 +393,6 @@ def test_the_command_ends_with_1_where_nothing_can_be_trusted(
     ("arguments", "code", "said"),
     [
         (["analyse", "none.csv", "--config", "none.toml"], 2, "none.toml must be a TOML file"),
-        (["analyse", "t.csv", "--config", "e.toml", "--exposures", "x.csv", "--until", "then"], 2, "must be"),
         (["analyze"], 2, "no command is called 'analyze'. Nearest: analyse"),
         (["power"], 2, "say what is known of the metric"),
         (["power", "--rate", "0.1"], 2, "say either --effect"),
