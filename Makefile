@@ -83,7 +83,9 @@ bench: $(VENV)/.bench.stamp ## every speed and quality figure beside its peer; D
 	$(BIN)/python bench/ratings.py --data $(DATA)/recsys/ml-100k/ml-100k
 	$(BIN)/python bench/sequences.py --data $(DATA)/recsys/amazon_video_seq
 	$(BIN)/python bench/experiments.py
+	$(BIN)/python bench/experiments.py --only story
 	$(BIN)/python bench/experiments.py --rows 4000000
+	$(BIN)/python bench/experiments.py --rows 4000000 --exposures
 
 # scripts under bench/ run with their folder first in the path: one called nlp.py would hide the package
 bench-nlp: $(VENV)/.bench.stamp ## language beside its peers, one thread; DATA names the data sets, CHECKPOINT a classifier

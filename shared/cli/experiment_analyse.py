@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,38 +27,64 @@ Ends with 0 when the figures can be trusted, and with 1 when they cannot (the ve
 @click.option(
     "--config", type=click.Path(path_type=Path), required=True, help="TOML with [analysis], [arms], [metrics]"
 )
+@click.option(
+    "--method", help="always-valid, group-sequential, fixed, bootstrap or bayesian, in the place of the file's"
+)
 @click.option("--exposures", type=click.Path(path_type=Path), help="table or log of unit, arm and time of exposure")
 @click.option("--experiment", help="whose rows of an exposure log of several experiments")
 @click.option("--exposed-at", default="time", show_default=True, help="its column of times")
 @click.option("--at", "at", default="time", show_default=True, help="FILE's column of times, with --exposures")
-@click.option("--memory", type=float, default=2.0, show_default=True, help="GiB for the table of units, by estimate")
+@click.option("--until", help="up to when all events are in, ISO 8601; the last time of either table when not given")
+@click.option(
+    "--memory",
+    type=float,
+    default=2.0,
+    show_default=True,
+    help="GiB for the table of units, and for the join, by estimate",
+)
 @click.option("--json", "as_json", is_flag=True, help="print one JSON object")
 def command(
     file: Path,
     *,
     config: Path,
+    method: str | None,
     exposures: Path | None,
     experiment: str | None,
     exposed_at: str,
     at: str,
+    until: str | None,
     memory: float,
     as_json: bool,
 ) -> int:
     """See :data:`HELP`."""
     from shared.experiments.analysis import analyse  # noqa: PLC0415 - NumPy is loaded only where it is used
-    from shared.experiments.joining import joined  # noqa: PLC0415
+    from shared.experiments.joining import joined_within  # noqa: PLC0415
     from shared.experiments.settings import read_settings  # noqa: PLC0415
 
     if not memory > 0:
         raise UsageError(f"memory must be above 0 GiB. Got {memory} instead")
     settings = read_settings(config)
-    source: Any = file
-    if exposures is not None:
+    if method is not None:
+        settings = dataclasses.replace(settings, method=method)
+    size = int(memory * (1 << 30))
+    if exposures is None:
+        report = analyse(file, settings, memory=size)
+    else:
         names: dict[str, Any] = {"unit": settings.unit, "arm": settings.arm, "exposed_at": exposed_at, "at": at}
-        source = joined(exposures, file, **names, experiment=experiment)
-    report = analyse(source, settings, memory=int(memory * (1 << 30)))
+        moment = None if until is None else _moment(until)
+        with joined_within(exposures, file, **names, experiment=experiment, until=moment, memory=size) as source:
+            report = analyse(source, settings, memory=size)
     click.echo(json.dumps(report.to_json(), ensure_ascii=False) if as_json else to_text(report))
     return 1 if any(verdict.action == "invalid" for verdict in report.verdicts) else 0
+
+
+def _moment(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(
+            f"--until must be a time such as 2026-03-09 or 2026-03-09T12:00:00Z. Got {text!r} instead"
+        ) from None
 
 
 def to_text(report: Any) -> str:
@@ -74,7 +102,16 @@ def to_text(report: Any) -> str:
         lines.append(f"{report.crossed} units in several arms are left out.")
     for metric, arms in report.dropped.items():
         lines.append(f"Without a value of {metric}, left out: {', '.join(f'{arm} {n}' for arm, n in arms.items())}.")
+    for metric, arms in report.waiting.items():
+        lines.append(f"Not observed for the window of {metric} yet: {', '.join(f'{a} {n}' for a, n in arms.items())}.")
     lines += ["", table(_HEADER, [[e.metric, e.role, e.arm, *_cells(e)] for e in report.effects])]
+    chances = [
+        [e.metric, e.arm, f"{e.chance:.1%}", f"{e.loss:.3g}"]
+        for e in report.effects
+        if e.chance is not None and e.loss is not None
+    ]
+    if chances:
+        lines += ["", table(["METRIC", "ARM", "CHANCE TO BE BETTER", "EXPECTED LOSS"], chances)]
     for row in report.segments:
         varies = "" if row.corrected_p_value is None else f"; p of one effect in all = {row.corrected_p_value:.3g}"
         lines += ["", f"{row.metric} of {row.arm} by {row.segment}{varies}"]

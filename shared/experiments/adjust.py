@@ -9,6 +9,7 @@ stays right when the regression is wrong. Both need covariates that the experime
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -43,7 +44,7 @@ def adjust(metric: Metric, moments: Mapping[str, Moments], *, method: str = "cup
     Each arm's figure is linearised at its own mean, so that ratios are adjusted like means.
 
     Args:
-        metric: of any kind but quantile.
+        metric: of any kind; of a quantile the share of rows below it is adjusted, see :func:`moved_quantile`.
         moments: by arm, the control first; outcomes, then covariates.
         method: ``"cuped"`` or ``"regression"``.
 
@@ -100,6 +101,19 @@ def contrast_variance(
     total = merge(list(moments.values()))
     used = _varying(total, metric.outcomes)
     return float(apart @ total.covariance[np.ix_(used, used)] @ apart) / total.n
+
+
+def moved_quantile(quantile: Estimate, plain: Estimate, adjusted: Estimate) -> Estimate:
+    """A quantile moved by what the covariates say of the share of rows below it.
+
+    q + (F - F adjusted) / f: the linear form of the quantile, as J. Jiang, P. Phillips, T. Tao and Y. Zhang,
+    "Regression-adjusted estimation of quantile treatment effects under covariate-adaptive randomizations", Journal of
+    Econometrics 234 (2023) adjust it. 1 / f, the inverse density at the quantile, is the ratio of the standard errors
+    of the quantile and of the share.
+    """
+    per_share = math.sqrt(quantile.variance / plain.variance) if plain.variance else 0.0
+    value = quantile.value + per_share * (plain.value - adjusted.value)
+    return Estimate(quantile.n, value, adjusted.variance * per_share**2)
 
 
 def _varying(total: Moments, k: int) -> list[int]:

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from shared.errors import DataError, UsageError
+from shared.experiments.levels import level_quantiles, with_level_points
 from shared.experiments.metrics import Estimate, Metric, quantile_estimate, quantile_reach
 from shared.experiments.moments import Moments, empty, grouped
-from shared.experiments.rows import Layout, aggregates, check_columns, check_rows, looked_up, number
+from shared.experiments.rows import Layout, aggregates, check_columns, check_rows, looked_up, measured
 from shared.experiments.sources import columns_of, open_table, polars, run
 from shared.types import Float64, Int64
 
@@ -35,7 +36,10 @@ class Collected:
         moments: by metric and arm; outcomes, then for each covariate its value and whether it is missing.
         segments: by segment column, level, metric and arm.
         dropped: by metric and arm the units that have no value.
+        waiting: by metric and arm the units whose window is not over.
         quantiles: by metric of that kind and arm.
+        level_quantiles: by segment column, level, metric of that kind and arm.
+        without: by segment column, level and metric of that kind why there is no quantile.
         values: by metric and arm each unit's value in rising order, where it was asked to be kept.
     """
 
@@ -45,7 +49,10 @@ class Collected:
     moments: dict[str, dict[str, Moments]] = field(default_factory=dict)
     segments: dict[str, dict[str, dict[str, dict[str, Moments]]]] = field(default_factory=dict)
     dropped: dict[str, dict[str, int]] = field(default_factory=dict)
+    waiting: dict[str, dict[str, int]] = field(default_factory=dict)
     quantiles: dict[str, dict[str, Estimate]] = field(default_factory=dict)
+    level_quantiles: dict[str, dict[str, dict[str, dict[str, Estimate]]]] = field(default_factory=dict)
+    without: dict[str, dict[str, dict[str, str]]] = field(default_factory=dict)
     values: dict[str, dict[str, Float64]] = field(default_factory=dict)
 
 
@@ -83,6 +90,7 @@ def collect(
     rows = check_rows(table, layout, metrics)
     found = Collected(rows, dict.fromkeys(layout.arms, 0))
     points = {m.name: _points(table, layout, m, [float(m.quantile or 0)] * 2) for m in metrics if m.kind == "quantile"}
+    table = with_level_points(table, layout, metrics)
     computed = aggregates(layout, metrics, points)
     parts = max(1, -(-rows * (64 + 24 * len(computed)) // memory))
     for part in range(parts):
@@ -100,6 +108,15 @@ def collect(
             found.quantiles[metric.name] = _quantiles(
                 table, layout, metric, points[metric.name], moments=found.moments[metric.name], confidence=confidence
             )
+            for column, levels in found.segments.items():
+                here, gone = level_quantiles(
+                    table, layout, metric, column, {level: held[metric.name] for level, held in levels.items()},
+                    confidence=confidence,
+                )  # fmt: skip
+                for level, quantiles in here.items():
+                    found.level_quantiles.setdefault(column, {}).setdefault(level, {})[metric.name] = quantiles
+                for level, reason in gone.items():
+                    found.without.setdefault(column, {}).setdefault(level, {})[metric.name] = reason
     return found
 
 
@@ -144,18 +161,19 @@ def _add(found: Collected, units: Any, layout: Layout, metrics: Sequence[Metric]
         has = units[f"m{at}_has"].to_numpy().astype(bool)
         values = _vectors(units, at, metric)[has]
         here = arms[has]
-        gone = np.bincount(arms[~has], minlength=count).tolist()
-        lost = found.dropped.setdefault(metric.name, dict.fromkeys(layout.arms, 0))
-        for arm, without in zip(layout.arms, gone):
-            lost[arm] += without
+        waits = units[f"m{at}_waits"].to_numpy().astype(bool)
+        for into, which in ((found.dropped, ~has & ~waits), (found.waiting, waits)):
+            lost = into.setdefault(metric.name, dict.fromkeys(layout.arms, 0))
+            for arm, without in zip(layout.arms, np.bincount(arms[which], minlength=count).tolist()):
+                lost[arm] += without
         _merge(found.moments.setdefault(metric.name, {}), layout.arms, grouped(values, here, count))
         if metric.name in keep:
             held = found.values.setdefault(metric.name, {})
             for code, arm in enumerate(layout.arms):
                 held[arm] = np.concatenate([held.get(arm, np.zeros(0)), values[here == code, 0]])
-        if metric.kind == "quantile":
-            continue
-        for column, (names, level) in zip(layout.segments, cuts):
+        for k, (column, (names, level)) in enumerate(zip(layout.segments, cuts)):
+            if metric.kind == "quantile":
+                values[:, 0] = units[f"m{at}_level{k}"].to_numpy()[has]
             parts = grouped(values, level[has] * count + here, count * len(names))
             for place, name in enumerate(names):
                 by_metric = found.segments[column].setdefault(name, {})
@@ -190,8 +208,7 @@ def _merge(into: dict[str, Moments], arms: Sequence[str], parts: Sequence[Moment
 def _points(table: Any, layout: Layout, metric: Metric, probabilities: Any) -> list[tuple[float, float]]:
     """Two quantiles of the rows of each arm; ``probabilities`` is one pair, or one pair an arm."""
     pl = polars()
-    value = number(metric.column)
-    value = value.fill_null(0.0) if metric.missing == "zero" else value
+    value = measured(metric, metric.column)
     found = []
     for code, arm in enumerate(layout.arms):
         pair = probabilities[code] if isinstance(probabilities[0], tuple) else probabilities

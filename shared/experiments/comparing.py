@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,9 +11,9 @@ from statistics import NormalDist
 import numpy as np
 
 from shared.errors import UsageError
-from shared.experiments.adjust import adjust, contrast_variance
+from shared.experiments.adjust import adjust, contrast_variance, moved_quantile
 from shared.experiments.bayes import Posterior, beta_posterior, normal_posterior
-from shared.experiments.fixed import Difference, bootstrap, proportions, relative, spread, welch
+from shared.experiments.fixed import Difference, bootstrap, proportions, relative, spread, steadied, welch
 from shared.experiments.many import dunnett_critical, dunnett_p
 from shared.experiments.metrics import Estimate, Metric, estimate
 from shared.experiments.moments import Moments
@@ -20,6 +21,8 @@ from shared.experiments.sequential import always_valid, group_sequential, mixing
 from shared.experiments.settings import Settings
 from shared.types import Float64, Result
 
+SEQUENTIAL = ("always-valid", "group-sequential")
+"""Methods that may be looked at more than once."""
 BOOTSTRAP_UNITS = 2_000_000
 """Above so many units of an arm the bootstrap of a mean is Welch's interval, at a thousand times the cost."""
 
@@ -103,7 +106,7 @@ def compare(
         metric: what is measured.
         settings: how it is judged.
         moments: by arm.
-        progress: units so far of all arms over those planned, where a plan exists.
+        progress: units with a value so far, of all arms, over those planned, where a plan exists.
         quantiles: estimates by arm, for a quantile.
         values: units' values by arm, for the bootstrap.
         rng: source of randomness, for the bootstrap.
@@ -114,10 +117,13 @@ def compare(
     """
     figures = _figures(metric, settings, moments, quantiles)
     found = []
-    for arm, treated in figures.arms.items():
+    for arm, own in figures.arms.items():
         posterior: Posterior | None = None
+        control, treated = figures.control, own
+        if settings.method in SEQUENTIAL:
+            control, treated = steadied(control, own)
         if not (settings.method == "bayesian" and _counted(metric, figures)):
-            spread(figures.control, treated, what=f"metric {metric.name!r}")
+            spread(control, treated, what=f"metric {metric.name!r}")
         name = settings.method
         if settings.method == "bayesian":
             difference, posterior = _bayesian(metric, settings, figures, arm, moments)
@@ -126,8 +132,12 @@ def compare(
         elif settings.method == "fixed":
             difference, name = _fixed(metric, settings, figures, arm, moments)
         else:
-            difference = _sequential(settings, figures.control, treated, progress)
-        found.append(_effect(metric, figures, arm, difference, posterior=posterior, method=name))
+            difference = _sequential(settings, control, treated, progress)
+        if posterior is not None and settings.prior_sd is not None and not _counted(metric, figures):
+            # A prior narrows the interval around another middle: shares and margins must follow it.
+            treated = dataclasses.replace(own, value=control.value + posterior.value)
+        effect = _effect(metric, control, treated, arm, difference, posterior=posterior, method=name)
+        found.append(dataclasses.replace(effect, value=own.value, variance_cut=figures.variance_cut))
     return found
 
 
@@ -135,18 +145,19 @@ def _figures(
     metric: Metric, settings: Settings, moments: Mapping[str, Moments], quantiles: Mapping[str, Estimate] | None
 ) -> _Figures:
     control, names = settings.control, settings.treatments
-    if quantiles is not None:
-        return _Figures(quantiles[control], {arm: quantiles[arm] for arm in names})
     plain = {arm: estimate(metric, moments[arm]) for arm in (control, *names)}
     if not metric.covariates or settings.adjustment == "none":
-        return _Figures(plain[control], {arm: plain[arm] for arm in names})
+        held = plain if quantiles is None else quantiles
+        return _Figures(held[control], {arm: held[arm] for arm in names})
     moments = {arm: moments[arm] for arm in (control, *names)}
     adjusted = adjust(metric, moments, method=settings.adjustment)
-    arms = {}
+    found = {control: adjusted.arms[control]}
     for arm in names:
         one, more = adjusted.arms[arm], contrast_variance(adjusted, moments, metric, control, arm)
-        arms[arm] = Estimate(one.n, one.value, one.variance + more)
-    return _Figures(adjusted.arms[control], arms, adjusted.variance_cut, True)
+        found[arm] = Estimate(one.n, one.value, one.variance + more)
+    if quantiles is not None:
+        found = {arm: moved_quantile(quantiles[arm], plain[arm], found[arm]) for arm in found}
+    return _Figures(found[control], {arm: found[arm] for arm in names}, adjusted.variance_cut, True)
 
 
 def _each(settings: Settings) -> float:
@@ -236,14 +247,14 @@ def _bayesian(
 
 def _effect(
     metric: Metric,
-    figures: _Figures,
+    control: Estimate,
+    treated: Estimate,
     arm: str,
     difference: Difference,
     *,
     posterior: Posterior | None,
     method: str,
 ) -> ArmEffect:
-    control, treated = figures.control, figures.arms[arm]
     error = difference.standard_error
     reach = (difference.high - difference.low) / 2 / error if error else NormalDist().inv_cdf(0.975)
     share = relative(control, treated, reach=reach)
@@ -273,7 +284,6 @@ def _effect(
         relative_low=share and share[1],
         relative_high=share and share[2],
         method=method,
-        variance_cut=figures.variance_cut,
         chance=chance,
         loss=loss,
         slack_low=slack[0],

@@ -21,6 +21,7 @@ Action: TypeAlias = Literal["ship", "do not ship", "keep running", "invalid"]
 State: TypeAlias = Literal["better", "worse", "not worse", "unclear"]
 SMALL = 50
 """Units of an arm from which on an always-valid interval, whose theory is asymptotic, is read."""
+ROLE_NAMES = {"primary": "Primary metric", "secondary": "Secondary metric", "guardrail": "Guardrail"}
 CROSSED_SHARE = 0.01
 """Above this share of units in several arms the comparison is no longer one of random groups."""
 
@@ -109,7 +110,8 @@ def decide(
 ) -> Verdict:
     """The decision on one arm.
 
-    Invalid figures decide nothing, and neither do always-valid ones of a handful of units. A broken guardrail, or a
+    Invalid figures decide nothing, and neither do always-valid ones of a handful of units: while a metric has no more,
+    nothing is shipped or given up for what it says, and other metrics may still show harm. A broken guardrail, or a
     worse primary metric without margin for it, is a reason not to ship whatever else was won, and at any time. To ship,
     a primary metric must be better (or, where all have a margin, all not worse), none worse, and every guardrail with a
     margin within it. Before the planned end a method for one look decides nothing good. What is still open at the
@@ -117,19 +119,19 @@ def decide(
 
     Args:
         arm: the treatment.
-        effects: by metric.
+        effects: by metric; none of a metric whose units nearly all wait for the end of its window.
         metrics: what was measured.
         settings: how it is judged.
-        units: of all arms.
+        units: of all arms, without those that wait.
         invalid: reasons why figures cannot be trusted.
     """
-    young = _young(effects, settings)
-    if invalid or young:
-        return Verdict(arm, "invalid" if invalid else "keep running", tuple(invalid) or young)
-    states = {m.name: state_of(effects[m.name], m, settings) for m in metrics}
+    if invalid:
+        return Verdict(arm, "invalid", tuple(invalid))
+    young = {m.name: reason for m in metrics if (reason := _young(effects.get(m.name), m, settings))}
+    states = {m.name: "unclear" if m.name in young else state_of(effects[m.name], m, settings) for m in metrics}
     primary = [m for m in metrics if m.role == "primary"]
     guards = [m for m in metrics if m.role == "guardrail"]
-    said = {m.name: _sentence(effects[m.name], m, states[m.name]) for m in metrics}
+    said = {m.name: young.get(m.name) or _sentence(effects[m.name], m, states[m.name]) for m in metrics}
     broken = [m for m in (*guards, *primary) if states[m.name] == "worse"]
     others = tuple(said[m.name] for m in metrics if m not in broken)
     if broken:
@@ -140,9 +142,11 @@ def decide(
     one_look = settings.method in ("fixed", "bootstrap", "bayesian")
     early = settings.planned is not None and units < settings.planned
     plan = f"{units} of {settings.planned} planned units are in"
+    hold = tuple(young.values())
     if one_look and early:
-        rule = f"{plan}, and the method {settings.method} allows one look, at the planned end."
-        return Verdict(arm, "keep running", (rule, *others))
+        hold = (f"{plan}, and the method {settings.method} allows one look, at the planned end.", *hold)
+    if hold:
+        return Verdict(arm, "keep running", (*hold, *(sentence for sentence in others if sentence not in hold)))
     if won and not open_guards and not open_margins:
         return Verdict(arm, "ship", (*others, *_caution(settings)))
     waiting = [m.name for m in (*open_guards, *open_margins)]
@@ -156,11 +160,17 @@ def decide(
     return Verdict(arm, "do not ship", (f"{missing} The planned end is reached.", *others, *_caution(settings)))
 
 
-def _young(effects: Mapping[str, ArmEffect], settings: Settings) -> tuple[str, ...]:
-    least = min(min(effect.n, effect.n_control) for effect in effects.values())
+def _young(effect: ArmEffect | None, metric: Metric, settings: Settings) -> str:
+    """Why a metric is not read yet; empty where it is."""
+    if effect is None:
+        return f"{ROLE_NAMES[metric.role]} {metric.name} is not read yet: the window of most units is not over."
+    least = min(effect.n, effect.n_control)
     if settings.method != "always-valid" or least >= SMALL:
-        return ()
-    return (f"An arm has {least} units with a value. Below {SMALL} the variances behind the interval are guesses.",)
+        return ""
+    return (
+        f"{ROLE_NAMES[metric.role]} {metric.name} is not read yet: an arm has {least} units with a value, and below "
+        f"{SMALL} the variances behind the interval are guesses."
+    )
 
 
 def _caution(settings: Settings) -> tuple[str, ...]:
@@ -175,7 +185,7 @@ def _sentence(effect: ArmEffect, metric: Metric, state: State) -> str:
         change = f"{effect.relative:+.2%} ({effect.relative_low:+.2%} to {effect.relative_high:+.2%})"
     else:
         change = f"{effect.difference:+.4g} ({effect.low:+.4g} to {effect.high:+.4g})"
-    kind = {"primary": "Primary metric", "secondary": "Secondary metric", "guardrail": "Guardrail"}[metric.role]
+    kind = ROLE_NAMES[metric.role]
     margin = "" if metric.margin is None else f" of {metric.margin:.2%}"
     words = {
         "better": "is better",

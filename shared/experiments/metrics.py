@@ -47,9 +47,12 @@ class Metric:
         column: the values; of retention the days since the unit's first exposure.
         denominator: column of a ratio's denominator.
         quantile: which, in (0, 1).
-        window: first and last day of retention, both inside.
+        window: first and last day since the unit's first exposure, both inside. Of retention the days on which it must
+            be active; of any other kind only rows of these days count, so that a novelty has faded, every unit is
+            measured over the same time, and a window of whole weeks holds every weekday.
+        day: column of the days since the first exposure, for a window of another kind than retention.
         observed: column with the days that a unit has been observed; units observed for less than the window's last day
-            are left out of retention.
+            wait: they are left out and counted, and come in when their window is over.
         aggregate: how several rows of a unit become one: sum, mean, max or min.
         covariates: columns measured before the experiment, for CUPED and regression.
         missing: what a missing value is: ``"raise"`` an error, ``"zero"`` a 0, ``"drop"`` a unit that is left out when
@@ -72,6 +75,7 @@ class Metric:
     denominator: str | None = None
     quantile: float | None = None
     window: tuple[int, int] | None = None
+    day: str | None = None
     observed: str | None = None
     aggregate: str = ""
     covariates: tuple[str, ...] = ()
@@ -102,16 +106,27 @@ class Metric:
             raise UsageError(f"metric {self.name!r}: a quantile, and only that kind, must say which in 'quantile'")
         if self.quantile is not None and not 0 < self.quantile < 1:
             raise UsageError(f"metric {self.name!r}: quantile must lie between 0 and 1. Got {self.quantile}")
-        if (self.window is not None) != (self.kind == "retention"):
-            raise UsageError(f"metric {self.name!r}: retention, and only that kind, must have a window of days")
-        if self.window is not None and not 0 <= self.window[0] <= self.window[1]:
-            raise UsageError(f"metric {self.name!r}: window must be two days, 0 <= first <= last. Got {self.window}")
-        if self.observed is not None and self.kind != "retention":
-            raise UsageError(f"metric {self.name!r}: 'observed' belongs to retention. Its kind is {self.kind}")
-        if self.kind == "quantile" and self.covariates:
-            raise UsageError(f"metric {self.name!r}: a quantile cannot be adjusted by covariates; leave them out")
+        self._check_window()
         if self.margin is not None and not 0 < self.margin < 1:
             raise UsageError(f"metric {self.name!r}: margin must be a share of the control's value in (0, 1)")
+
+    def _check_window(self) -> None:
+        if self.kind == "retention" and self.window is None:
+            raise UsageError(f"metric {self.name!r}: retention must have a window of days")
+        if (self.day is not None) != (self.window is not None and self.kind != "retention"):
+            raise UsageError(
+                f"metric {self.name!r}: a window of another kind than retention must have a column 'day' of the days "
+                f"since exposure, and nothing else may. Got window {self.window} and day {self.day!r}"
+            )
+        if self.day is not None and self.missing == "raise":
+            raise UsageError(
+                f"metric {self.name!r}: with a window 'missing' must say what a unit without rows in it is: "
+                '"zero" counts it as 0, "drop" leaves it out'
+            )
+        if self.window is not None and not 0 <= self.window[0] <= self.window[1]:
+            raise UsageError(f"metric {self.name!r}: window must be two days, 0 <= first <= last. Got {self.window}")
+        if self.observed is not None and self.window is None:
+            raise UsageError(f"metric {self.name!r}: 'observed' belongs to a window of days, and there is none")
 
     @property
     def outcomes(self) -> int:

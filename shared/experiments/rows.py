@@ -39,7 +39,7 @@ def check_columns(schema: dict[str, Any], layout: Layout, metrics: Sequence[Metr
     Raises:
         DataError: one is missing or holds something else.
     """
-    numbers = [c for m in metrics for c in (m.column, m.denominator, m.observed, *m.covariates) if c is not None]
+    numbers = [c for m in metrics for c in (m.column, m.denominator, m.day, m.observed, *m.covariates) if c is not None]
     need(schema, [layout.unit, layout.arm, *layout.segments, *numbers])
     for name in numbers:
         if not (schema[name].is_numeric() or str(schema[name]) == "Boolean"):
@@ -50,6 +50,25 @@ def number(name: str) -> Any:
     """A column as float64, NaN as a missing value."""
     pl = polars()
     return pl.col(name).cast(pl.Float64).fill_nan(None)
+
+
+def level_of(column: str) -> Any:
+    """A segment's column as text; a missing level has a name too."""
+    pl = polars()
+    return pl.col(column).cast(pl.String).fill_null(_EMPTY)
+
+
+def measured(metric: Metric, name: str) -> Any:
+    """A column of a metric as its rule for missing values has it, and empty in rows outside its window."""
+    pl = polars()
+    value = number(name)
+    value = value.fill_null(0.0) if metric.missing == "zero" else value
+    if metric.day is None or metric.window is None:
+        return value
+    inside = number(metric.day).is_between(*metric.window)
+    if metric.observed is not None:
+        inside &= number(metric.observed) >= metric.window[1]
+    return pl.when(inside).then(value)
 
 
 def looked_up(column: Any, values: Mapping[Any, Any], *, other: Any) -> Any:
@@ -126,10 +145,14 @@ def aggregates(layout: Layout, metrics: Sequence[Metric], points: Mapping[str, A
     pl = polars()
     found = {"_arm": pl.col("_code").min(), "_last": pl.col("_code").max()}
     for at, column in enumerate(layout.segments):
-        text = pl.col(column).cast(pl.String).fill_null(_EMPTY)
+        text = level_of(column)
         found |= {f"s{at}": text.min(), f"t{at}": text.max()}
     for at, metric in enumerate(metrics):
         found |= {f"m{at}_{name}": value for name, value in _outcomes(metric, points).items()}
+        if metric.kind == "quantile":
+            of_level = enumerate(layout.segments)
+            value = measured(metric, metric.column)
+            found |= {f"m{at}_level{k}": (value <= pl.col(f"_m{at}_{k}")).sum().cast(pl.Float64) for k, _ in of_level}
         for place, column in enumerate(metric.covariates):
             value = number(column)
             found |= {f"m{at}_x{place}": value.min(), f"m{at}_z{place}": value.max()}
@@ -137,24 +160,30 @@ def aggregates(layout: Layout, metrics: Sequence[Metric], points: Mapping[str, A
 
 
 def _outcomes(metric: Metric, points: Mapping[str, Any]) -> dict[str, Any]:
-    """The outcomes ``0`` and ``1``, and ``has``, whether the unit has any."""
+    """The outcomes ``0`` and ``1``; ``has``, whether the unit has any; ``waits``, whether its window is not over."""
     pl = polars()
-    value = number(metric.column)
-    if metric.missing == "zero":
-        value = value.fill_null(0.0)
+    value = measured(metric, metric.column)
+    first, last = metric.window or (0, 0)
+    waits = pl.len() < 0 if metric.observed is None else number(metric.observed).max().fill_null(-1.0) < last
     if metric.kind == "retention":
-        first, last = metric.window or (0, 0)
-        active = value.is_between(first, last).fill_null(False).any().cast(pl.Float64)
-        enough = number(metric.observed).max().fill_null(-1.0) >= last if metric.observed else pl.len() > 0
-        return {"0": active, "has": enough}
+        active = number(metric.column).is_between(first, last).fill_null(False).any().cast(pl.Float64)
+        return {"0": active, "has": ~waits & (pl.len() > 0), "waits": waits}
     if metric.kind == "quantile":
         low = looked_up(pl.col("_code"), {at: pair[0] for at, pair in enumerate(points[metric.name])}, other=None)
         count = value.count()
-        return {"0": (value <= low).sum().cast(pl.Float64), "1": count.cast(pl.Float64), "has": count > 0}
+        found = {"0": (value <= low).sum().cast(pl.Float64), "1": count.cast(pl.Float64), "has": count > 0}
+        return found | {"waits": waits}
     if metric.kind == "ratio":
-        other = number(str(metric.denominator))
-        other = other.fill_null(0.0) if metric.missing == "zero" else other
+        other = measured(metric, str(metric.denominator))
         both = value.is_not_null() & other.is_not_null()
-        value, other = value.filter(both), other.filter(both)
-        return {"0": getattr(value, metric.aggregate)(), "1": getattr(other, metric.aggregate)(), "has": both.any()}
-    return {"0": getattr(value, metric.aggregate)(), "has": value.is_not_null().any()}
+        found = {
+            "0": getattr(value.filter(both), metric.aggregate)(),
+            "1": getattr(other.filter(both), metric.aggregate)(),
+            "has": both.any(),
+        }
+    else:
+        found = {"0": getattr(value, metric.aggregate)(), "has": value.is_not_null().any()}
+    if metric.missing == "zero":
+        # A unit without rows in its window has nothing to aggregate, and did nothing.
+        found = {name: part.fill_null(0.0) for name, part in found.items()} | {"has": ~waits}
+    return found | {"waits": waits}

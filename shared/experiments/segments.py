@@ -12,10 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from shared.errors import DataError, UsageError
+from shared.experiments.collecting import Collected
 from shared.experiments.comparing import ArmEffect, compare
 from shared.experiments.many import corrected
 from shared.experiments.metrics import Metric
-from shared.experiments.moments import Moments
 from shared.experiments.settings import Settings
 from shared.types import Result
 
@@ -73,44 +73,50 @@ def heterogeneity(values: Sequence[float], errors: Sequence[float]) -> tuple[flo
 
 
 def segment_effects(
-    segments: Mapping[str, Mapping[str, Mapping[str, Mapping[str, Moments]]]],
+    found: Collected,
     metrics: Sequence[Metric],
     settings: Settings,
     *,
-    progress: float | None,
+    progress: Mapping[str, float | None],
 ) -> tuple[SegmentEffects, ...]:
-    """The effects of all metrics but quantiles in all levels of all segments.
+    """The effects of all metrics in all levels of all segments.
 
     A level in which an arm has fewer than two units, or nothing varies, is left out and named with the reason.
 
     Args:
-        segments: moments by segment column, level, metric and arm.
+        found: what was read of the table.
         metrics: what is measured.
         settings: how it is judged; the bootstrap gives way to Welch here.
-        progress: units so far over those planned.
+        progress: by metric the units so far over those planned.
     """
     if settings.method == "bootstrap":
         settings = dataclasses.replace(settings, method="fixed")
-    found = []
-    for column, levels in segments.items():
+    rows = []
+    for column in found.segments:
         for metric in metrics:
-            if metric.kind != "quantile":
-                found += _of_one(column, levels, metric, settings, progress)
-    return _all_corrected(found, settings.correction)
+            rows += _of_one(column, found, metric, settings, progress[metric.name])
+    return _all_corrected(rows, settings.correction)
 
 
 def _of_one(
     column: str,
-    levels: Mapping[str, Mapping[str, Mapping[str, Moments]]],
+    found: Collected,
     metric: Metric,
     settings: Settings,
     progress: float | None,
 ) -> list[SegmentEffects]:
     kept: dict[str, dict[str, ArmEffect]] = {arm: {} for arm in settings.treatments}
     left_out: dict[str, str] = {}
+    levels, quantiles = found.segments[column], found.level_quantiles.get(column, {})
+    without = {level: why[metric.name] for level, why in found.without.get(column, {}).items() if metric.name in why}
     for level in sorted(levels):
+        if level in without:
+            left_out[level] = without[level]
+            continue
+        held = quantiles[level][metric.name] if metric.kind == "quantile" else None
+        moments = levels[level][metric.name]
         try:
-            for effect in compare(metric, settings, moments=levels[level][metric.name], progress=progress):
+            for effect in compare(metric, settings, moments=moments, progress=progress, quantiles=held):
                 kept[effect.arm][level] = effect
         except DataError as error:
             left_out[level] = str(error)

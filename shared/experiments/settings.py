@@ -51,7 +51,8 @@ class Settings:
             ``"bootstrap"`` and ``"bayesian"`` once, at the planned end.
         adjustment: ``"cuped"``, ``"regression"`` or ``"none"``, for metrics that have covariates.
         confidence: coverage of every interval; 1 - confidence is the error over all arms and primary metrics.
-        planned: units of all arms together at which the experiment is meant to be decided.
+        planned: units of all arms together at which the experiment is meant to be decided; units that wait for the end
+            of a metric's window do not count yet.
         looks: fractions of the planned units at which it was looked at before, for group-sequential.
         spending: of the error, for group-sequential.
         correction: over primary metrics, and over secondary ones.

@@ -207,14 +207,14 @@ def simulate(setting: Setting, *, rng: np.random.Generator, arms: AnyArray | Non
     clusters = np.arange(setting.users, dtype=np.int64) // setting.cluster_size
     treated = _drawn(setting, clusters, rng) if arms is None else _given(setting, arms)
     person, activity = (
-        _factors(setting.users, spread, rng) for spread in (setting.user_spread, setting.activity_spread)
+        factors(setting.users, spread, rng) for spread in (setting.user_spread, setting.activity_spread)
     )
-    quality = _factors(setting.items, setting.item_spread, rng)
-    users, days = _visits(setting, activity, rng)
+    quality = factors(setting.items, setting.item_spread, rng)
+    users, days = visits_of(setting, activity, rng)
     items = rng.integers(setting.items, size=len(users))
     positions, propensities = _places(setting, quality, items, rng)
     chances = setting.base * person[users] * quality[items] * positions ** -float(setting.position_bias)
-    others = _others(treated, clusters)
+    others = others_treated(treated, clusters)
     direct, inside = _direct(setting, days), days >= 0
     chances *= 1 + inside * (treated[users] * direct + setting.spillover * others[users])
     clicks = (rng.random(len(users)) < chances).astype(np.float64)
@@ -223,7 +223,7 @@ def simulate(setting: Setting, *, rng: np.random.Generator, arms: AnyArray | Non
     return SimulatedExperiment(setting, truth, treated, clusters, *columns, quality)
 
 
-def _factors(n: int, spread: float, rng: np.random.Generator) -> Float64:
+def factors(n: int, spread: float, rng: np.random.Generator) -> Float64:
     """Factors in 1 +- spread whose mean is exactly 1."""
     drawn = rng.uniform(-1, 1, n)
     drawn -= drawn.mean()
@@ -255,7 +255,7 @@ def _weekdays(setting: Setting) -> Float64:
     return of_day
 
 
-def _visits(setting: Setting, activity: Float64, rng: np.random.Generator) -> tuple[Int64, Int64]:
+def visits_of(setting: Setting, activity: Float64, rng: np.random.Generator) -> tuple[Int64, Int64]:
     """Who came on which day. Poisson by person, then each visit to a day: the same as Poisson by person and day."""
     of_day = _weekdays(setting)
     counts = rng.poisson(setting.visits * activity * of_day.sum())
@@ -280,7 +280,7 @@ def _places(setting: Setting, quality: Float64, items: Int64, rng: np.random.Gen
     return positions, propensities
 
 
-def _others(treated: Int64, clusters: Int64) -> Float64:
+def others_treated(treated: Int64, clusters: Int64) -> Float64:
     """The share of treated people among the others of each person's cluster; 0 for people who are alone."""
     have, of = np.bincount(clusters, treated)[clusters], np.bincount(clusters)[clusters]
     shares: Float64 = (have - treated) / np.maximum(of - 1, 1)

@@ -90,7 +90,7 @@ def test_before_the_planned_end_only_sequential_methods_ship() -> None:
 def test_an_always_valid_interval_of_a_handful_of_units_is_not_read() -> None:
     found = analyse(table(5.0, n=60), settings()).verdicts[0]
     assert found.action == "keep running"
-    assert found.reasons[0].startswith("An arm has 30 units with a value. Below 50")
+    assert found.reasons[0].startswith("Primary metric spend is not read yet: an arm has 30 units with a value, and")
 
 
 def test_a_fixed_test_without_a_plan_says_what_it_rests_on() -> None:
@@ -342,6 +342,29 @@ def test_the_command_analyses(folder: Path, monkeypatch: pytest.MonkeyPatch, cap
     assert found.segments[0].effects[1].low == pytest.approx(wanted.segments[0].effects[1].low)
 
 
+@pytest.mark.parametrize(
+    ("method", "said"),
+    [
+        ("bayesian", "CHANCE TO BE BETTER"),
+        ("bootstrap", "Method: bootstrap"),
+        ("fixed", "Welch"),
+        ("group-sequential", "Method: group-sequential"),
+    ],
+)
+def test_the_command_answers_by_every_method(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any, method: str, said: str
+) -> None:
+    (folder / "e.toml").write_text(CONFIG.replace('covariates = ["before"]', ""), "utf-8")
+    call = ["analyse", str(folder / "t.parquet"), "--config", str(folder / "e.toml"), "--method", method]
+    assert command(monkeypatch, *call) == 0
+    text = capsys.readouterr().out
+    assert text.startswith("treatment: SHIP")
+    assert command(monkeypatch, *call, "--json") == 0
+    found = ExperimentReport.from_json(json.loads(capsys.readouterr().out))
+    assert said in text or said == found.effects[0].method
+    assert (found.effects[0].chance is not None) == (method == "bayesian")
+
+
 def test_the_command_joins_exposures(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     frame = table(0.2)
     frame.select("unit", "arm", "land", "before", time=pl.lit("2026-01-01")).write_csv(folder / "shown.csv")
@@ -352,6 +375,10 @@ def test_the_command_joins_exposures(folder: Path, monkeypatch: pytest.MonkeyPat
     wanted = analyse(folder / "t.parquet", read_settings(folder / "e.toml"))
     assert found.effects[0].difference == pytest.approx(wanted.effects[0].difference)
     assert found.units == wanted.units
+    assert command(monkeypatch, *call, "--config", str(folder / "e.toml"), "--until", "then") == 2
+    assert "--until must be a time such as 2026-03-09" in capsys.readouterr().err
+    assert command(monkeypatch, *call, "--config", str(folder / "e.toml"), "--method", "bayes") == 2
+    assert "Nearest: bayesian" in capsys.readouterr().err
 
 
 def test_the_command_ends_with_1_where_nothing_can_be_trusted(

@@ -12,7 +12,7 @@ import pytest
 from shared.errors import DataError, UnknownNameError, UsageError
 from shared.experiments.collecting import Collected, collect
 from shared.experiments.history import weeks_of
-from shared.experiments.joining import joined
+from shared.experiments.joining import joined, joined_within
 from shared.experiments.metrics import Metric, estimate
 from shared.experiments.rows import Layout
 from shared.experiments.sources import open_table
@@ -187,7 +187,8 @@ def test_retention_leaves_out_who_was_not_observed_long_enough() -> None:
     found = collect(frame, Layout("user", "arm", ("a", "b")), [metric])
     assert [found.moments["week"][arm].n for arm in "ab"] == [1, 2]
     assert [found.moments["week"][arm].mean[0] for arm in "ab"] == [1.0, 0.5]
-    assert found.dropped["week"] == {"a": 1, "b": 0}
+    assert found.waiting["week"] == {"a": 1, "b": 0}
+    assert found.dropped["week"] == {"a": 0, "b": 0}
 
 
 def test_a_missing_covariate_costs_nothing() -> None:
@@ -257,6 +258,44 @@ def test_a_unit_exposed_in_two_arms_is_found_after_the_join() -> None:
         table = joined(exposures, bought, unit="user", arm="arm", exposed_at="seen", at="at")
         with pytest.raises(DataError, match="1 units are in several, 'u' first"):
             collect(table, Layout("user", "arm", ("a", "b")), [Metric("m", "mean", "spend", missing="zero")])
+
+
+def test_a_join_in_parts_gives_what_one_at_once_gives(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    day = pl.lit(dt.datetime(2026, 1, 1))
+    shown = pl.DataFrame({"user": rng.integers(0, 300, 900), "hour": rng.integers(0, 400, 900)})
+    shown = shown.select("user", arm=pl.col("user") % 2, seen=day + pl.duration(hours="hour"), land=pl.col("user") % 3)
+    done = pl.DataFrame({"user": rng.integers(0, 400, 2000), "hour": rng.integers(0, 700, 2000)})
+    done = done.select("user", at=day + pl.duration(hours="hour"), spend=pl.col("hour") * 0.5)
+    for name, frame in (("shown", shown), ("done", done)):
+        frame.write_parquet(tmp_path / f"{name}.parquet")
+    names = {"unit": "user", "arm": "arm", "exposed_at": "seen", "at": "at"}
+    paths = tmp_path / "shown.parquet", tmp_path / "done.parquet"
+    order = ["user", "days_since_exposure", "spend"]
+    wanted = joined(*paths, **names).collect().sort(order)
+    with joined_within(*paths, **names, memory=1 << 30) as whole:
+        assert whole.collect().sort(order).equals(wanted)
+    with joined_within(*paths, **names, memory=40_000) as folder:
+        files = sorted(folder.iterdir())
+        parts = [pl.read_parquet(one) for one in files]
+        assert pl.concat(parts).sort(order).equals(wanted)
+    assert len(files) >= 8
+    assert max(map(len, parts)) < len(wanted) / 4, "each part holds its share and no more"
+    assert sum(part["user"].n_unique() for part in parts) == wanted["user"].n_unique()
+    assert not folder.exists()
+
+
+def test_until_says_which_days_are_over() -> None:
+    start = dt.datetime(2026, 1, 1, 12)
+    hours = [0, 23, 24, 48]
+    shown = pl.DataFrame(
+        {"user": list("uvwx"), "arm": list("abab"), "seen": [start - dt.timedelta(hours=h) for h in hours]}
+    )
+    bought = pl.DataFrame({"user": ["u"], "at": [start + dt.timedelta(days=9)], "spend": [1.0]})
+    by_last = join(shown, bought).collect().sort("user")["days_observed"].to_list()
+    assert by_last == [8, 8, 9, 10]
+    zoned = dt.datetime(2026, 1, 1, 13, tzinfo=dt.timezone(dt.timedelta(hours=1)))
+    assert join(shown, bought, until=zoned).collect().sort("user")["days_observed"].to_list() == [-1, -1, 0, 1]
 
 
 def join(shown: Any, done: Any, **options: Any) -> Any:

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 from scipy import stats
-from scipy.special import betaln
+from scipy.special import betaln, ndtr
 
 from shared.errors import DataError, UnknownNameError, UsageError
 from shared.evaluation.paired import benjamini_hochberg
@@ -138,3 +138,16 @@ def test_welch_covers_skewed_and_mostly_empty_values(zeros: float) -> None:
         welch(Estimate(1000, *a), Estimate(1000, *b)) for a, b in zip(*(zip(m, v) for m, v in zip(means, variances)))
     ]
     assert np.mean([one.low <= 0 <= one.high for one in found]) == pytest.approx(0.95, abs=0.017)  # 3 standard errors
+
+
+@pytest.mark.parametrize("control", [0.02, 50.0, 1000.0])
+def test_dunnetts_integral_where_one_arm_is_much_smaller_than_the_others(control: float) -> None:
+    own = [1.0, 2.0]
+    x = np.linspace(-9, 9, 100_001)
+    for z in (1.0, 2.2, 3.5):
+        inside = stats.norm.pdf(x)
+        for one in own:
+            s = math.sqrt(control / (control + one))
+            r = math.sqrt(1 - s * s)
+            inside = inside * (ndtr((z - s * x) / r) - ndtr((-z - s * x) / r))
+        assert dunnett_p(z, control, own) == pytest.approx(1 - np.trapezoid(inside, x), abs=1e-7)

@@ -10,6 +10,7 @@ import pytest
 from shared.errors import UsageError
 from shared.experiments.assignment import assign
 from shared.experiments.definition import Arm, Experiment
+from shared.experiments.ranked import RankedExperiment, simulate_ranked
 from shared.experiments.simulator import Setting, SimulatedExperiment, simulate
 
 SIGMAS = 4.0
@@ -186,3 +187,56 @@ def test_arms_are_checked(arms: np.ndarray) -> None:
 def test_one_cluster_cannot_be_in_two_arms() -> None:
     with pytest.raises(UsageError, match="at least 2 clusters"):
         world(users=10, by_cluster=True)
+
+
+def ranked(**options: Any) -> tuple[RankedExperiment, np.ndarray]:
+    """3,000 people, four items; the second arm shows the two that are liked."""
+    people = 3000
+    liking = np.tile([2.0, 1.5, 1.0, 0.5], (people, 1))
+    lists = np.array([[[2, 3]] * people, [[0, 1]] * people])
+    arms = np.arange(people) % 2
+    setting = Setting(**{"users": people, "places": 2, "days": 20, "base": 0.1} | options)
+    rng = np.random.default_rng(0)
+    return simulate_ranked(setting, lists, liking, arms=arms, rng=rng, arrivals=rng.integers(0, 8, people)), arms
+
+
+@pytest.mark.parametrize("options", [{}, {"effect": -0.2, "novelty": 1.0, "half_life": 1.0}, {"spillover": -0.3}])
+def test_ranked_lists_are_clicked_as_the_truth_says(options: dict[str, Any]) -> None:
+    found, arms = ranked(**options)
+    lift = (2 + 1.5 / 2) / (1 + 0.5 / 2) * (1 + options.get("effect", 0) + options.get("spillover", 0))
+    assert found.lasting[1] / found.lasting[0] == pytest.approx(lift)
+    assert found.clicks.mean(axis=0) == pytest.approx(found.chances.mean(axis=0), abs=0.005)
+    late = found.days >= 14  # novelty of half life 1 is gone
+    rates = [found.clicks[late & (arms[found.users] == arm)].sum(axis=1).mean() for arm in (0, 1)]
+    # Five of ten neighbours are treated: of the nine others of a treated person four.
+    near = [1 + options.get("spillover", 0) * share for share in (5 / 9, 4 / 9)]
+    assert rates[0] == pytest.approx(found.lasting[0] * near[0], rel=0.08)
+    assert rates[1] / rates[0] == pytest.approx(2.2 * (near[1] + options.get("effect", 0)) / near[0], rel=0.08)
+
+
+def test_nobody_comes_before_the_own_first_day_and_novelty_counts_from_it() -> None:
+    found, arms = ranked(novelty=1.0, half_life=1.0, user_spread=0.0)
+    rng = np.random.default_rng(0)
+    arrivals = rng.integers(0, 8, 3000)
+    assert (found.days >= arrivals[found.users]).all()
+    treated = arms[found.users] == 1
+    first = found.chances[treated, 0] / (0.1 * 2.0)
+    assert first == pytest.approx(1 + 2.0 ** -(found.days - arrivals[found.users])[treated])
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"lists": np.zeros((2, 9, 2), int)}, "lists must be whole numbers of shape"),
+        ({"lists": np.full((2, 10, 2), 3)}, "lists must hold items 0 to 2. Got 3 to 3"),
+        ({"liking": np.ones((9, 3))}, "liking must be finite"),
+        ({"arms": np.full(10, 2)}, "arms must be whole numbers 0 to 1"),
+        ({"arrivals": np.full(10, 14)}, "arrivals must be whole numbers 0 to 13"),
+        ({"liking": np.full((10, 3), 20.0)}, "at most 1. The greatest is"),
+    ],
+)
+def test_ranked_worlds_that_cannot_be_are_refused(change: dict[str, Any], said: str) -> None:
+    options = {"lists": np.zeros((2, 10, 2), int), "liking": np.ones((10, 3)), "arms": np.arange(10) % 2} | change
+    lists, liking = options.pop("lists"), options.pop("liking")
+    with pytest.raises(UsageError, match=said):
+        simulate_ranked(Setting(users=10, places=2), lists, liking, rng=np.random.default_rng(0), **options)
