@@ -39,7 +39,7 @@ def calibration_total(right: AnyArray, confidence: AnyArray, *, bins: int = 15) 
     rows = np.zeros((len(hit), bins + 1))
     at = np.searchsorted(np.linspace(0, 1, bins + 1)[1:-1], sure[there], side="left")
     np.add.at(rows, (items, at), sure[there] - hit[there])
-    np.add.at(rows, (items, bins), 1.0)
+    rows[:, bins] = np.bincount(items, minlength=len(hit))
     return Total(rows, _calibration, higher_is_better=False)
 
 
