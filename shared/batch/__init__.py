@@ -6,12 +6,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from shared.batch.given import Items
     from shared.batch.job import Report, run
     from shared.batch.reader import Outcome, read
 
-__all__ = ["Outcome", "Report", "read", "run"]
+__all__ = ["Items", "Outcome", "Report", "read", "run"]
 
-_HOMES = {"Report": "job", "run": "job", "Outcome": "reader", "read": "reader"}
+_HOMES = {"Items": "given", "Report": "job", "run": "job", "Outcome": "reader", "read": "reader"}
 
 
 def __getattr__(name: str) -> Any:

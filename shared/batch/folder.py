@@ -7,6 +7,8 @@
     OUT/_job/shards/00000.json     the marker of a shard: written last, so a shard without one is done again
     OUT/_job/predicted             how many rows have been predicted in all runs, committed or not
     OUT/_job/done.json             the report; written when every shard is done
+    OUT/_job/table.json            where rows go to a table: under which name they stand there
+    OUT/_job/members/              where inputs are archives: the places of their members
     OUT/_job/lock                  held by the process that works here; the system frees it however that ends
 
 Every file is written beside its place, flushed to the disk and renamed, so a kill at any moment leaves a whole file
@@ -120,6 +122,22 @@ class Layout:
             raise DataError(f"{self.done_file} must hold the report of a batch job. Got {type(report).__name__}")
         return report
 
+    def read_note(self, name: str) -> dict[str, Any]:
+        """What :meth:`JobFolder.write_note` wrote.
+
+        Raises:
+            DataError: it is gone or damaged.
+        """
+        path = self.job / name
+        if not path.exists():
+            raise DataError(
+                f"{path} must be there. It is gone, and with it how to continue this job: choose another OUT"
+            )
+        note = _read_json(path)
+        if not isinstance(note, dict):
+            raise DataError(f"{path} must hold a JSON object. Got {type(note).__name__} instead")
+        return note
+
 
 class JobFolder(Layout):
     """A job's folder that this process alone works in; a context manager.
@@ -181,12 +199,24 @@ class JobFolder(Layout):
         Raises:
             DataError: the disk is full or refuses; nothing of this shard is left.
         """
+        return self.adopt(shard, suffix, data, failed)
+
+    def adopt(self, shard: Shard, suffix: str, data: bytes, failed: int) -> Marker:
+        """Write file and marker of a shard whose rows are committed elsewhere already.
+
+        Raises:
+            DataError: the disk is full or refuses.
+        """
         name = part_name(shard, suffix)
         digest = hashlib.sha256(data).hexdigest()
         marker = Marker(shard.number, name, shard.start, len(shard), failed, len(data), digest)
         self._write(self.out / name, data)
         self._write(self.marker(shard), _to_json(asdict(marker)))
         return marker
+
+    def write_note(self, name: str, note: dict[str, Any]) -> None:
+        """Keep something beside the plan, for the runs that continue this one."""
+        self._write(self.job / name, _to_json(note))
 
     def finish(self, report: dict[str, Any]) -> None:
         """Say that every shard is done."""

@@ -15,10 +15,12 @@ from typing import Any
 
 from shared.batch.engine import Engine, OneProcess, Opening, Work
 from shared.batch.folder import JobFolder, Layout, Marker
+from shared.batch.given import Items
 from shared.batch.inputs import Row, Source, open_source
+from shared.batch.outlets import Outlet
 from shared.batch.plan import Plan, Shard, all_options, check_same, make_plan
 from shared.batch.progress import Progress
-from shared.batch.sinks import Record, find_sink
+from shared.batch.sinks import Record
 from shared.batch.workers import Processes
 from shared.errors import UsageError
 from shared.tasks import Task, find_task
@@ -77,7 +79,7 @@ class Report:
 
 def run(
     task: str | Task,
-    source: str | Path,
+    source: str | Path | Items,
     out: str | Path,
     *,
     model: str | Path | None = None,
@@ -88,6 +90,10 @@ def run(
     workers: int = 1,
     shard_size: int | None = None,
     sink: str = "parquet",
+    sql: str | None = None,
+    sink_url: str | None = None,
+    table: str | None = None,
+    annotated: str | Path | None = None,
     batch_size: int | None = None,
     progress: bool = True,
     stop: Event | None = None,
@@ -103,8 +109,9 @@ def run(
 
     Args:
         task: name of an installed task, or the task itself.
-        source: a folder, a glob, or a CSV, TSV, JSONL, Parquet or ``.txt`` file; see
-            :func:`shared.batch.inputs.open_source`.
+        source: a folder, a glob, or a CSV, TSV, JSONL, Parquet or ``.txt`` file, here or in an object store
+            (``s3://bucket/photos``); tar archives of samples (``data-{000..009}.tar``); with ``sql`` the URL of a
+            database; or :class:`shared.batch.Items`. See :func:`shared.batch.inputs.open_source`.
         out: the job's folder; made if it is not there.
         model: catalogue name or model folder; ``None`` takes the task's default.
         column: the table's column that holds the items; ``None`` takes ``path``, ``image`` or ``file`` for images,
@@ -114,7 +121,11 @@ def run(
         threads: processor threads in all; ``None`` uses every one.
         workers: processes. 1 predicts in this one; more also survive an item that kills its process.
         shard_size: rows of a shard; ``None`` takes a two-hundredth of all, from 8 to 5,000.
-        sink: ``"parquet"`` or ``"jsonl"``.
+        sink: ``"parquet"``, ``"jsonl"``, ``"csv"``, or ``"sql"``: the rows go to a table, and ``out`` keeps receipts.
+        sql: a query that gives the items, where ``source`` is a database; ``id_column`` then names its unique id.
+        sink_url: for ``sink="sql"``, a SQLAlchemy URL; its password is kept nowhere.
+        table: for ``sink="sql"``, the table; made if it is not there.
+        annotated: a folder for the pictures with their results drawn.
         batch_size: items that run together; ``None`` takes the model's own.
         progress: whether progress is shown on standard error.
         stop: once set, rows under way are abandoned and the report says what is done.
@@ -131,19 +142,22 @@ def run(
     for name, count in (("workers", workers), ("threads", threads), ("batch_size", batch_size)):
         if count is not None and count < 1:
             raise UsageError(f"{name} must be at least 1. Got {count} instead")
-    find_sink(sink)
-    if Path(source).is_dir() and Path(out).resolve().is_relative_to(Path(source).resolve()):
-        raise UsageError(f"OUT must lie outside of the input folder {source}. Got {out} instead")
     chosen = all_options(task, options)
+    outlet = Outlet(task, chosen, out, sink=sink, sink_url=sink_url, table=table, annotated=annotated)
+    _check_outside(source, OUT=out, annotated=annotated)
     opening = Opening(task, None if model is None else str(model), device, threads, chosen, batch_size)
     _, parts = Layout(Path(out)).read_plan() or (None, ())
-    rows = open_source(str(source), task.inputs, column=column, id_column=id_column, known=parts)
-    with JobFolder(Path(out)) as folder:
+    given = source if isinstance(source, Items) else str(source)
+    memo = Layout(Path(out)).job / "members"
+    rows = open_source(given, task.inputs, column=column, id_column=id_column, sql=sql, known=parts, memo=memo)
+    with closing(outlet), JobFolder(Path(out)) as folder:
         before, _ = folder.read_plan() or (None, ())
-        plan = make_plan(task, rows, chosen, sink=sink, shard_size=shard_size, before=before)
+        told = outlet.facts if sql is None else outlet.facts | {"sql": sql}
+        plan = make_plan(task, rows, chosen | told, sink=sink, shard_size=shard_size, before=before)
         if before is not None:
             check_same(before, plan, folder.out)
         markers = folder.read_markers(before) if before is not None else {}
+        outlet.begin(folder, plan, markers, new=before is None)
         several = workers > 1 and len(markers) < plan.shard_count
         with closing(Processes(opening, workers) if several else OneProcess(opening)) as engine:
             plan = plan.with_model(*engine.opened)
@@ -152,7 +166,7 @@ def run(
             else:
                 check_same(before, plan, folder.out)
             resumed, predicted = _rows_of(markers), folder.predicted
-            _predict(folder, plan, engine, rows, markers, progress=progress, stop=stop or Event())
+            _predict(folder, plan, engine, rows, markers, outlet, progress=progress, stop=stop or Event())
         report = Report(
             task=plan.task,
             model=plan.model,
@@ -177,6 +191,7 @@ def _predict(
     engine: Engine,
     source: Source,
     markers: dict[int, Marker],
+    outlet: Outlet,
     *,
     progress: bool,
     stop: Event,
@@ -184,14 +199,15 @@ def _predict(
     """Do the shards that have no marker yet, adding theirs to ``markers`` as they are committed."""
     if len(markers) == plan.shard_count:
         return
-    sink = find_sink(plan.sink)
+    sink, done = outlet.sink, frozenset(markers)
 
     def commit(shard: Shard, records: list[Record]) -> None:
+        records = outlet.drawn(records)
         failed = sum(not r.ok for r in records)
         markers[shard.number] = folder.commit(shard, sink.suffix, sink.encode(records), failed)
 
     writing: Future[None] | None = None
-    works = _works(source.rows(), plan, frozenset(markers))
+    works = outlet.watch(_works(source.rows(lambda index: index // plan.shard_size in done), plan, done))
     with (
         Progress(plan.rows, done=_rows_of(markers), shown=progress) as shown,
         ThreadPoolExecutor(1, "write") as writer,
@@ -222,3 +238,12 @@ def _works(rows: Iterator[Row], plan: Plan, done: frozenset[int]) -> Iterator[Wo
 
 def _rows_of(markers: Mapping[int, Marker]) -> int:
     return sum(marker.rows for marker in markers.values())
+
+
+def _check_outside(source: str | Path | Items, **places: str | Path | None) -> None:
+    """See that nothing is written into the folder that is read."""
+    if isinstance(source, Items) or not Path(source).is_dir():
+        return
+    for name, place in places.items():
+        if place is not None and Path(place).resolve().is_relative_to(Path(source).resolve()):
+            raise UsageError(f"{name} must lie outside of the input folder {source}. Got {place} instead")

@@ -17,6 +17,7 @@ import pytest
 import recsys
 from recsys import sql
 from recsys.interactions import Interactions
+from shared.databases import discreet
 from shared.errors import DataError, MissingDependencyError, UsageError
 
 alchemy = pytest.importorskip("sqlalchemy", reason="needs the extra sql")
@@ -107,7 +108,7 @@ def test_a_password_stands_in_no_message(url: str) -> None:
     with pytest.raises(DataError, match=r"postgresql .*refused after row 0") as caught:
         recsys.from_sql(url, "SELECT 1 AS user, 2 AS item")
     assert "s3cr" not in str(caught.value)
-    assert "s3cr" not in sql._discreet("s3cr&t and s3cr%26t", alchemy.make_url(url))
+    assert "s3cr" not in discreet("s3cr&t and s3cr%26t", alchemy.make_url(url))
 
 
 def test_a_missing_driver_says_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
