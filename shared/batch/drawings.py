@@ -1,8 +1,8 @@
 """Pictures with their results drawn, one for each row that has a result, written exactly once.
 
-A drawing is made in a folder beside its place and renamed, under a name that its row alone decides: the row's number and
-the safe part of the picture's name. A shard that is done again writes the same files again, and its marker comes after
-them.
+A drawing is made in a folder beside its place and renamed, under a name that its row alone decides: the row's number
+and the safe part of the picture's name. A shard that is done again writes the same files again, and its marker comes
+after them.
 """
 
 from __future__ import annotations

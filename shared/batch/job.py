@@ -166,7 +166,7 @@ def run(
             else:
                 check_same(before, plan, folder.out)
             resumed, predicted = _rows_of(markers), folder.predicted
-            _predict(folder, plan, engine, rows, markers, outlet, progress=progress, stop=stop or Event())
+            _predict(folder, plan, engine, rows, markers, outlet=outlet, progress=progress, stop=stop or Event())
         report = Report(
             task=plan.task,
             model=plan.model,
@@ -191,8 +191,8 @@ def _predict(
     engine: Engine,
     source: Source,
     markers: dict[int, Marker],
-    outlet: Outlet,
     *,
+    outlet: Outlet,
     progress: bool,
     stop: Event,
 ) -> None:

@@ -1,4 +1,4 @@
-"""What a job writes: one file a shard, of rows with a result or with an error; or a receipt, where they go elsewhere."""
+"""What a job writes: a file a shard, of rows with a result or with an error; a receipt, where they go elsewhere."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The rows of a job in a table of a database, each exactly once.
 
 A shard is one transaction: its rows, and a row in the table of shards that says so. Whatever ends the job between that
-commit and the marker in the job's folder, the next run asks the database which shards it has, and believes it: those are
-not predicted again, and one that the database has lost (an older copy was put in its place) is.
+commit and the marker in the job's folder, the next run asks the database which shards it has, and believes it: those
+are not predicted again, and one that the database has lost (an older copy was put in its place) is.
 """
 
 from __future__ import annotations

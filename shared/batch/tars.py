@@ -203,17 +203,11 @@ def _packed(samples: list[Sample]) -> bytes:
 
 
 def _unpacked(data: bytes, origin: Path) -> list[Sample]:
+    def member(name: str, offset: int, size: int, fault: Sequence[str]) -> Member:
+        return Member(name, offset, size, (fault[0], fault[1]) if fault else ())
+
     try:
-        return [
-            Sample(
-                key,
-                {
-                    extension: Member(member[0], member[1], member[2], tuple(member[3]))
-                    for extension, member in members.items()
-                },
-            )
-            for key, members in json.loads(data)
-        ]
+        return [Sample(key, {name: member(*one) for name, one in members.items()}) for key, members in json.loads(data)]
     except (ValueError, TypeError, AttributeError, LookupError) as error:
         raise DataError(f"{origin} must hold the places of an archive's members: delete it, run again") from error
 
