@@ -1,7 +1,8 @@
 """Whatever a picture comes as, to an upright (height, width, 3) uint8 RGB array; the one place that meets Pillow.
 
 A source is a path, an ``http(s)`` address (refused unless asked for), the bytes of an image file or something that
-reads them when they are wanted, a PIL image or a (height, width, 3) uint8 RGB array. What is done with each kind of picture:
+reads them when they are wanted, a PIL image or a (height, width, 3) uint8 RGB array. What is done with each kind of
+picture:
 
 - *EXIF orientation* is honoured, all eight values; unreadable EXIF counts as upright. Colour profiles are not applied.
 - *Greyscale*, *palette* and *bilevel* become RGB. *CMYK* is converted plainly; in a JPEG it counts as stored inverted,

@@ -8,7 +8,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from shared.batch.records import Record
+from shared.batch.records import Record, plain
 from shared.errors import DataError
 
 NAMES = (
@@ -52,16 +52,16 @@ def flat(item: Record) -> dict[str, Any]:
 
 
 def _summary(found: dict[str, Any]) -> dict[str, Any]:
-    best = next((found[name][0] for name in ("entities", "answers") if found.get(name)), {})
+    best: dict[str, Any] = next((found[name][0] for name in ("entities", "answers") if found.get(name)), {})
     several = next((found[name] for name in _LISTS if isinstance(found.get(name), list)), None)
     label = _first(found, "labels") or _first(found, "items") or found.get("label") or best.get("label")
     score = _first(found, "scores") if isinstance(found.get("scores"), list) else found.get("score", best.get("score"))
     text = found.get("text", best.get("text"))
     return {
-        "label": None if label is None else str(label),
+        "label": None if label is None else plain(str(label)),
         "score": score if isinstance(score, int | float) else None,
         "count": None if several is None else len(several),
-        "text": text if isinstance(text, str) else None,
+        "text": plain(text) if isinstance(text, str) else None,
     }
 
 

@@ -65,13 +65,21 @@ class _Query:
             return list(connection.execute(everything).keys())
 
     def total(self) -> int:
-        """Number of its rows."""
-        count = self._alchemy.select(self._alchemy.func.count()).select_from(self._asked)
-        nulls = count.where(self._id.is_(None))
+        """Number of its rows, once it is sure that their ids tell them apart in the database's own eyes.
+
+        Raises:
+            DataError: an id is null or comes twice.
+        """
+        count = self._alchemy.func.count
+        asked = self._alchemy.select(count(), count(self._id), count(self._id.distinct())).select_from(self._asked)
         with self._connected() as connection:
-            if missing := int(connection.execute(nulls).scalar_one()):
-                raise DataError(f"the id column must be there in every row. The query gives {missing:,} rows without")
-            return int(connection.execute(count).scalar_one())
+            rows, with_id, different = (int(number) for number in connection.execute(asked).one())
+        if not rows == with_id == different:
+            raise DataError(
+                f"the id column {self._id.name!r} must tell every row from every other. The query gives {rows:,} rows, "
+                f"{rows - with_id:,} without an id and {different:,} different ids: name a unique column"
+            )
+        return rows
 
     def page(self, after: Any) -> list[tuple[Any, Any]]:
         """Id and item of the rows behind an id, at most :data:`PAGE`; ``None`` begins."""
@@ -121,8 +129,8 @@ def query_source(url: Any, sql: str, kind: InputKind, *, column: str | None, id_
     found = sum(page.rows for page in pages)
     if found != total:
         raise DataError(
-            f"the id column {id_column!r} must tell every row from every other. The query gives {total:,} rows, and "
-            f"{found:,} in the order of their ids: name a unique column, or wait until nobody writes there"
+            f"what a query gives must not change while a job reads it. It gave {total:,} rows, then {found:,}: run it "
+            "again when nobody writes there"
         )
     digest = hashlib.sha256(b"".join(page.digest for page in pages)).hexdigest()
     facts = {

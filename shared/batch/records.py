@@ -37,12 +37,12 @@ class Record:
 
 def record(row: Row, answer: Result | Failure) -> Record:
     """A row and its answer as a record: plain text that any process can take over."""
-    name, key = _plain(row.input), None if row.id is None else _plain(row.id)
+    name, key = plain(row.input), None if row.id is None else plain(row.id)
     if isinstance(answer, Failure):
-        return Record(row.index, name, key, None, answer.kind, _plain(answer.message))
-    return Record(row.index, name, key, _plain(json.dumps(answer.to_json(), ensure_ascii=False)))
+        return Record(row.index, name, key, None, answer.kind, plain(answer.message))
+    return Record(row.index, name, key, plain(json.dumps(answer.to_json(), ensure_ascii=False)))
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     r"""Text that UTF-8 can hold: a lone surrogate, as in a file name of other bytes, becomes ``\udcXX``."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")

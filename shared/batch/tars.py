@@ -146,13 +146,9 @@ def _part(path: str, places: _Places, before: Part | None) -> Part:
         return before
     found = stat(path)
     samples = places.scan(path, found.size, found.modified)
-    return Part(
-        path,
-        found.size,
-        found.modified,
-        len(samples),
-        hashlib.sha256(_packed(samples) + found.tag.encode()).hexdigest(),
-    )
+    tag = found.tag or str(found.modified)  # members of the same places and sizes may hold other bytes
+    digest = hashlib.sha256(_packed(samples) + tag.encode()).hexdigest()
+    return Part(path, found.size, found.modified, len(samples), digest)
 
 
 class _Places:

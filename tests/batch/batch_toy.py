@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,12 +35,13 @@ class Shout(Result):
     text: str
 
 
-def _mean_colour(path: str) -> np.ndarray:
+def _mean_colour(path: Any) -> np.ndarray:
     from PIL import Image
 
     _count()
+    file = io.BytesIO(path.read_bytes()) if hasattr(path, "read_bytes") else path
     try:
-        with Image.open(path) as image:
+        with Image.open(file) as image:
             return np.asarray(image.convert("RGB").resize((64, 64)), np.float32)
     except (OSError, SyntaxError) as error:
         raise InputError("corrupt", f"{path} must be an image. {error}") from error
@@ -49,6 +52,18 @@ def _count() -> None:
     if name := os.environ.get("TOY_COUNT"):
         with open(name, "ab", buffering=0) as file:
             file.write(b".")
+
+
+def swatch(item: Any, result: Colour, folder: Path, **options: Any) -> Path:
+    """A picture of the mean colour alone, named as its item."""
+    from PIL import Image
+
+    if "undrawable" in str(item):
+        raise InputError("not-found", f"a picture must be there. {item} is gone")
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"{Path(str(item)).stem}.png"
+    Image.new("RGB", (8, 8), tuple(round(value) for value in result.rgb.tolist())).save(file)
+    return file
 
 
 def open_colours(model: str | None, *, device: str, threads: int | None, pause_ms: float = 0.0) -> Any:
@@ -96,7 +111,12 @@ class Quitter:
 
 
 COLOURS = Task(
-    "test.colours", "the mean colour of an image", "image", open_colours, (Option("pause_ms", float, 0.0, "rest"),)
+    "test.colours",
+    "the mean colour of an image",
+    "image",
+    open_colours,
+    (Option("pause_ms", float, 0.0, "rest"),),
+    annotate=swatch,
 )
 SHOUTS = Task("test.shouts", "texts in capitals", "text", open_shouts, (Option("tone", str, "!", "what ends a text"),))
 NAMES = Task("test.names", "ids in capitals", "id", open_shouts)

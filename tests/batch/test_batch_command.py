@@ -49,7 +49,8 @@ def test_another_engine_is_refused(texts: Path, tmp_path: Path) -> None:
 
 def test_help_names_what_a_user_needs() -> None:
     text = CliRunner().invoke(SHOUT, ["--help"]).stdout
-    for word in ("INPUT OUT", "--workers", "--shard-size", "--sink [parquet|jsonl]", "--column", "--tone", "--model"):
+    words = ("INPUT OUT", "--workers", "--shard-size", "--column", "--tone", "--model", "--sql", "--sink-url")
+    for word in (*words, "--sink [parquet|jsonl|csv|sql]"):
         assert word in text
 
 
