@@ -130,9 +130,7 @@ class Layout:
         """
         path = self.job / name
         if not path.exists():
-            raise DataError(
-                f"{path} must be there. It is gone, and with it how to continue this job: choose another OUT"
-            )
+            raise DataError(f"{path} must be there to continue this job. It is gone: choose another OUT")
         note = _read_json(path)
         if not isinstance(note, dict):
             raise DataError(f"{path} must hold a JSON object. Got {type(note).__name__} instead")

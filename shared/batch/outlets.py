@@ -59,7 +59,7 @@ class Outlet:
         plain = find_sink(sink)
         if (sink == SQL) != (sink_url is not None and table is not None) or (sink != SQL and (sink_url or table)):
             raise UsageError(
-                "sink sql, sink_url and table must be given together: --sink sql --sink-url URL --table NAME"
+                "sink sql needs a place for its rows, which no other sink has: --sink sql --sink-url URL --table NAME"
             )
         self._drawings = None if annotated is None else Drawings(task, options, Path(annotated), Path(out))
         self._table = None if sink != SQL or table is None else TableSink(sink_url, table)

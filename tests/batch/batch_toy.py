@@ -62,7 +62,7 @@ def swatch(item: Any, result: Colour, folder: Path, **options: Any) -> Path:
         raise InputError("not-found", f"a picture must be there. {item} is gone")
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{Path(str(item)).stem}.png"
-    Image.new("RGB", (8, 8), tuple(round(value) for value in result.rgb.tolist())).save(file)
+    Image.new("RGB", (8, 8), tuple(round(value) for value in result.rgb.tolist())).save(file, "PNG")
     return file
 
 
