@@ -273,18 +273,18 @@ def test_each_result_is_drawn_once(tmp_path: Path) -> None:
 
 
 def test_names_of_drawings_are_unique_and_safe(tmp_path: Path) -> None:
-    names = ["a/x.png", "b/x.png", "b/x (1) ä!.png", "b/...png", f"b/{'n' * 200}.png", "b/\udce9.png"]
+    names = ["a/x.png", "b/x.png", "b/x (1) ä!.png", "b/...png", f"b/{'n' * 200}.png"]
     for name in names:
         (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (2, 2)).save(tmp_path / "in" / name, "PNG")
     listing = tmp_path / "list.csv"
-    listing.write_text("path\n" + "".join(f"in/{name}\n" for name in names[:5]), "utf-8")
+    listing.write_text("path\n" + "".join(f"in/{name}\n" for name in names), "utf-8")
     go(listing, tmp_path / "out", task=COLOURS, annotated=tmp_path / "drawn")
     assert drawn(tmp_path / "drawn") == [
         "00000000-x.png",
         "00000001-x.png",
         "00000002-x_1_ä.png",
-        "00000003-picture.png",
+        "00000003-png.png",
         f"00000004-{'n' * 80}.png",
     ]
 
