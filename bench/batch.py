@@ -2,6 +2,7 @@
 
     python bench/batch.py [--task vision.detection] [--images FOLDER] [--count 1000] [--repeats 7]
     python bench/batch.py --memory [--task vision.detection] [--images FOLDER]
+    python bench/batch.py --memory --inputs
 
 The loop by hand has the same files and the same compiled graph: a thread for each processor, each with a copy of it,
 takes a file, decodes it with Pillow (a JPEG at a fraction of its size where that is enough), has OpenVINO answer and
@@ -9,6 +10,9 @@ decodes the answer; results are kept in a list and written as one Parquet file a
 broken file and no long input; the job does. Both open their model within the time that is taken. The two take turns,
 each first in every other turn, and the figure is the median of the ratios of the turns. Processor seconds are said too:
 they hold on a machine that does other work meanwhile.
+
+``--memory --inputs`` has a task that does nothing read a query of 10,000 and of 1,000,000 rows (SQLite into SQLite) and
+an archive of 20 MB and of 2 GB, each in a process of its own, and prints their peak resident memory.
 
 Files of a smaller folder are copied until there are ``--count``. Without ``--images`` they are crops of the two
 photographs inside scikit-learn, 640 pixels wide at most.
@@ -20,9 +24,11 @@ import argparse
 import io
 import json
 import shutil
+import sqlite3
 import statistics
 import subprocess
 import sys
+import tarfile
 import tempfile
 import threading
 import time
@@ -221,6 +227,72 @@ def memory(task: str, images: Path, scratch: Path) -> None:
     print(f"  200 images {short:.1f} MiB, 2,000 images {long:.1f} MiB: {long / short:.3f} times")
 
 
+INPUTS = """
+import json, resource, sys
+from dataclasses import dataclass
+from shared.batch import run
+from shared.predictor import Pipeline
+from shared.tasks import Task
+from shared.testing import fake_card
+from shared.types import Result
+
+@dataclass(frozen=True, eq=False)
+class Length(Result):
+    length: int
+
+def open(model, *, device, threads):
+    length = lambda item: len(item if isinstance(item, str) else item.read_bytes())
+    return Pipeline(fake_card(), length, list, lambda raw, mid: Length(raw), batch_size=256, threads=2)
+
+if __name__ == "__main__":
+    source, out, kind, options = sys.argv[1], sys.argv[2], sys.argv[3], json.loads(sys.argv[4])
+    report = run(Task("bench.length", "", kind, open), source, out, progress=False, **options)
+    print(json.dumps([report.done, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, report.seconds]))
+"""
+
+
+def make_query(path: Path, rows: int) -> tuple[str, str, dict[str, str]]:
+    """A table of short texts, and how a job reads it into another."""
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE texts (id INTEGER PRIMARY KEY, text)")
+        connection.executemany("INSERT INTO texts VALUES (?, ?)", ((n, f"text number {n} " * 5) for n in range(rows)))
+    connection.close()
+    sink = {"sink": "sql", "sink_url": f"sqlite:///{path}.out", "table": "lengths"}
+    return f"sqlite:///{path}", "text", {"sql": "SELECT id, text FROM texts", "id_column": "id", **sink}
+
+
+def make_archive(path: Path, members: int) -> tuple[str, str, dict[str, str]]:
+    """An archive of members of 100 kB."""
+    content = np.random.default_rng(0).bytes(100_000)
+    with tarfile.open(path, "w") as archive:
+        for number in range(members):
+            info = tarfile.TarInfo(f"{number:06d}.jpg")
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    return str(path), "image", {}
+
+
+def memory_of_inputs(scratch: Path) -> None:
+    """Print the peak resident memory of jobs that do nothing over short and long inputs."""
+    makers = {
+        "query": (make_query, "sqlite.db", (10_000, 1_000_000)),
+        "archive": (make_archive, "data.tar", (200, 20_000)),
+    }
+    for name, (make, file, counts) in makers.items():
+        peaks = []
+        for count in counts:
+            folder = scratch / f"{name}-{count}"
+            folder.mkdir()
+            source, kind, options = make(folder / file, count)
+            command = [sys.executable, "-c", INPUTS, source, str(folder / "out"), kind, json.dumps(options)]
+            done, peak, seconds = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+            assert done == count
+            peaks.append(peak)
+            print(f"{name} of {count:,} rows: peak resident memory {peak:.1f} MiB, {seconds:.1f} s")
+            shutil.rmtree(folder)
+        print(f"  {peaks[1] / peaks[0]:.3f} times")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--task", choices=list(LOOPS), help="both when not given")
@@ -228,9 +300,13 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=1000, help="files of the job")
     parser.add_argument("--repeats", type=int, default=7, help="turns")
     parser.add_argument("--memory", action="store_true", help="measure memory in the place of speed")
+    parser.add_argument("--inputs", action="store_true", help="with --memory: long queries and archives, no model")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
+        if given.memory and given.inputs:
+            memory_of_inputs(scratch)
+            return
         files = scratch / "files"
         images = make_copies(given.images, files, given.count) if given.images else make_crops(files, given.count)
         for task in [given.task] if given.task else list(LOOPS):

@@ -81,6 +81,7 @@ def run(
     task: str | Task,
     source: str | Path | Items,
     out: str | Path,
+    /,
     *,
     model: str | Path | None = None,
     column: str | None = None,
@@ -129,7 +130,7 @@ def run(
         batch_size: items that run together; ``None`` takes the model's own.
         progress: whether progress is shown on standard error.
         stop: once set, rows under way are abandoned and the report says what is done.
-        options: the task's own options.
+        options: the task's own options, one called ``source`` too.
 
     Raises:
         UsageError: an argument is wrong, or ``out`` holds something else or is worked in by another process.

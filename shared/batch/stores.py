@@ -119,6 +119,7 @@ def stat(path: str) -> Stat:
         return Stat(found.st_size, found.st_mtime_ns, "")
     with _reading(path):
         system, key = _open(path)
+        system.invalidate_cache(system._parent(key))  # what it remembers of a listing says nothing of a change
         return _stat(system.info(key))
 
 
@@ -178,6 +179,8 @@ def listing(url: str, suffixes: frozenset[str]) -> list[Entry]:
         DataError: the store refuses.
     """
     check_address(url)
+    with _reading(url):
+        _open(url)[0].invalidate_cache()
     kind = stands(url)
     if kind == "file":
         return [Entry(url, stat(url))]

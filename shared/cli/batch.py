@@ -57,7 +57,7 @@ def parameters(task: Task) -> list[click.Parameter]:
     """The command line of one task."""
     sinks, engines = click.Choice(SINK_NAMES), click.Choice(["local"])
     return [
-        click.Argument(["source"], metavar="INPUT"),
+        click.Argument(["given"], metavar="INPUT"),
         click.Argument(["out"], metavar="OUT"),
         *model_options(task),
         *map(click_option, _OPTIONS),
@@ -67,10 +67,10 @@ def parameters(task: Task) -> list[click.Parameter]:
     ]
 
 
-def run(task: Task, *, source: str, out: str, **options: Any) -> int:
+def run(task: Task, *, given: str, out: str, **options: Any) -> int:
     """Run the job, say how it stands, and return the exit code."""
     with _stopped_by_signals() as (stop, received):
-        report = run_job(task, source, out, stop=stop, **options)
+        report = run_job(task, given, out, stop=stop, **options)
     click.echo(report.to_text())
     if not report.complete:
         click.echo("triptych: stopped. Run the same command again to continue", err=True)
