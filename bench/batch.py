@@ -251,17 +251,21 @@ if __name__ == "__main__":
 """
 
 
-def make_query(path: Path, rows: int) -> tuple[str, str, dict[str, str]]:
+def make_query(path: Path, rows: int) -> tuple[str, str, dict[str, Any]]:
     """A table of short texts, and how a job reads it into another."""
     with sqlite3.connect(path) as connection:
         connection.execute("CREATE TABLE texts (id INTEGER PRIMARY KEY, text)")
         connection.executemany("INSERT INTO texts VALUES (?, ?)", ((n, f"text number {n} " * 5) for n in range(rows)))
     connection.close()
     sink = {"sink": "sql", "sink_url": f"sqlite:///{path}.out", "table": "lengths"}
-    return f"sqlite:///{path}", "text", {"sql": "SELECT id, text FROM texts", "id_column": "id", **sink}
+    return (
+        f"sqlite:///{path}",
+        "text",
+        {"sql": "SELECT id, text FROM texts", "id_column": "id", "shard_size": 5000, **sink},
+    )
 
 
-def make_archive(path: Path, members: int) -> tuple[str, str, dict[str, str]]:
+def make_archive(path: Path, members: int) -> tuple[str, str, dict[str, Any]]:
     """An archive of members of 100 kB."""
     content = np.random.default_rng(0).bytes(100_000)
     with tarfile.open(path, "w") as archive:
@@ -269,7 +273,7 @@ def make_archive(path: Path, members: int) -> tuple[str, str, dict[str, str]]:
             info = tarfile.TarInfo(f"{number:06d}.jpg")
             info.size = len(content)
             archive.addfile(info, io.BytesIO(content))
-    return str(path), "image", {}
+    return str(path), "image", {"shard_size": 100}
 
 
 def memory_of_inputs(scratch: Path) -> None:

@@ -17,10 +17,13 @@ without a member that fits, a name that leads out of the archive, a link, a devi
 from __future__ import annotations
 
 import glob
+import gzip
 import hashlib
+import io
 import json
 import os
 import re
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,7 +44,6 @@ KEY = "__key__"
 _BRACE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 _MOST_FILES = 1_000_000
 _PACKED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
-_KEPT = 200_000  # samples that stay in memory between counting and reading
 
 
 @dataclass(frozen=True)
@@ -131,12 +133,14 @@ def tar_source(
     def rows(skip: Skip = none_skipped) -> Iterator[Row]:
         index = 0
         for part in parts:
-            samples = places.find(part)
+            end = index + part.rows
             with reading(part.path), open_binary(part.path) as file:
-                for sample in samples:
+                for sample in places.samples(part):
                     yield Row(index, "", None) if skip(index) else finder.row(index, part.path, file, sample)
                     index += 1
             part.check_unchanged()
+            if index != end:
+                raise DataError(f"{part.path} must have {part.rows:,} samples. It has {index - end + part.rows:,} now")
 
     return Source(total, facts, parts, rows)
 
@@ -145,67 +149,73 @@ def _part(path: str, places: _Places, before: Part | None) -> Part:
     if before is not None and before.unchanged():
         return before
     found = stat(path)
-    samples = places.scan(path, found.size, found.modified)
-    tag = found.tag or str(found.modified)  # members of the same places and sizes may hold other bytes
-    digest = hashlib.sha256(_packed(samples) + tag.encode()).hexdigest()
-    return Part(path, found.size, found.modified, len(samples), digest)
+    count, digest = 0, hashlib.sha256(found.tag.encode() or str(found.modified).encode())
+    for line in places.lines(path, found.size, found.modified):
+        digest.update(line)  # and the time of change, for members of the same places and sizes may hold other bytes
+        count += 1
+    return Part(path, found.size, found.modified, count, digest.hexdigest())
 
 
 class _Places:
-    """Where the samples of archives stand, found once."""
+    """Where the samples of archives stand, found once: a line of JSON each, packed, so that they take little room."""
 
     def __init__(self, memo: Path | None) -> None:
         self._memo = memo
-        self._kept: dict[str, list[Sample]] = {}
+        self._kept: dict[str, bytes] = {}
 
-    def scan(self, path: str, size: int, modified: int) -> list[Sample]:
-        """The samples, as an earlier run left them or by going through the headers."""
+    def lines(self, path: str, size: int, modified: int) -> Iterator[bytes]:
+        """The samples' lines, as an earlier run left them or by going through the headers."""
         file = self._file(path, size, modified)
         if file is not None and file.exists():
-            return _unpacked(file.read_bytes(), file)
-        samples = list(_samples(path))
-        if sum(map(len, self._kept.values())) + len(samples) <= _KEPT:
-            self._kept[path] = samples
-        return samples
+            packed = file.read_bytes()
+        else:
+            if path not in self._kept:
+                self._kept[path] = _packed(_samples(path))
+            packed = self._kept[path]
+        try:
+            with gzip.open(io.BytesIO(packed)) as lines:
+                yield from lines
+        except (OSError, EOFError, zlib.error) as error:
+            raise DataError(f"{file} must hold the places of an archive's members: delete it, run again") from error
 
-    def find(self, part: Part) -> list[Sample]:
-        """The samples of an archive that was scanned; keeps them for the next run."""
-        samples = self._kept.pop(part.path, None)
-        if samples is None:
-            samples = self.scan(part.path, part.size, part.modified)
-            self._kept.pop(part.path, None)
-        if len(samples) != part.rows:
-            raise DataError(f"{part.path} must not change while a job reads it. It did: run again with another OUT")
+    def samples(self, part: Part) -> Iterator[Sample]:
+        """The samples of an archive; they are kept for the next run."""
+        self._keep(part)
+        for line in self.lines(part.path, part.size, part.modified):
+            key, members = json.loads(line)
+            yield Sample(key, {name: _member(*member) for name, member in members.items()})
+        self._kept.pop(part.path, None)
+
+    def _keep(self, part: Part) -> None:
         file = self._file(part.path, part.size, part.modified)
-        if file is not None and file.parent.parent.is_dir() and not file.exists():
+        if file is None or part.path not in self._kept or not file.parent.parent.is_dir():
+            return
+        temporary = file.with_suffix(".tmp")
+        try:
             file.parent.mkdir(exist_ok=True)
-            temporary = file.with_suffix(".tmp")
-            try:
-                temporary.write_bytes(_packed(samples))
-                os.replace(temporary, file)
-            except OSError:  # it only spares time; a full disk is told where rows are written
-                temporary.unlink(missing_ok=True)
-        return samples
+            temporary.write_bytes(self._kept[part.path])
+            os.replace(temporary, file)
+        except OSError:  # it only spares time; a full disk is told where rows are written
+            temporary.unlink(missing_ok=True)
 
     def _file(self, path: str, size: int, modified: int) -> Path | None:
         if self._memo is None:
             return None
         name = hashlib.sha256(f"{path}\0{size}\0{modified}".encode("utf-8", "surrogateescape")).hexdigest()[:32]
-        return self._memo / f"{name}.json"
+        return self._memo / f"{name}.jsonl.gz"
 
 
-def _packed(samples: list[Sample]) -> bytes:
-    return json.dumps([[s.key, {k: list(m) for k, m in s.members.items()}] for s in samples]).encode("ascii")
+def _packed(samples: Iterator[Sample]) -> bytes:
+    packed = io.BytesIO()
+    with gzip.GzipFile(fileobj=packed, mode="wb", compresslevel=1, mtime=0) as lines:
+        for sample in samples:
+            members = {name: list(member) for name, member in sample.members.items()}
+            lines.write(json.dumps([sample.key, members]).encode("ascii") + b"\n")
+    return packed.getvalue()
 
 
-def _unpacked(data: bytes, origin: Path) -> list[Sample]:
-    def member(name: str, offset: int, size: int, fault: Sequence[str]) -> Member:
-        return Member(name, offset, size, (fault[0], fault[1]) if fault else ())
-
-    try:
-        return [Sample(key, {name: member(*one) for name, one in members.items()}) for key, members in json.loads(data)]
-    except (ValueError, TypeError, AttributeError, LookupError) as error:
-        raise DataError(f"{origin} must hold the places of an archive's members: delete it, run again") from error
+def _member(name: str, offset: int, size: int, fault: Sequence[str]) -> Member:
+    return Member(name, offset, size, (fault[0], fault[1]) if fault else ())
 
 
 def _samples(path: str) -> Iterator[Sample]:
