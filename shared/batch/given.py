@@ -68,12 +68,12 @@ def given_source(items: Items, kind: InputKind) -> Source:
     def rows(skip: Skip = none_skipped) -> Iterator[Row]:
         for index, key in enumerate(items.ids):
             value = None if skip(index) else items.values[index]
-            yield Row(index, _shown(value, kind), value, str(key))
+            yield Row(index, _shown(value), value, str(key))
 
     return Source(len(items.ids), facts, (), rows)
 
 
-def _shown(value: Any, kind: InputKind) -> str:
+def _shown(value: Any) -> str:
     if isinstance(value, os.PathLike | Stored):
         return str(value)
     return f"array {value.shape}" if isinstance(value, np.ndarray) else as_text(value)

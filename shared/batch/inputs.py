@@ -13,7 +13,17 @@ from shared.batch.given import Items, given_source
 from shared.batch.queries import query_source
 from shared.batch.rows import COLUMNS, Part, Row, Skip, Source, choose_column, digest_of, none_skipped
 from shared.batch.sources import IMAGE_SUFFIXES, expand, files_below, files_matching, is_url
-from shared.batch.stores import Entry, Stored, check_address, is_stored, listing, open_binary, reading, stat
+from shared.batch.stores import (
+    Entry,
+    Stored,
+    check_address,
+    is_stored,
+    listing,
+    open_binary,
+    reading,
+    stat,
+    without_secrets,
+)
 from shared.batch.tables import FORMATS, Cell, Format, as_text, check_columns, format_of
 from shared.batch.tars import tar_source, tars
 from shared.databases import is_database
@@ -58,6 +68,8 @@ def open_source(
     if isinstance(given, Items):
         _refuse("unless the input is a table with columns", column=column, id_column=id_column, sql=sql)
         return given_source(given, kind)
+    if is_stored(given):
+        check_address(given)
     if sql is not None:
         return query_source(given, sql, kind, column=column, id_column=id_column)
     if is_database(given):
@@ -89,7 +101,8 @@ def _tables(text: str, kind: InputKind) -> list[str]:
     files = [text]
     if not os.path.isfile(text):
         if is_url(text) or not glob.has_magic(text):
-            raise UsageError(f"the input must be an existing file, folder or glob. Nothing stands at {text}")
+            where = without_secrets(text) if is_url(text) else text
+            raise UsageError(f"the input must be an existing file, folder or glob. Nothing stands at {where}")
         files = files_matching(text)
     return _only_tables(files, kind)
 

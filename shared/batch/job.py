@@ -21,6 +21,7 @@ from shared.batch.outlets import Outlet
 from shared.batch.plan import Plan, Shard, all_options, check_same, make_plan
 from shared.batch.progress import Progress
 from shared.batch.sinks import Record
+from shared.batch.sources import is_url
 from shared.batch.workers import Processes
 from shared.errors import UsageError
 from shared.tasks import Task, find_task
@@ -243,7 +244,7 @@ def _rows_of(markers: Mapping[int, Marker]) -> int:
 
 def _check_outside(source: str | Path | Items, **places: str | Path | None) -> None:
     """See that nothing is written into the folder that is read."""
-    if isinstance(source, Items) or not Path(source).is_dir():
+    if isinstance(source, Items) or is_url(str(source)) or not Path(source).is_dir():
         return
     for name, place in places.items():
         if place is not None and Path(place).resolve().is_relative_to(Path(source).resolve()):

@@ -172,13 +172,12 @@ def matching(url: str) -> list[Entry]:
 
 
 def listing(url: str, suffixes: frozenset[str]) -> list[Entry]:
-    """What a URL leads to: itself, what is below it, or what matches it as a glob.
+    """What a URL that was checked leads to: itself, what is below it, or what matches it as a glob.
 
     Raises:
         UsageError: nothing.
         DataError: the store refuses.
     """
-    check_address(url)
     with _reading(url):
         _open(url)[0].invalidate_cache()
     kind = stands(url)

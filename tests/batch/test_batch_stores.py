@@ -198,6 +198,9 @@ SECRET = [
     "az://container/a.csv?sv=1&sig=s3cret",
     "abfs://me:s3cret@container/a.csv",
     "s3://bucket/a.csv?AWSAccessKeyId=s3cret",
+    "s3://me:s3cret@bucket/a.tar",
+    "s3://me:s3cret@bucket/a.tar.gz",
+    "s3://bucket/a.csv?" + "long=1&" * 60 + "X-Amz-Signature=s3cret",
 ]
 
 
@@ -207,6 +210,12 @@ def test_a_url_with_credentials_is_refused_without_showing_them(url: str, tmp_pa
         run(SHOUTS, url, tmp_path / "out", progress=False)
     assert "s3cret" not in str(caught.value)
     assert not (tmp_path / "out").exists()
+
+
+def test_the_url_of_no_store_is_told_without_credentials(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="Nothing stands at https://host/a.csv") as caught:
+        run(SHOUTS, "https://me:s3cret@host/a.csv?token=s3cret", tmp_path / "out", progress=False)
+    assert "s3cret" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
