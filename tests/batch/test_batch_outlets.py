@@ -17,7 +17,6 @@ import numpy as np
 import pytest
 from batch_toy import COLOURS, SHOUTS
 from PIL import Image
-from postgres import postgres_url
 
 from shared.batch import Items, Report, read, run
 from shared.batch.flat import NAMES, flat
@@ -28,7 +27,6 @@ from shared.errors import DataError, PlanMismatchError, UsageError
 from shared.types import Failure
 
 pytest.importorskip("sqlalchemy", reason="needs the extra sql")
-postgres = postgres_url
 
 
 def texts(path: Path, count: int = 50) -> Path:
@@ -331,7 +329,7 @@ def killed(job: type, tmp_path: Path, kills: int, n: int, seed: int) -> int:
 
 
 def test_kills_repeat_no_row_of_a_table_and_no_drawing(job: type, tmp_path: Path) -> None:
-    assert killed(job, tmp_path, kills=2, n=120, seed=3) <= 120 + 2 * 32
+    assert killed(job, tmp_path, kills=2, n=96, seed=3) <= 96 + 2 * 32
 
 
 @pytest.mark.slow

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from batch_toy import COLOURS, NAMES, SHOUTS, Shout
-from postgres import postgres_url
 
 from shared.batch import queries, read, run
 from shared.batch.inputs import open_source
@@ -19,7 +18,6 @@ from shared.errors import DataError, PlanMismatchError, UsageError
 from shared.tasks import Task
 
 alchemy = pytest.importorskip("sqlalchemy", reason="needs the extra sql")
-postgres = postgres_url
 ASK = "SELECT id, text FROM reviews"
 
 
