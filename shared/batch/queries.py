@@ -14,6 +14,7 @@ from __future__ import annotations
 import datetime
 import decimal
 import hashlib
+import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -120,6 +121,9 @@ def query_source(url: Any, sql: str, kind: InputKind, *, column: str | None, id_
             "unique by --id-column"
         )
     engine, _ = open_engine(url)
+    file = engine.url.database
+    if engine.dialect.name == "sqlite" and not (file and os.path.isfile(file)):  # opening it would make an empty one
+        raise UsageError(f"the database must be an existing file. Nothing stands at {file or 'no name'}")
     try:
         query = _Query(engine, sql, column, id_column, kind)
         total = query.total()

@@ -198,6 +198,14 @@ def test_a_database_and_a_query_belong_together(given: str, options: dict[str, s
     assert "s3cret" not in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["nowhere.db", ""])
+def test_a_database_that_is_not_there_is_not_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match="must be an existing file. Nothing stands at no"):
+        rows(name)
+    assert not list(tmp_path.iterdir())
+
+
 def test_what_is_the_url_of_a_database() -> None:
     assert all(map(is_database, ("sqlite:///a.db", "postgresql+psycopg://h/x", "mysql+pymysql://h/x")))
     assert not any(map(is_database, ("s3://a/b", "a.db", "https://example.org/postgresql://")))
