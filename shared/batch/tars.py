@@ -66,7 +66,7 @@ def tars(text: str) -> list[str]:
             f"an archive must be a plain .tar, whose members can be found without reading all before them. Got {text}: "
             "unpack it once (gunzip, unxz, zstd -d)"
         )
-    if not lower.endswith(".tar"):
+    if not lower.endswith(".tar") or os.path.isdir(text):
         return []
     if is_stored(text):
         return [entry.path for name in _numbered(text) for entry in listing(name, frozenset({".tar"}))]

@@ -57,12 +57,14 @@ def rows(text: object, kind: str = "text", **options: Any) -> list[Row]:
         ("s/d-{0..0}{1..2}.tar", ["s/d-01.tar", "s/d-02.tar"]),
         ("s/d-01.tar", ["s/d-01.tar"]),
         ("s", []),
+        ("folder.tar", []),
         ("s/a.csv", []),
     ],
 )
 def test_names_of_archives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, names: list[str]) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "s").mkdir()
+    (tmp_path / "folder.tar").mkdir()
     for number in range(3):
         make(tmp_path / "s" / f"d-0{number}.tar", [("a.txt", "a")])
     assert tars_module.tars(text) == names
