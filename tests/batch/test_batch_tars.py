@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from batch_toy import COLOURS, SHOUTS, Shout
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -215,7 +215,7 @@ def test_what_is_no_archive_at_all_is_refused(tmp_path: Path, content: bytes) ->
         open_source(str(path), "text")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_no_damage_makes_more_than_rows(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     """Whatever bytes are overwritten, the headers are gone through to an end, and every member lies in the file."""
