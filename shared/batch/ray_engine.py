@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
 import threading
 import time
 from collections import deque
@@ -35,6 +36,7 @@ OPEN_SECONDS = 600.0
 """How long the job waits while not one actor is up: a cluster may have to start machines first."""
 
 _LOOK_SECONDS = 0.2
+_KNOCK_SECONDS = 10.0
 _STORE_BYTES = 256 << 20  # of a cluster of our own: rows and records on their way, a few megabytes
 
 
@@ -257,6 +259,9 @@ def _connect(ray: ModuleType, address: str | None, threads: int | None) -> None:
             f"a Ray address must be host:port or auto, on a machine of the cluster. Got {address}: Ray's client does "
             "not stream answers"
         )
+    host, _, port = (address or "").rpartition(":")
+    if host and port.isdigit():
+        _knock(host, int(port))
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if not address or address == "local":
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -267,6 +272,15 @@ def _connect(ray: ModuleType, address: str | None, threads: int | None) -> None:
             ray.init(address=address or "local", **options)
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise BackendError(f"the Ray cluster at {address or 'this machine'} must answer. {error}") from error
+
+
+def _knock(host: str, port: int) -> None:
+    """Check that something listens there, for Ray itself would try for minutes."""
+    try:
+        with socket.create_connection((host, port), timeout=_KNOCK_SECONDS):
+            pass
+    except OSError as error:
+        raise BackendError(f"a Ray cluster must listen at {host}:{port}. {error}") from error
 
 
 @contextmanager

@@ -76,6 +76,7 @@ def open_shouts(model: str | None, *, device: str, threads: int | None, tone: st
 
     def run(batch: Sequence[str]) -> list[str]:
         for text in batch:
+            _count()
             if text.startswith("poison"):
                 os.kill(os.getpid(), signal.SIGKILL)
             if text.startswith("sleep"):
