@@ -1,9 +1,10 @@
 """What the engines of several workers share: pieces of work in hand, and what becomes of them when a worker dies.
 
-The works that a dead worker had in hand are done again, each alone in a worker, without the rows that were answered
-before it died. One that loses its worker once more is halved, and so on, until the item that does it stands alone; when
-that has lost two workers alone, it becomes a failure row. The row's text is the same whatever ended the workers and
-whichever engine they belong to, so that the shards are too; how the last one ended is told beside it.
+A shard is handed out in pieces. Those that a dead worker had in hand are done again, each alone in a worker, without
+the rows that were answered before it died. One that loses its worker once more is halved, and so on, until the item
+that does it stands alone; when that has lost two workers alone, it becomes a failure row. The row's text is the same
+whatever ended the workers and whichever engine they belong to, so that the shards are too; how the last one ended is
+told beside it.
 """
 
 from __future__ import annotations
@@ -21,6 +22,10 @@ from shared.types import Failure
 
 ROWS_IN_HAND = 64
 """Rows that a worker is given ahead, so that its stream does not run dry while a shard is sent back."""
+
+PIECE_ROWS = 128
+"""Rows of a shard that one worker is given together. The workers share in the same shards, so that few are under way at
+a time: what a kill of the job loses is about half a shard, however many workers there are."""
 
 DEATHS_IN_A_ROW = 30
 """Workers that may die one after the other, without a single answer, before the job gives up."""
@@ -46,10 +51,11 @@ class Piece:
         return not self.rows
 
 
-def pieces(works: Iterable[Work]) -> Iterator[Piece]:
-    """Each work as a piece, read when it is asked for."""
+def pieces(works: Iterable[Work], rows: int) -> Iterator[Piece]:
+    """Works as pieces of so many rows at most, read when they are asked for."""
     for work in works:
-        yield Piece(work.shard, list(work.rows))
+        for start in range(0, len(work.rows), rows):
+            yield Piece(work.shard, work.rows[start : start + rows])
 
 
 def takes(hand: Collection[Piece], piece: Piece) -> bool:

@@ -1,10 +1,10 @@
-"""The engine of a Ray cluster: shards are tasks of actors that hold the model open, on one machine or many.
+"""The engine of a Ray cluster: tasks of actors that hold the model open, on one machine or many.
 
-Actors write nothing: they send records back, and the process that holds the folder's lock commits them, so shards and
-markers are those of the local engine, byte for byte. Each has two shards or a few dozen rows in hand at a time, and no
-more are read of the input until one is answered. Ray's own restarts and retries are off, for they would hand an item
-that kills its process round the cluster for ever: an actor that is lost, with its machine or alone, is replaced here,
-and its works go the way of :mod:`shared.batch.pieces`.
+Actors are asked for pieces of shards and write nothing: they send records back, and the process that holds the folder's
+lock commits them, so shards and markers are those of the local engine, byte for byte. Each has two pieces or a few
+dozen rows in hand at a time, and no more are read of the input until one is answered. Ray's own restarts and retries
+are off, for they would hand an item that kills its process round the cluster for ever: an actor that is lost, with its
+machine or alone, is replaced here, and its works go the way of :mod:`shared.batch.pieces`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from typing import Any
 
 from shared.batch.engine import Answers, Gathering, Opened, Opening, Portion, Tick, Work, answers
 from shared.batch.inputs import Row
-from shared.batch.pieces import SEND_SECONDS, Piece, Suspects, pieces, takes
+from shared.batch.pieces import PIECE_ROWS, SEND_SECONDS, Piece, Suspects, pieces, takes
 from shared.batch.plan import Shard
 from shared.batch.workers import reported_error
 from shared.errors import BackendError, TriptychError, UsageError
@@ -37,6 +37,7 @@ OPEN_SECONDS = 600.0
 
 _LOOK_SECONDS = 0.2
 _KNOCK_SECONDS = 10.0
+_ROWS_A_THREAD = 64  # of a piece: an actor's threads run dry at its end
 _STORE_BYTES = 256 << 20  # of a cluster of our own: rows and records on their way, a few megabytes
 
 
@@ -160,7 +161,7 @@ class Actors:
 
     def run(self, works: Iterable[Work], *, tick: Tick, stop: threading.Event) -> Answers:
         """See :meth:`shared.batch.engine.Engine.run`."""
-        fresh = pieces(works)
+        fresh = pieces(works, max(PIECE_ROWS, _ROWS_A_THREAD * (self._opening.threads or 1)))
         upcoming = next(fresh, None)
         gathering = Gathering()
         while not stop.is_set():

@@ -52,7 +52,7 @@ def resume(
         )
     chosen = find_task(plan.task) if task is None else task
     many = {option.name for option in chosen.options if option.multiple}
-    options = {name: tuple(value) if name in many else value for name, value in plan.options.items()}
+    options: dict[str, Any] = {name: tuple(value) if name in many else value for name, value in plan.options.items()}
     call |= {name: value for name, value in how.items() if value is not None}
     return run(
         chosen,

@@ -21,13 +21,12 @@ from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from threadpoolctl import threadpool_limits
-
 from shared import errors
 from shared.batch.engine import Answers, Gathering, Opened, Opening, Portion, Tick, Work, answers
-from shared.batch.pieces import SEND_SECONDS, Piece, Suspects, pieces, takes
+from shared.batch.pieces import PIECE_ROWS, SEND_SECONDS, Piece, Suspects, pieces, takes
 from shared.batch.plan import Shard
 from shared.errors import BackendError, TriptychError
+from shared.lazy import require
 from shared.settings import cpu_count
 
 _LOOK_SECONDS = 0.2
@@ -110,7 +109,7 @@ class Processes:
 
     def run(self, works: Iterable[Work], *, tick: Tick, stop: threading.Event) -> Answers:
         """See :meth:`shared.batch.engine.Engine.run`."""
-        fresh = pieces(works)
+        fresh = pieces(works, PIECE_ROWS)
         upcoming = next(fresh, None)
         gathering = Gathering()
         while not stop.is_set():
@@ -221,7 +220,7 @@ def _serve(pipe: Connection, inbox: queue.SimpleQueue[tuple[int, list[Any]]], op
         pipe.send(("failed", type(error).__name__, str(error)))
         return
     pipe.send(("ready", predictor.card.name, predictor.card.fingerprint))
-    with threadpool_limits(opening.threads):
+    with require("threadpoolctl", extra="all").threadpool_limits(opening.threads):
         while True:
             keys: deque[tuple[int, int]] = deque()
             for portion in answers(
