@@ -96,8 +96,15 @@ Victims = Callable[[subprocess.Popen[str]], list[psutil.Process]]
 
 def local_workers(process: subprocess.Popen[str]) -> list[psutil.Process]:
     """The worker processes of a local job; the process that watches over shared resources is none."""
-    children = psutil.Process(process.pid).children()
-    return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+    return [child for child in psutil.Process(process.pid).children() if "spawn_main" in words(child)]
+
+
+def words(process: psutil.Process) -> str:
+    """The command of a process; nothing when it has just ended."""
+    try:
+        return " ".join(process.cmdline())
+    except psutil.NoSuchProcess:
+        return ""
 
 
 def under_fire(run: object, rows: int, victims: Victims, *, seed: int, also: Callable[[], None] | None = None) -> float:
@@ -172,7 +179,7 @@ def test_twenty_kills_of_a_long_job(
 
     def actors(process: subprocess.Popen[str]) -> list[psutil.Process]:
         family = psutil.Process(nodes.process.pid).children(recursive=True)
-        return [child for child in family if "Answerer" in " ".join(child.cmdline())]
+        return [child for child in family if "Answerer" in words(child)]
 
     before = nodes.count.stat().st_size if nodes.count.exists() else 0
     seconds = under_fire(both, case.rows, actors, seed=2, also=lambda: nodes.kill(1) if name == "moods" else None)
