@@ -10,8 +10,9 @@
     OUT/_job/done.json             the report; written when every shard is done
     OUT/_job/lock                  held by the process that works here; the system frees it however that ends
 
-Every file is written beside its place, flushed to the disk and renamed, so a kill at any moment leaves a whole file
-or none.
+Every file is written beside its place and renamed, so a kill at any moment leaves a whole file or none. Shards and the
+plan are flushed to the disk before; a marker is not, for one that a failing machine cuts short only has its shard done
+again.
 """
 
 from __future__ import annotations
@@ -236,21 +237,22 @@ class JobFolder(Layout):
         self._write(self.out / name, data)
         with self._writing(self.failures.path.name):
             self.failures.add(shard.number, portion.records, portion.tracebacks)
-        self._write(self.marker(shard), _to_json(asdict(marker)))
+        self._write(self.marker(shard), _to_json(asdict(marker)), flush=False)
         return marker
 
     def finish(self, report: dict[str, Any]) -> None:
         """Say that every shard is done."""
         self._write(self.done_file, _to_json(report))
 
-    def _write(self, path: Path, data: bytes) -> None:
+    def _write(self, path: Path, data: bytes, *, flush: bool = True) -> None:
         temporary = self.job / f"{path.name}.tmp"
         with self._writing(path.name):
             try:
                 with open(temporary, "wb") as file:
                     file.write(data)
-                    file.flush()
-                    os.fsync(file.fileno())
+                    if flush:
+                        file.flush()
+                        os.fsync(file.fileno())
                 os.replace(temporary, path)
             except BaseException:
                 temporary.unlink(missing_ok=True)

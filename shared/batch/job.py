@@ -229,13 +229,11 @@ def _stopping(stop: Event, grace: float) -> Iterator[tuple[Event, Event]]:
         if not over.wait(grace):
             abandon.set()
 
-    watcher = Thread(target=watch, name="stopping", daemon=True)
-    watcher.start()
+    Thread(target=watch, name="stopping", daemon=True).start()
     try:
         yield stop, abandon
     finally:
         over.set()
-        watcher.join()
 
 
 def _predict(

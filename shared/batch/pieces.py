@@ -12,8 +12,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
+from threading import Event
+from typing import Protocol, TypeVar
 
-from shared.batch.engine import Portion, Work
+from shared.batch.engine import Answers, Gathering, Portion, Tick, Work
 from shared.batch.inputs import Row
 from shared.batch.plan import Shard
 from shared.batch.sinks import record
@@ -23,7 +25,7 @@ from shared.types import Failure
 ROWS_IN_HAND = 64
 """Rows that a worker is given ahead, so that its stream does not run dry while a shard is sent back."""
 
-PIECE_ROWS = 128
+PIECE_ROWS = 64
 """Rows of a shard that one worker is given together. The workers share in the same shards, so that few are under way at
 a time: what a kill of the job loses is about half a shard, however many workers there are."""
 
@@ -63,6 +65,80 @@ def takes(hand: Collection[Piece], piece: Piece) -> bool:
     if piece.deaths or any(held.deaths for held in hand):
         return not hand
     return len(hand) < 2 or sum(len(held.rows) for held in hand) < ROWS_IN_HAND
+
+
+class Worker(Protocol):
+    """Whoever answers pieces.
+
+    Attributes:
+        ready: whether its model is open.
+    """
+
+    ready: bool
+
+    def holds(self) -> list[Piece]:
+        """What it has in hand."""
+
+
+W = TypeVar("W", bound=Worker)
+
+
+class Crew(Protocol[W]):
+    """Several workers.
+
+    Attributes:
+        workers: those that are there.
+        count: how many there are to be.
+        suspects: the pieces of those that died.
+    """
+
+    workers: list[W]
+    count: int
+    suspects: Suspects
+
+    def start(self) -> object:
+        """Add a worker."""
+
+    def give(self, worker: W, piece: Piece) -> None:
+        """Put a piece into a worker's hand."""
+
+    def heard(self) -> Iterator[Portion]:
+        """What workers have to say, after waiting a moment for it."""
+
+
+def supervise(crew: Crew[W], works: Iterable[Work], *, rows: int, tick: Tick, stop: Event) -> Answers:
+    """Have a crew answer whole shards; see :meth:`shared.batch.engine.Engine.run`.
+
+    Args:
+        crew: who does it.
+        works: read one piece ahead of what the workers take.
+        rows: of a piece, at most.
+        tick: told of rows as they are answered.
+        stop: once it is set, rows under way are abandoned.
+    """
+    fresh = pieces(works, rows)
+    upcoming = next(fresh, None)
+    gathering = Gathering()
+    while not stop.is_set():
+        upcoming = _hand_out(crew, upcoming, fresh)
+        if upcoming is None and not crew.suspects and not any(worker.holds() for worker in crew.workers):
+            return
+        for portion in crew.heard():
+            tick(len(portion.records), sum(not record.ok for record in portion.records))
+            yield from gathering.add(portion)
+
+
+def _hand_out(crew: Crew[W], upcoming: Piece | None, fresh: Iterator[Piece]) -> Piece | None:
+    """Give every worker what it may take: fresh pieces first, suspects at the end. Returns the next fresh one."""
+    while len(crew.workers) < crew.count and (upcoming or crew.suspects):
+        crew.start()
+    for worker in crew.workers:
+        while worker.ready and upcoming is not None and takes(worker.holds(), upcoming):
+            crew.give(worker, upcoming)
+            upcoming = next(fresh, None)
+        if worker.ready and upcoming is None and crew.suspects and not worker.holds():
+            crew.give(worker, crew.suspects.next())
+    return upcoming
 
 
 class Suspects:

@@ -23,9 +23,9 @@ from importlib.metadata import version
 from types import ModuleType
 from typing import Any
 
-from shared.batch.engine import Answers, Gathering, Opened, Opening, Portion, Tick, Work, answers
+from shared.batch.engine import Answers, Opened, Opening, Portion, Tick, Work, answers
 from shared.batch.inputs import Row
-from shared.batch.pieces import PIECE_ROWS, SEND_SECONDS, Piece, Suspects, pieces, takes
+from shared.batch.pieces import PIECE_ROWS, SEND_SECONDS, Piece, Suspects, supervise
 from shared.batch.plan import Shard
 from shared.batch.workers import reported_error
 from shared.errors import BackendError, TriptychError, UsageError
@@ -37,7 +37,7 @@ OPEN_SECONDS = 600.0
 
 _LOOK_SECONDS = 0.2
 _KNOCK_SECONDS = 10.0
-_ROWS_A_THREAD = 64  # of a piece: an actor's threads run dry at its end
+_ROWS_A_THREAD = 64  # of a piece: its threads run dry at the end of each
 _STORE_BYTES = 256 << 20  # of a cluster of our own: rows and records on their way, a few megabytes
 
 
@@ -78,6 +78,10 @@ class _Actor:
     ready: bool = False
     hand: deque[tuple[Any, Piece]] = field(default_factory=deque)
 
+    def holds(self) -> list[Piece]:
+        """What it has in hand."""
+        return [piece for _, piece in self.hand]
+
     @property
     def owes(self) -> Any:
         """What it answers next; ``None`` when it has nothing to do."""
@@ -96,16 +100,16 @@ class Actors:
 
     def __init__(self, opening: Opening, workers: int | None, address: str | None) -> None:
         self._ray = require("ray", extra="cluster")
-        self._actors: list[_Actor] = []
-        self._suspects = Suspects()
+        self.workers: list[_Actor] = []
+        self.suspects = Suspects()
         self._ours = not self._ray.is_initialized()
         self._seen = time.monotonic()
         if self._ours:
             _connect(self._ray, address or os.environ.get("RAY_ADDRESS"), opening.threads)
         try:
             machines = [node["Resources"].get("CPU", 0.0) for node in self._ray.nodes() if node["Alive"]]
-            self._count = workers or max(1, sum(cpus >= 1 for cpus in machines))
-            threads = _threads(machines, self._count, opening.threads)
+            self.count = workers or max(1, sum(cpus >= 1 for cpus in machines))
+            threads = _threads(machines, self.count, opening.threads)
             self._opening = replace(opening, threads=threads)
             gpus = 1 if opening.device == "gpu" else 0
             self._make = self._ray.remote(Answerer).options(
@@ -119,18 +123,19 @@ class Actors:
     def _open_first(self) -> Opened:
         """Start one actor and wait until its model is open."""
         opened = None
-        self._start()
+        self.start()
         while opened is None:
             for actor in self._waited(OPEN_SECONDS):
                 opened = self._hail(actor)
             self._check_alive()
-            if not self._actors:
-                self._start()
+            if not self.workers:
+                self.start()
         return opened
 
-    def _start(self) -> None:
+    def start(self) -> None:
+        """See :class:`shared.batch.pieces.Crew`."""
         handle = self._make.remote(self._opening)
-        self._actors.append(_Actor(handle, handle.open.remote()))
+        self.workers.append(_Actor(handle, handle.open.remote()))
 
     def _hail(self, actor: _Actor) -> Opened | None:
         """Hear what came of opening an actor; ``None`` when it was lost."""
@@ -140,7 +145,7 @@ class Actors:
             raise BackendError(f"an actor must open the model. It raised {error.cause!r}") from error
         except self._ray.exceptions.RayError as error:
             self._drop(actor)
-            self._suspects.died(str(error))
+            self.suspects.died(str(error))
             return None
         if message[0] == "failed":
             raise reported_error(message[1], message[2])
@@ -161,40 +166,25 @@ class Actors:
 
     def run(self, works: Iterable[Work], *, tick: Tick, stop: threading.Event) -> Answers:
         """See :meth:`shared.batch.engine.Engine.run`."""
-        fresh = pieces(works, max(PIECE_ROWS, _ROWS_A_THREAD * (self._opening.threads or 1)))
-        upcoming = next(fresh, None)
-        gathering = Gathering()
-        while not stop.is_set():
-            upcoming = self._hand_out(upcoming, fresh)
-            if upcoming is None and not self._suspects and not any(actor.hand for actor in self._actors):
-                return
-            for actor in self._waited(_LOOK_SECONDS):
-                for portion in self._hear(actor):
-                    tick(len(portion.records), sum(not record.ok for record in portion.records))
-                    yield from gathering.add(portion)
-            self._check_alive()
+        rows = max(PIECE_ROWS, _ROWS_A_THREAD * (self._opening.threads or 1))
+        return supervise(self, works, rows=rows, tick=tick, stop=stop)
+
+    def heard(self) -> Iterator[Portion]:
+        """See :class:`shared.batch.pieces.Crew`."""
+        for actor in self._waited(_LOOK_SECONDS):
+            yield from self._hear(actor)
+        self._check_alive()
 
     def _waited(self, seconds: float) -> list[_Actor]:
         """The actors that have something to say, after waiting for it."""
-        owing = {actor.owes: actor for actor in self._actors if actor.owes is not None}
+        owing = {actor.owes: actor for actor in self.workers if actor.owes is not None}
         found, _ = self._ray.wait(list(owing), num_returns=1, timeout=seconds, fetch_local=False)
         return [owing[key] for key in found]
 
-    def _hand_out(self, upcoming: Piece | None, fresh: Iterator[Piece]) -> Piece | None:
-        """Give every actor what it may take: fresh works first, suspects at the end. Returns the next fresh one."""
-        while len(self._actors) < self._count and (upcoming or self._suspects):
-            self._start()
-        for actor in self._actors:
-            while actor.ready and upcoming is not None and takes([piece for _, piece in actor.hand], upcoming):
-                self._give(actor, upcoming)
-                upcoming = next(fresh, None)
-            if actor.ready and upcoming is None and self._suspects and not actor.hand:
-                self._give(actor, self._suspects.next())
-        return upcoming
-
-    def _give(self, actor: _Actor, piece: Piece) -> None:
-        portions = actor.handle.answer.options(num_returns="streaming").remote(piece.rows)
-        actor.hand.append((portions, piece))
+    def give(self, worker: _Actor, piece: Piece) -> None:
+        """See :class:`shared.batch.pieces.Crew`."""
+        portions = worker.handle.answer.options(num_returns="streaming").remote(piece.rows)
+        worker.hand.append((portions, piece))
 
     def _hear(self, actor: _Actor) -> Iterator[Portion]:
         """What an actor has to say next: that it is up, a portion, the end of a work, or its death."""
@@ -213,10 +203,10 @@ class Actors:
             raise BackendError(f"an actor must answer its rows. It raised {error.cause!r}") from error
         except self._ray.exceptions.RayError as error:
             self._drop(actor)
-            self._suspects.died(str(error))
-            yield from self._suspects.buried([held for _, held in actor.hand if held.rows], str(error))
+            self.suspects.died(str(error))
+            yield from self.suspects.buried([held for held in actor.holds() if held.rows], str(error))
             return
-        self._suspects.answered()
+        self.suspects.answered()
         self._seen = time.monotonic()
         portion = Portion(piece.shard, told.records, told.tracebacks)
         piece.answered(portion)
@@ -224,12 +214,12 @@ class Actors:
 
     def _drop(self, actor: _Actor) -> None:
         """Part from an actor that is lost; should it live on behind a broken line, it ends now."""
-        self._actors.remove(actor)
+        self.workers.remove(actor)
         self._ray.kill(actor.handle)
 
     def _check_alive(self) -> None:
         """Check that an actor is up, or was until lately."""
-        if any(actor.ready for actor in self._actors):
+        if any(actor.ready for actor in self.workers):
             self._seen = time.monotonic()
         elif time.monotonic() - self._seen > OPEN_SECONDS:
             raise BackendError(
@@ -239,9 +229,9 @@ class Actors:
 
     def close(self) -> None:
         """End the actors, and the cluster if it was started here."""
-        for actor in self._actors:
+        for actor in self.workers:
             self._ray.kill(actor.handle)
-        self._actors.clear()
+        self.workers.clear()
         if self._ours:
             with _own_signals():
                 self._ray.shutdown()

@@ -22,8 +22,8 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from shared import errors
-from shared.batch.engine import Answers, Gathering, Opened, Opening, Portion, Tick, Work, answers
-from shared.batch.pieces import PIECE_ROWS, SEND_SECONDS, Piece, Suspects, pieces, takes
+from shared.batch.engine import Answers, Opened, Opening, Portion, Tick, Work, answers
+from shared.batch.pieces import PIECE_ROWS, SEND_SECONDS, Piece, Suspects, supervise
 from shared.batch.plan import Shard
 from shared.errors import BackendError, TriptychError
 from shared.lazy import require
@@ -55,6 +55,10 @@ class _Worker:
             dump = ""
         return f"{how}\n{dump}" if dump else how
 
+    def holds(self) -> list[Piece]:
+        """What it has in hand."""
+        return list(self.hand.values())
+
     def part(self) -> None:
         """Close what leads to it."""
         self.pipe.close()
@@ -67,16 +71,16 @@ class Processes:
     def __init__(self, opening: Opening, workers: int) -> None:
         threads = max(1, (opening.threads or cpu_count()) // workers)
         self._opening = replace(opening, threads=threads)
-        self._count = workers
-        self._workers: list[_Worker] = []
+        self.count = workers
+        self.workers: list[_Worker] = []
         self._keys = itertools.count()
-        self._suspects = Suspects()
+        self.suspects = Suspects()
         self.opened = self._open_first()
 
     def _open_first(self) -> Opened:
         """Start one worker and wait until its model is open: the others then find its files on the disk."""
         try:
-            first = self._start()
+            first = self.start()
             message = self._receive(first)
             if message is None:
                 raise BackendError(
@@ -95,7 +99,8 @@ class Processes:
         worker.ready = True
         return Opened(*message[1:])
 
-    def _start(self) -> _Worker:
+    def start(self) -> _Worker:
+        """See :class:`shared.batch.pieces.Crew`."""
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         heard, told = context.Pipe(duplex=False)
@@ -104,37 +109,20 @@ class Processes:
         theirs.close()
         told.close()
         worker = _Worker(process, ours, heard)
-        self._workers.append(worker)
+        self.workers.append(worker)
         return worker
 
     def run(self, works: Iterable[Work], *, tick: Tick, stop: threading.Event) -> Answers:
         """See :meth:`shared.batch.engine.Engine.run`."""
-        fresh = pieces(works, PIECE_ROWS)
-        upcoming = next(fresh, None)
-        gathering = Gathering()
-        while not stop.is_set():
-            upcoming = self._hand_out(upcoming, fresh)
-            if upcoming is None and not self._suspects and not any(worker.hand for worker in self._workers):
-                return
-            for pipe in wait([worker.pipe for worker in self._workers], _LOOK_SECONDS):
-                worker = next(worker for worker in self._workers if worker.pipe is pipe)
-                for portion in self._hear(worker):
-                    tick(len(portion.records), sum(not record.ok for record in portion.records))
-                    yield from gathering.add(portion)
+        return supervise(self, works, rows=PIECE_ROWS, tick=tick, stop=stop)
 
-    def _hand_out(self, upcoming: Piece | None, fresh: Iterator[Piece]) -> Piece | None:
-        """Give every worker what it may take: fresh works first, suspects at the end. Returns the next fresh one."""
-        while len(self._workers) < self._count and (upcoming or self._suspects):
-            self._start()
-        for worker in self._workers:
-            while worker.ready and upcoming is not None and takes(worker.hand.values(), upcoming):
-                self._give(worker, upcoming)
-                upcoming = next(fresh, None)
-            if worker.ready and upcoming is None and self._suspects and not worker.hand:
-                self._give(worker, self._suspects.next())
-        return upcoming
+    def heard(self) -> Iterator[Portion]:
+        """See :class:`shared.batch.pieces.Crew`."""
+        for pipe in wait([worker.pipe for worker in self.workers], _LOOK_SECONDS):
+            yield from self._hear(next(worker for worker in self.workers if worker.pipe is pipe))
 
-    def _give(self, worker: _Worker, piece: Piece) -> None:
+    def give(self, worker: _Worker, piece: Piece) -> None:
+        """See :class:`shared.batch.pieces.Crew`."""
         key = next(self._keys)
         worker.hand[key] = piece
         try:
@@ -146,17 +134,17 @@ class Processes:
         """One message of a worker, or its death."""
         message = self._receive(worker)
         if message is None:
-            self._workers.remove(worker)
+            self.workers.remove(worker)
             ending = worker.ending()
             worker.part()
-            self._suspects.died(ending)
-            yield from self._suspects.buried(worker.hand.values(), ending)
+            self.suspects.died(ending)
+            yield from self.suspects.buried(worker.hand.values(), ending)
             return
         if not worker.ready:
             self._hail(worker, message)
             return
         key, records, tracebacks = message
-        self._suspects.answered()
+        self.suspects.answered()
         piece = worker.hand[key]
         portion = Portion(piece.shard, records, tracebacks)
         if piece.answered(portion):
@@ -173,15 +161,15 @@ class Processes:
 
     def close(self) -> None:
         """End the workers: each leaves when its pipe is closed, and is killed when it does not."""
-        for worker in self._workers:
+        for worker in self.workers:
             worker.pipe.close()
-        for worker in self._workers:
+        for worker in self.workers:
             worker.process.join(_JOIN_SECONDS)
             if worker.process.is_alive():
                 worker.process.kill()
                 worker.process.join()
             worker.part()
-        self._workers.clear()
+        self.workers.clear()
 
 
 def reported_error(name: str, message: str) -> TriptychError:
