@@ -126,7 +126,7 @@ def run(
         threads: processor threads in all, divided among the workers; ``None`` uses every one.
         workers: processes. 1 predicts in this one; more also survive an item that kills its process. ``None`` is 1,
             and on Ray one a machine.
-        shard_size: rows of a shard; ``None`` takes a five-hundredth of all, from 8 to 5,000.
+        shard_size: rows of a shard; ``None`` takes a thousandth of all, from 8 to 5,000.
         sink: ``"parquet"`` or ``"jsonl"``.
         batch_size: items that run together; ``None`` takes the model's own.
         engine: ``"local"``, processes of this machine; ``"ray"``, actors of a Ray cluster, whose machines must have

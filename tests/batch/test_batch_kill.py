@@ -83,6 +83,28 @@ def test_workers_end_with_the_process_that_started_them(job: type, tmp_path: Pat
     assert run.predicted() < 800
 
 
+def test_kills_of_workers_and_of_the_job_lose_nothing(
+    job: type, make_images: Callable[..., int], tmp_path: Path
+) -> None:
+    make_images(tmp_path / "in", 240, 5)
+    run = job(TOY[0], tmp_path / "in", tmp_path / "out", *TOY[1:], "--workers", "2", count=tmp_path / "prepared")
+    process = run.start()
+    for moment, who in ((20, "worker"), (60, "job"), (100, "worker"), (150, "job"), (200, "worker")):
+        run.until(moment, process)
+        if who == "job":
+            process.kill()
+            process.communicate()
+            process = run.start()
+        else:
+            max(psutil.Process(process.pid).children(), key=lambda child: child.memory_info().rss).kill()
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 1, err
+    assert "240 of 240 items done, 5 failed" in out
+    assert [o.index for o in read(tmp_path / "out")] == list(range(240))
+    ahead = 64 + 3 * 8 + 2  # a piece, and what a stream of one thread prepares beyond it
+    assert 240 <= (tmp_path / "prepared").stat().st_size <= 240 + 3 * ahead + 2 * 2 * ahead
+
+
 @pytest.mark.parametrize(("number", "workers"), [(signal.SIGINT, "2"), (signal.SIGTERM, "1")])
 def test_a_signal_stops_cleanly_and_the_same_command_continues(
     job: type, tmp_path: Path, number: signal.Signals, workers: str
