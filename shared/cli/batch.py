@@ -137,7 +137,8 @@ def resume(out: str, engine: str | None, **how: Any) -> int:
     How the work is done may be another way than before: on other engines, with more workers or threads.
     """
     place = Path(out).resolve()
-    with chdir(Layout(place).read_call()["folder"]):  # where the names in its plan lead to their files
+    folder = Layout(place).read_call()["folder"]  # where the names in its plan lead to their files
+    with chdir(folder if os.path.isdir(folder) else "."):
         return _told(out, lambda stop: resume_job(place, stop=stop, engine=engine, **how))
 
 

@@ -129,10 +129,12 @@ def test_a_relative_input_is_looked_for_where_the_job_was_begun(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     begun(Path(texts.name), Path("out"))
+    begun(texts, Path("out2"))
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     with pytest.raises(DataError, match=r"reads texts.csv, relative to .*\. Go there to continue it"):
         resume("../out", task=SHOUTS)
+    assert resume("../out2", task=SHOUTS, progress=False, engine="local").complete
 
 
 @pytest.mark.weights
