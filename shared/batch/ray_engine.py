@@ -256,6 +256,9 @@ def _connect(ray: ModuleType, address: str | None, threads: int | None) -> None:
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if not address or address == "local":
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        os.environ.setdefault(
+            "RAY_worker_niceness", "0"
+        )  # Ray lets other processes go first; here the actors are the job
         options |= {"num_cpus": max(cpu_count(), threads or 1), "include_dashboard": False}
         options |= {"object_store_memory": _STORE_BYTES}
     try:

@@ -49,6 +49,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Case:
     """20,000 crops of 64 pixels, 200 of them cut short."""
     from sklearn.datasets import load_sample_image
 
+    find_task("vision.classification")  # brings the type of its results, for the toy task around it is not installed
     folder = tmp_path_factory.mktemp("pictures")
     rng = np.random.default_rng(0)
     photos = [load_sample_image(name) for name in ("china.jpg", "flower.jpg")]
