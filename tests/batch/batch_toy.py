@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import io
 import os
 import signal
@@ -16,7 +17,7 @@ import numpy as np
 
 from shared.errors import InputError, MissingDependencyError
 from shared.predictor import Pipeline
-from shared.tasks import Option, Task
+from shared.tasks import Option, Task, find_task
 from shared.testing import fake_card
 from shared.types import Float32, Result, array_field
 
@@ -91,8 +92,11 @@ def open_shouts(model: str | None, *, device: str, threads: int | None, tone: st
 
     def run(batch: Sequence[str]) -> list[str]:
         for text in batch:
+            _count()
             if text.startswith("poison"):
                 os.kill(os.getpid(), signal.SIGKILL)
+            if text == "fault":
+                ctypes.string_at(0)
             if text.startswith("sleep"):
                 time.sleep(0.02)
         return [text.upper() + tone for text in batch]
@@ -110,6 +114,33 @@ class Quitter:
         yield from answers[:-1]
 
 
+class Counted:
+    """A real predictor, each item of whose streams is counted as it is read: no kill hides work that was done."""
+
+    def __init__(self, predictor: Any) -> None:
+        self._predictor, self.card = predictor, predictor.card
+
+    def stream(self, items: Any, /, *, batch_size: int | None = None, on_error: str = "keep") -> Iterator[Any]:
+        def counted() -> Iterator[Any]:
+            for item in items:
+                _count()
+                if isinstance(item, str) and item.startswith("poison"):
+                    os.kill(os.getpid(), signal.SIGKILL)
+                yield item
+
+        return iter(self._predictor.stream(counted(), batch_size=batch_size, on_error=on_error))
+
+
+def open_pictures(model: str | None, *, device: str, threads: int | None) -> Counted:
+    return Counted(find_task("vision.classification").open("mobilenetv2-224", device=device, threads=threads))
+
+
+def open_moods(model: str | None, *, device: str, threads: int | None) -> Counted:
+    return Counted(find_task("nlp.classification").open(model, device=device, threads=threads))
+
+
+PICTURES = Task("test.pictures", "a real classifier of images, counted", "image", open_pictures)
+MOODS = Task("test.moods", "a real classifier of texts, counted", "text", open_moods)
 COLOURS = Task(
     "test.colours",
     "the mean colour of an image",
@@ -124,11 +155,11 @@ QUITS = Task("test.quits", "leaves answers out", "text", lambda model, *, device
 
 
 if __name__ == "__main__":  # the command over one of these tasks: batch_toy.py TASK INPUT OUT [OPTIONS]
-    import batch_toy  # functions of a main module cannot be found by a worker process
     import click
+    from batch_toy import COLOURS, MOODS, PICTURES, SHOUTS  # a worker process cannot find functions of a main module
 
     from shared.cli.batch import parameters, run
 
-    chosen = {task.name: task for task in (batch_toy.COLOURS, batch_toy.SHOUTS)}[sys.argv[1]]
+    chosen = {task.name: task for task in (COLOURS, SHOUTS, PICTURES, MOODS)}[sys.argv[1]]
     command = click.Command("batch", params=parameters(chosen), callback=lambda **values: run(chosen, **values))
     sys.exit(command.main(sys.argv[2:], standalone_mode=False))

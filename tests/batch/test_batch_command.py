@@ -46,7 +46,7 @@ def test_no_failures_end_with_0_and_a_second_run_says_so(tmp_path: Path) -> None
 
 
 def test_another_engine_is_refused(texts: Path, tmp_path: Path) -> None:
-    with pytest.raises(click.BadParameter, match="'moon' is not 'local'"):
+    with pytest.raises(click.BadParameter, match="'moon' is not one of 'local', 'ray'"):
         invoke(texts, tmp_path / "out", "--engine", "moon")
 
 
