@@ -9,7 +9,7 @@ PORT ?= 7860
 DATA ?= $(or $(TRIPTYCH_DATA),../shared/data)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types unit test-slow test-torch bench bench-nlp docs browser constraints clean
+.PHONY: help demo test lint types unit test-slow test-torch test-cluster bench bench-nlp docs browser constraints clean
 
 help: ## show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -54,6 +54,9 @@ browser: ## a headless Chromium for the page tests, OpenMP and OpenGL for LightG
 test-torch: $(VENV)/.dev.stamp $(VENV)/.torch.stamp $(VENV)/.ultralytics.stamp $(VENV)/.optimize.stamp $(VENV)/.spacy.stamp ## exports, training, optimising, spaCy: what needs torch or spaCy (some 7 GB)
 	$(BIN)/pytest -m '(torch or spacy) and not slow' tests/vision tests/nlp tests/recsys
 
+test-cluster: $(VENV)/.dev.stamp $(VENV)/.cluster.stamp ## batch jobs on Ray (240 MB): a cluster of two nodes on this machine, one of which is killed
+	$(BIN)/pytest tests/batch/test_batch_ray.py
+
 test-slow: $(VENV)/.dev.stamp browser ## the long checks: kills, soaks, full data sets
 	$(BIN)/pytest -m slow --override-ini addopts='--import-mode=importlib --strict-markers --strict-config'
 
@@ -61,6 +64,7 @@ bench: $(VENV)/.bench.stamp ## every speed and quality figure beside its peer; D
 	$(BIN)/python bench/pictures.py --images $(DATA)/vision/coco128/images
 	$(BIN)/python bench/batch.py --images $(DATA)/vision/coco128/images
 	$(BIN)/python bench/batch.py --memory
+	$(BIN)/python bench/batch.py --workers 2 --count 4000 --repeats 3
 	$(BIN)/python bench/faces.py --images $(DATA)/vision/lfw_fold1/lfw
 	$(BIN)/python bench/faces.py --gallery
 	$(BIN)/python bench/text.py --data $(DATA)

@@ -1,7 +1,9 @@
-"""Batch jobs against the best loop that one would write by hand, and their memory on short and long inputs.
+"""Batch jobs against the best loop that one would write by hand, several workers against one, and memory.
 
     python bench/batch.py [--task vision.detection] [--images FOLDER] [--count 1000] [--repeats 7]
     python bench/batch.py --memory [--task vision.detection] [--images FOLDER]
+    python bench/batch.py --memory --inputs
+    python bench/batch.py --workers 2 [--engine ray] [--task vision.detection] [--images FOLDER] [--count 1000]
 
 The loop by hand has the same files and the same compiled graph: a thread for each processor, each with a copy of it,
 takes a file, decodes it with Pillow (a JPEG at a fraction of its size where that is enough), has OpenVINO answer and
@@ -9,6 +11,11 @@ decodes the answer; results are kept in a list and written as one Parquet file a
 broken file and no long input; the job does. Both open their model within the time that is taken. The two take turns,
 each first in every other turn, and the figure is the median of the ratios of the turns. Processor seconds are said too:
 they hold on a machine that does other work meanwhile.
+
+``--memory`` gives the peak resident memory over 2,000 and over 20,000 images. ``--memory --inputs`` has a task that
+does nothing read a query of 10,000 and of 1,000,000 rows (SQLite into SQLite) and an archive of 20 MB and of 2 GB, each
+in a process of its own. ``--workers N`` gives the rows a second of N workers of one thread each and of one worker held
+to one thread on one processor, and of the workers' memory what each has alone (USS) and its share with the rest (PSS).
 
 Files of a smaller folder are copied until there are ``--count``. Without ``--images`` they are crops of the two
 photographs inside scikit-learn, 640 pixels wide at most.
@@ -20,9 +27,11 @@ import argparse
 import io
 import json
 import shutil
+import sqlite3
 import statistics
 import subprocess
 import sys
+import tarfile
 import tempfile
 import threading
 import time
@@ -204,21 +213,162 @@ if __name__ == "__main__":
 
 
 def memory(task: str, images: Path, scratch: Path) -> None:
-    """Print the peak resident memory of a job over 200 files and of one over 2,000, each in a process of its own."""
-    found: dict[int, list[float]] = {200: [], 2000: []}
+    """Print the peak resident memory of a job over 2,000 files and of one over 20,000, in processes of their own."""
+    found: dict[int, float] = {}
     files = list(expand(str(images)))
-    for turn in range(3):
-        for count, peaks in found.items():
-            listing = scratch / f"{count}.txt"
-            listing.write_text("".join(f"{Path(files[i % len(files)]).resolve()}\n" for i in range(count)))
-            out = str(scratch / f"{task}-{count}-{turn}")
-            command = [sys.executable, "-c", MEMORY, task, str(listing), out, MODELS[task]]
-            done, peak = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    for count in (2000, 20000):
+        listing = scratch / f"{count}.txt"
+        listing.write_text("".join(f"{Path(files[i % len(files)]).resolve()}\n" for i in range(count)))
+        command = [sys.executable, "-c", MEMORY, task, str(listing), str(scratch / f"{task}-{count}"), MODELS[task]]
+        done, peak = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        assert done == count
+        found[count] = peak
+    short, long = found.values()
+    print(f"{task}: peak resident memory")
+    print(f"  2,000 images {short:.1f} MiB, 20,000 images {long:.1f} MiB: {long / short:.3f} times")
+
+
+ONE_JOB = """
+import json, os, resource, sys, time
+from shared.batch import run
+if __name__ == "__main__":
+    task, images, out, model, engine, workers = sys.argv[1:]
+    if workers == "1" and engine == "local":
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    began = time.perf_counter()
+    how = {"engine": engine, "workers": int(workers), "threads": int(workers)}
+    report = run(task, images, out, model=model, progress=False, **how)
+    taken = time.perf_counter() - began
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    print(json.dumps([report.done, taken, sum(u.ru_utime + u.ru_stime for u in used)]))
+"""
+
+
+def one_job(task: str, images: Path, out: Path, engine: str, workers: int) -> tuple[float, float, dict[int, Any]]:
+    """A job in a process of its own: seconds, processor seconds, and the last look at the memory of its workers."""
+    import psutil
+
+    shutil.rmtree(out, ignore_errors=True)
+    command = [sys.executable, "-c", ONE_JOB, task, str(images), str(out), MODELS[task], engine, str(workers)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    seen: dict[int, Any] = {}
+    while process.poll() is None:
+        time.sleep(0.5)
+        try:
+            for child in psutil.Process(process.pid).children(recursive=True):
+                ours = child.ppid() == process.pid and "spawn_main" in " ".join(child.cmdline())
+                if ours or "Answerer" in " ".join(child.cmdline()):
+                    seen[child.pid] = child.memory_full_info()
+        except psutil.Error:
+            continue
+    done, taken, worked = json.loads(process.communicate()[0])
+    assert done == sum(1 for _ in expand(str(images)))
+    return taken, worked, seen
+
+
+def scaling(task: str, images: Path, scratch: Path, *, repeats: int, workers: int, engine: str) -> None:
+    """Print how several workers do beside one."""
+    count = sum(1 for _ in expand(str(images)))
+    taken: dict[int, list[float]] = {1: [], workers: []}
+    worked: dict[int, list[float]] = {1: [], workers: []}
+    held: dict[int, Any] = {}
+    for turn in range(repeats):
+        for number in (1, workers) if turn % 2 else (workers, 1):
+            seconds, processor, seen = one_job(
+                task, images, scratch / "job", "local" if number == 1 else engine, number
+            )
+            taken[number].append(seconds)
+            worked[number].append(processor)
+            held = seen or held
+    size = sum(path.stat().st_size for path in resolve(MODELS[task], task=task, progress=False).files.values())
+    print(f"{task}: {count} files, engine {engine}, {repeats} turns, opening the model included")
+    for number in (1, workers):
+        middle = statistics.median(taken[number])
+        spent = statistics.median(worked[number])
+        print(
+            f"  {number} worker(s): {count / middle:7.1f} images/s, processor {1000 * spent / count:6.2f} ms an image"
+        )
+    ratios = [one / several for one, several in zip(taken[1], taken[workers])]
+    print(f"  on the clock {statistics.median(ratios):.2f} times one worker, ", end="")
+    spared = statistics.median(worked[1]) / statistics.median(worked[workers])
+    print(
+        f"in processor time an image {spared:.2f} times as thrifty: {workers * spared:.2f} times with a processor each"
+    )
+    for info in held.values():
+        print(
+            f"  a worker's memory: {info.uss / 2**20:.0f} MiB alone, {info.pss / 2**20:.0f} MiB with its share", end=""
+        )
+        print(f"; the model's files have {size / 2**20:.0f} MiB")
+
+
+INPUTS = """
+import json, resource, sys
+from dataclasses import dataclass
+from shared.batch import run
+from shared.predictor import Pipeline
+from shared.tasks import Task
+from shared.testing import fake_card
+from shared.types import Result
+
+@dataclass(frozen=True, eq=False)
+class Length(Result):
+    length: int
+
+def open(model, *, device, threads):
+    length = lambda item: len(item if isinstance(item, str) else item.read_bytes())
+    return Pipeline(fake_card(), length, list, lambda raw, mid: Length(raw), batch_size=256, threads=2)
+
+if __name__ == "__main__":
+    source, out, kind, options = sys.argv[1], sys.argv[2], sys.argv[3], json.loads(sys.argv[4])
+    report = run(Task("bench.length", "", kind, open), source, out, progress=False, **options)
+    print(json.dumps([report.done, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, report.seconds]))
+"""
+
+
+def make_query(path: Path, rows: int) -> tuple[str, str, dict[str, Any]]:
+    """A table of short texts, and how a job reads it into another."""
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE texts (id INTEGER PRIMARY KEY, text)")
+        connection.executemany("INSERT INTO texts VALUES (?, ?)", ((n, f"text number {n} " * 5) for n in range(rows)))
+    connection.close()
+    sink = {"sink": "sql", "sink_url": f"sqlite:///{path}.out", "table": "lengths"}
+    return (
+        f"sqlite:///{path}",
+        "text",
+        {"sql": "SELECT id, text FROM texts", "id_column": "id", "shard_size": 5000, **sink},
+    )
+
+
+def make_archive(path: Path, members: int) -> tuple[str, str, dict[str, Any]]:
+    """An archive of members of 100 kB."""
+    content = np.random.default_rng(0).bytes(100_000)
+    with tarfile.open(path, "w") as archive:
+        for number in range(members):
+            info = tarfile.TarInfo(f"{number:06d}.jpg")
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    return str(path), "image", {"shard_size": 100}
+
+
+def memory_of_inputs(scratch: Path) -> None:
+    """Print the peak resident memory of jobs that do nothing over short and long inputs."""
+    makers = {
+        "query": (make_query, "sqlite.db", (10_000, 1_000_000)),
+        "archive": (make_archive, "data.tar", (200, 20_000)),
+    }
+    for name, (make, file, counts) in makers.items():
+        peaks = []
+        for count in counts:
+            folder = scratch / f"{name}-{count}"
+            folder.mkdir()
+            source, kind, options = make(folder / file, count)
+            command = [sys.executable, "-c", INPUTS, source, str(folder / "out"), kind, json.dumps(options)]
+            done, peak, seconds = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
             assert done == count
             peaks.append(peak)
-    short, long = (statistics.median(peaks) for peaks in found.values())
-    print(f"{task}: peak resident memory, median of {len(found[200])} runs (all: {found})")
-    print(f"  200 images {short:.1f} MiB, 2,000 images {long:.1f} MiB: {long / short:.3f} times")
+            print(f"{name} of {count:,} rows: peak resident memory {peak:.1f} MiB, {seconds:.1f} s")
+            shutil.rmtree(folder)
+        print(f"  {peaks[1] / peaks[0]:.3f} times")
 
 
 def main() -> None:
@@ -228,14 +378,22 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=1000, help="files of the job")
     parser.add_argument("--repeats", type=int, default=7, help="turns")
     parser.add_argument("--memory", action="store_true", help="measure memory in the place of speed")
+    parser.add_argument("--inputs", action="store_true", help="with --memory: long queries and archives, no model")
+    parser.add_argument("--workers", type=int, help="measure so many workers beside one")
+    parser.add_argument("--engine", choices=["local", "ray"], default="local", help="of the several workers")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
+        if given.memory and given.inputs:
+            memory_of_inputs(scratch)
+            return
         files = scratch / "files"
         images = make_copies(given.images, files, given.count) if given.images else make_crops(files, given.count)
         for task in [given.task] if given.task else list(LOOPS):
             if given.memory:
                 memory(task, images, scratch)
+            elif given.workers:
+                scaling(task, images, scratch, repeats=given.repeats, workers=given.workers, engine=given.engine)
             else:
                 compare(task, images, given.repeats, scratch)
 

@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
-from urllib.parse import quote, quote_plus
 
 from recsys.duplicates import Duplicates
 from recsys.gathering import Chunk, gather
 from recsys.interactions import Interactions
 from recsys.layout import ROLES, named_columns
-from shared.errors import DataError, MissingDependencyError, UsageError
+from shared.databases import discreet, open_engine, place
+from shared.errors import DataError
 from shared.lazy import require
 
 ROWS = 50_000
 """Rows that are fetched at once."""
-_PACKAGES = {
-    "psycopg": "triptych[sql]",
-    "psycopg2": "psycopg2-binary",
-    "MySQLdb": "mysqlclient",
-    "pymysql": "pymysql",
-    "mariadb": "mariadb",
-    "pyodbc": "pyodbc",
-    "oracledb": "oracledb",
-    "duckdb_engine": "duckdb-engine",
-}
-"""What pip calls the modules of drivers."""
-_SECRET = re.compile("pass|pwd|secret|token|key|credential", re.IGNORECASE)
 
 
 def from_sql(
@@ -67,9 +54,9 @@ def from_sql(
         MissingDependencyError: SQLAlchemy or the database's driver is not installed.
     """
     require("sqlalchemy", extra="sql")
-    engine, own = _engine(url)
+    engine, own = open_engine(url)
     named = {role: name for role, name in zip(ROLES, (user, item, rating, time)) if name is not None}
-    source = _name(engine.url)
+    source = place(engine.url)
     try:
         chunks = _chunks(engine, query, parameters or {}, named, source)
         return gather(chunks, duplicates=duplicates, source=source, whole=source)
@@ -98,53 +85,9 @@ def _chunks(
                 before += len(rows)
     except alchemy.exc.SQLAlchemyError as error:
         # Neither the chained error nor its own words may show a password: drivers quote what they were given.
-        raise DataError(f"{source} refused after row {before}: {_discreet(str(error), engine.url)}") from None
+        raise DataError(f"{source} refused after row {before}: {discreet(str(error), engine.url)}") from None
 
 
 def _chunk(columns: Sequence[Sequence[Any]], places: Mapping[str, int], before: int) -> Chunk:
     held = {role: columns[place] for role, place in places.items()}
     return Chunk(held["user"], held["item"], held.get("rating"), held.get("time"), before, "row")
-
-
-def _engine(url: Any) -> tuple[Any, bool]:
-    """An engine, and whether it is ours to close."""
-    alchemy = require("sqlalchemy", extra="sql")
-    if isinstance(url, alchemy.Engine):
-        return url, False
-    try:
-        parsed = alchemy.make_url(url)
-    except (alchemy.exc.ArgumentError, ValueError, TypeError):
-        raise UsageError(
-            "url must be a SQLAlchemy URL like 'sqlite:///shop.db' or 'postgresql://user:password@host/name'. "
-            "Got something that is none (not shown, for it may hold a password)"
-        ) from None
-    if parsed.drivername in ("postgresql", "postgres"):
-        parsed = parsed.set(drivername="postgresql+psycopg")
-    try:
-        return alchemy.create_engine(parsed, hide_parameters=True), True
-    except ModuleNotFoundError as error:
-        module = str(error.name).partition(".")[0]
-        package = _PACKAGES.get(module, module)
-        raise MissingDependencyError(
-            f"{parsed.drivername} needs {module!r}, which is not installed. Run: pip install '{package}'"
-        ) from error
-    except alchemy.exc.NoSuchModuleError as error:
-        raise MissingDependencyError(
-            f"SQLAlchemy knows no database {parsed.drivername!r}. Install its dialect, or correct the URL's beginning"
-        ) from error
-    except (alchemy.exc.SQLAlchemyError, TypeError, ValueError) as error:
-        raise UsageError(f"url must be complete for {parsed.drivername}. {_discreet(str(error), parsed)}") from None
-
-
-def _name(url: Any) -> str:
-    """A database as messages call it: nothing of the user or the password."""
-    where = "/".join(part for part in (url.host, url.database) if part)
-    return f"{url.get_backend_name()} {where}".strip()
-
-
-def _discreet(message: str, url: Any) -> str:
-    secrets = [str(url.password)] if url.password else []
-    secrets += [str(value) for key, value in url.query.items() if _SECRET.search(key)]
-    for secret in {form for one in secrets for form in (one, quote(one), quote(one, safe=""), quote_plus(one))}:
-        message = message.replace(secret, "***")
-    return message

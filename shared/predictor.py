@@ -8,6 +8,7 @@ and the rule that one bad item never costs its neighbours.
 from __future__ import annotations
 
 import itertools
+import traceback
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -28,6 +29,8 @@ In_contra = TypeVar("In_contra", contravariant=True)
 T = TypeVar("T")
 
 OnError: TypeAlias = Literal["raise", "keep"]
+
+_TRACEBACK = 4000  # characters of a failure's traceback, the last ones: they say where it was raised
 
 
 class Predictor(Protocol[In_contra, Out]):
@@ -126,7 +129,7 @@ class Pipeline(Generic[In, Mid, Raw, Out]):
         way = self._side_by_side if self.side_by_side else self._in_turn
         with closing(way(items, size)) as batches:
             for index, result in enumerate(itertools.chain.from_iterable(batches)):
-                yield Failure(index, result.kind, result.message) if isinstance(result, Failed) else result
+                yield result.at(index) if isinstance(result, Failed) else result
 
     def _side_by_side(self, items: Iterable[In], size: int) -> Generator[list[Out | Failed], None, None]:
         """Every batch from its items to its results in one thread."""
@@ -175,6 +178,11 @@ class Failed:
 
     kind: str
     message: str
+    traceback: str = ""
+
+    def at(self, index: int) -> Failure:
+        """The same, now that its place is known."""
+        return Failure(index, self.kind, self.message, self.traceback)
 
 
 @dataclass(frozen=True)
@@ -195,7 +203,8 @@ def _attempt(function: Callable[[In], Out], item: In) -> Out | Failed:
 
 def _failed(error: Exception) -> Failed:
     kind = error.kind if isinstance(error, InputError) else type(error).__name__
-    return Failed(kind, str(error) or kind)
+    told = "".join(traceback.format_exception(error))
+    return Failed(kind, str(error) or kind, told[-_TRACEBACK:])
 
 
 def _run_isolated(

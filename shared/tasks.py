@@ -76,7 +76,8 @@ class Task:
     Attributes:
         name: for example ``"vision.detection"``.
         summary: one line for people.
-        inputs: what an item is: ``"image"`` (a path, from the command), ``"text"`` or ``"id"``.
+        inputs: what an item is: ``"image"`` (a path from the command; in a batch job over archives or an object store
+            something with ``read_bytes()``), ``"text"`` or ``"id"``.
         open: ``open(model, *, device, threads, **options)`` returns a predictor; ``model=None`` takes the default.
         options: further keywords of ``open``.
         evaluate: ``evaluate(dataset, *, model, format, limit, seed, device, threads, **options)`` with ``dataset``

@@ -189,8 +189,15 @@ class Failure(Result):
         kind: a short stable name of the fault: the ``kind`` of an :class:`~shared.errors.InputError`, or the
             class name of an unforeseen exception.
         message: what was expected, what came, what to do.
+        traceback: where it was raised, for whoever mends it; at most 4,000 characters, and empty where nothing was
+            raised. It is no part of the JSON, nor of what makes two failures equal.
     """
 
     index: int
     kind: str
     message: str
+    traceback: str = dataclasses.field(default="", repr=False)
+
+    def to_json(self) -> dict[str, Any]:
+        """See :meth:`Result.to_json`."""
+        return {name: value for name, value in super().to_json().items() if name != "traceback"}

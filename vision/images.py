@@ -1,7 +1,8 @@
 """Whatever a picture comes as, to an upright (height, width, 3) uint8 RGB array; the one place that meets Pillow.
 
-A source is a path, an ``http(s)`` address (refused unless asked for), the bytes of an image file, a PIL image or a
-(height, width, 3) uint8 RGB array. What is done with each kind of picture:
+A source is a path, an ``http(s)`` address (refused unless asked for), the bytes of an image file or something that
+reads them when they are wanted, a PIL image or a (height, width, 3) uint8 RGB array. What is done with each kind of
+picture:
 
 - *EXIF orientation* is honoured, all eight values; unreadable EXIF counts as upright. Colour profiles are not applied.
 - *Greyscale*, *palette* and *bilevel* become RGB. *CMYK* is converted plainly; in a JPEG it counts as stored inverted,
@@ -33,7 +34,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal, TypeAlias, TypeVar, cast
+from typing import Literal, Protocol, TypeAlias, TypeVar, cast, runtime_checkable
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -42,7 +43,23 @@ from shared.errors import InputError
 from shared.types import AnyArray, UInt8
 from vision.pixels import orientation, to_rgb, upright
 
-ImageSource: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview | Image.Image | UInt8
+
+@runtime_checkable
+class Readable(Protocol):
+    """Something that reads an image file's bytes when they are wanted, as an object of a store or a zip's member does.
+
+    Its text, ``str(...)``, is what messages call it.
+    """
+
+    def read_bytes(self) -> bytes:
+        """The bytes.
+
+        Raises:
+            InputError: they cannot be had.
+        """
+
+
+ImageSource: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview | Readable | Image.Image | UInt8
 Resampling: TypeAlias = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 T = TypeVar("T")
 
@@ -204,6 +221,8 @@ def _opened(source: ImageSource, allow_urls: bool, max_pixels: int) -> Image.Ima
         image = _from_bytes(bytes(source), "the content given")
     elif isinstance(source, str | os.PathLike):
         image = _from_name(source, allow_urls)
+    elif isinstance(source, Readable):
+        image = _from_bytes(source.read_bytes(), str(source))
     else:
         raise InputError(
             "wrong-type",

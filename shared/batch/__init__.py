@@ -6,12 +6,26 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from shared.batch.given import Items
     from shared.batch.job import Report, run
+    from shared.batch.merging import merge
     from shared.batch.reader import Outcome, read
+    from shared.batch.resuming import resume
+    from shared.batch.standing import Status, status
 
-__all__ = ["Outcome", "Report", "read", "run"]
+__all__ = ["Items", "Outcome", "Report", "Status", "merge", "read", "resume", "run", "status"]
 
-_HOMES = {"Report": "job", "run": "job", "Outcome": "reader", "read": "reader"}
+_HOMES = {
+    "Items": "given",
+    "Report": "job",
+    "run": "job",
+    "Outcome": "reader",
+    "read": "reader",
+    "merge": "merging",
+    "resume": "resuming",
+    "Status": "standing",
+    "status": "standing",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
@@ -19,10 +21,25 @@ from shared.types import Failure, Result
 Tick: TypeAlias = Callable[[int, int], None]
 """Called with the rows that were answered since the last call and how many of them failed."""
 
-Answers: TypeAlias = Generator[tuple[Shard, list[Record]], None, None]
-"""Shards and their records, in the order of their rows."""
-
 _MOST_WAITING = 4096
+
+
+class Portion(NamedTuple):
+    """Answered rows of one shard.
+
+    Attributes:
+        shard: the shard.
+        records: one a row.
+        tracebacks: of the rows that failed, where there is one, by the row's index.
+    """
+
+    shard: Shard
+    records: list[Record]
+    tracebacks: dict[int, str]
+
+
+Answers: TypeAlias = Generator[Portion, None, None]
+"""Whole shards, their records in the order of their rows."""
 
 
 @dataclass(frozen=True)
@@ -85,9 +102,32 @@ class Engine(Protocol):
         """Give back what the engine holds; may be called at any time."""
 
 
+class Gathering:
+    """Shards that come back in portions, in any order."""
+
+    def __init__(self) -> None:
+        self._found: dict[int, Portion] = {}
+
+    def add(self, portion: Portion) -> Iterator[Portion]:
+        """Take one in; gives the shard once all of its rows are there."""
+        shard = portion.shard
+        whole = self._found.setdefault(shard.number, Portion(shard, [], {}))
+        whole.records.extend(portion.records)
+        whole.tracebacks.update(portion.tracebacks)
+        if len(whole.records) == len(shard):
+            whole.records.sort(key=lambda record: record.index)
+            yield self._found.pop(shard.number)
+
+
 def answers(
-    predictor: Predictor[Any, Any], works: Iterable[Work], *, batch_size: int | None, tick: Tick, stop: Event
-) -> Iterator[tuple[Work, list[Record]]]:
+    predictor: Predictor[Any, Any],
+    works: Iterable[Work],
+    *,
+    batch_size: int | None,
+    tick: Tick,
+    stop: Event,
+    every: float = math.inf,
+) -> Iterator[Portion]:
     """Predict all rows as one stream, so that preparing and inference overlap across the borders of works.
 
     Args:
@@ -96,32 +136,40 @@ def answers(
         batch_size: items that run together; ``None`` takes the model's own.
         tick: told of each row that is answered.
         stop: once it is set, rows under way are abandoned.
+        every: seconds after which what is answered of a work is given, in order, though more of it is to come.
 
     Raises:
         UsageError: the predictor's stream ended before it had answered every item.
     """
-    rows = ((work, row) for work in works for row in work.rows)
-    begun: deque[tuple[Work, Row]] = deque()
+    rows = ((work, number, row) for work in works for number, row in enumerate(work.rows, 1))
+    begun: deque[tuple[Work, int, Row]] = deque()
     records: list[Record] = []
+    tracebacks: dict[int, str] = {}
+    given = time.monotonic()
 
     def items() -> Iterator[Any]:
-        for work, row in rows:
-            begun.append((work, row))
+        for work, number, row in rows:
+            begun.append((work, number, row))
             if row.fault is None:
                 yield row.item
             elif len(begun) >= _MOST_WAITING:  # rows without an item must not pile up behind one another
                 return
 
-    def take(answer: Result | Failure) -> Iterator[tuple[Work, list[Record]]]:
-        work, row = begun.popleft()
+    def take(answer: Result | Failure) -> Iterator[Portion]:
+        nonlocal given
+        work, number, row = begun.popleft()
         records.append(record(row, answer))
+        if isinstance(answer, Failure) and answer.traceback:
+            tracebacks[row.index] = answer.traceback
         tick(1, int(isinstance(answer, Failure)))
-        if len(records) == len(work.rows):
-            yield work, records.copy()
+        if number == len(work.rows) or time.monotonic() - given >= every:
+            yield Portion(work.shard, records.copy(), tracebacks.copy())
             records.clear()
+            tracebacks.clear()
+            given = time.monotonic()
 
-    def faults() -> Iterator[tuple[Work, list[Record]]]:
-        while begun and (fault := begun[0][1].fault) is not None:
+    def faults() -> Iterator[Portion]:
+        while begun and (fault := begun[0][2].fault) is not None:
             yield from take(fault)
 
     more = True
@@ -147,8 +195,7 @@ class OneProcess:
 
     def run(self, works: Iterable[Work], *, tick: Tick, stop: Event) -> Answers:
         """See :meth:`Engine.run`."""
-        for work, records in answers(self._predictor, works, batch_size=self._batch_size, tick=tick, stop=stop):
-            yield work.shard, records
+        yield from answers(self._predictor, works, batch_size=self._batch_size, tick=tick, stop=stop)
 
     def close(self) -> None:
         """Nothing to give back."""

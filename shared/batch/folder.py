@@ -3,36 +3,44 @@
 ::
 
     OUT/part-00000.parquet ...     one file a shard
-    OUT/_job/job.json              the plan
+    OUT/_job/job.json              the plan, and how the job was begun
     OUT/_job/shards/00000.json     the marker of a shard: written last, so a shard without one is done again
     OUT/_job/predicted             how many rows have been predicted in all runs, committed or not
+    OUT/_job/failures.jsonl        the tracebacks of rows that failed, as many as there is room for
     OUT/_job/done.json             the report; written when every shard is done
+    OUT/_job/table.json            where rows go to a table: under which name they stand there
+    OUT/_job/members/              where inputs are archives: the places of their members
     OUT/_job/lock                  held by the process that works here; the system frees it however that ends
 
-Every file is written beside its place, flushed to the disk and renamed, so a kill at any moment leaves a whole file
-or none.
+Every file is written beside its place and renamed, so a kill at any moment leaves a whole file or none. Shards and the
+plan are flushed to the disk before; a marker is not, for one that a failing machine cuts short only has its shard done
+again.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from filelock import FileLock, Timeout
 
+from shared.batch.engine import Portion
+from shared.batch.failures import FailureLog
 from shared.batch.inputs import Part
 from shared.batch.plan import Plan, Shard
-from shared.batch.sinks import find_sink
+from shared.batch.sinks import Sink, find_sink
 from shared.errors import DataError, UsageError
 
 FORMAT = 1
+
+_LOCK_SECONDS = 0.5  # a look at whether the folder is in use holds the lock for a moment
 
 
 @dataclass(frozen=True)
@@ -67,6 +75,45 @@ class Layout:
         self.plan_file = self.job / "job.json"
         self.done_file = self.job / "done.json"
         self.markers = self.job / "shards"
+
+    def read_call(self) -> dict[str, Any]:
+        """How the job was begun, as :meth:`JobFolder.write_plan` was told.
+
+        Raises:
+            DataError: no job was begun here, or a version before this file told so began it.
+        """
+        table = _read_json(self.plan_file) if self.plan_file.exists() else None
+        if not isinstance(table, dict):
+            raise DataError(f"{self.out} must be the folder of a batch job. It holds none")
+        if not isinstance(table.get("call"), dict):
+            raise DataError(
+                f"{self.plan_file} must say how the job was begun. It does not: run the first command again"
+            )
+        return dict(table["call"])
+
+    def engine(self) -> str:
+        """Where the work was begun; empty where it is not told."""
+        table = _read_json(self.plan_file)
+        return str(table["call"].get("engine", "")) if isinstance(table.get("call"), dict) else ""
+
+    def read_predicted(self) -> int:
+        """How many rows all runs have predicted, committed or not."""
+        path = self.job / "predicted"
+        text = path.read_text("ascii").strip() if path.exists() else ""
+        return int(text) if text.isdigit() else 0
+
+    def in_use(self) -> bool:
+        """Whether a process works in the folder now."""
+        path = self.job / "lock"
+        if not path.exists():
+            return False
+        lock = FileLock(path)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            return True
+        lock.release()
+        return False
 
     def read_plan(self) -> tuple[Plan, tuple[Part, ...]] | None:
         """The plan and the parts of its input; ``None`` when no job was begun here.
@@ -120,6 +167,20 @@ class Layout:
             raise DataError(f"{self.done_file} must hold the report of a batch job. Got {type(report).__name__}")
         return report
 
+    def read_note(self, name: str) -> dict[str, Any]:
+        """What :meth:`JobFolder.write_note` wrote.
+
+        Raises:
+            DataError: it is gone or damaged.
+        """
+        path = self.job / name
+        if not path.exists():
+            raise DataError(f"{path} must be there to continue this job. It is gone: choose another OUT")
+        note = _read_json(path)
+        if not isinstance(note, dict):
+            raise DataError(f"{path} must hold a JSON object. Got {type(note).__name__} instead")
+        return note
+
 
 class JobFolder(Layout):
     """A job's folder that this process alone works in; a context manager.
@@ -133,13 +194,14 @@ class JobFolder(Layout):
         self._lock = FileLock(self.job / "lock")
         self._counter = -1
         self.predicted = 0
+        self.failures = FailureLog(self.job / "failures.jsonl")
 
     def __enter__(self) -> JobFolder:
         if self.out.is_dir() and not self.plan_file.exists() and any(p != self.job for p in self.out.iterdir()):
             raise UsageError(f"OUT must be a new or empty folder, or one of a batch job. {self.out} holds other files")
         try:
             self.markers.mkdir(parents=True, exist_ok=True)
-            self._lock.acquire(timeout=0)
+            self._lock.acquire(timeout=_LOCK_SECONDS, poll_interval=0.02)
         except Timeout:
             raise UsageError(
                 f"one process works in a job's folder at a time. Another one is working in {self.out}: wait for it"
@@ -160,8 +222,7 @@ class JobFolder(Layout):
     def _open_counter(self) -> None:
         with self._writing("the count of predicted rows"):
             self._counter = os.open(self.job / "predicted", os.O_RDWR | os.O_CREAT, 0o644)
-            text = os.pread(self._counter, 32, 0)
-            self.predicted = int(text) if text.strip().isdigit() else 0
+            self.predicted = self.read_predicted()
             self.count(0)
 
     def count(self, rows: int) -> None:
@@ -170,36 +231,56 @@ class JobFolder(Layout):
         with self._writing("the count of predicted rows"):
             os.pwrite(self._counter, b"%020d\n" % self.predicted, 0)
 
-    def write_plan(self, plan: Plan, parts: Sequence[Part]) -> None:
-        """Begin the job."""
-        table = {"format": FORMAT, "plan": plan.to_json(), "parts": [asdict(part) for part in parts]}
+    def write_plan(self, plan: Plan, parts: Sequence[Part], call: Mapping[str, Any]) -> None:
+        """Begin the job; ``call`` says how, JSON-ready, for whoever continues it."""
+        table = {
+            "format": FORMAT,
+            "plan": plan.to_json(),
+            "parts": [asdict(part) for part in parts],
+            "call": dict(call),
+        }
         self._write(self.plan_file, _to_json(table))
 
-    def commit(self, shard: Shard, suffix: str, data: bytes, failed: int) -> Marker:
+    def commit(self, portion: Portion, sink: Sink) -> Marker:
         """Write a shard, then its marker.
 
         Raises:
             DataError: the disk is full or refuses; nothing of this shard is left.
         """
+        shard, data = portion.shard, sink.encode(portion.records)
+        with self._writing(self.failures.path.name):
+            self.failures.add(shard.number, portion.records, portion.tracebacks)
+        return self.adopt(shard, sink.suffix, data, sum(not record.ok for record in portion.records))
+
+    def adopt(self, shard: Shard, suffix: str, data: bytes, failed: int) -> Marker:
+        """Write file and marker of a shard whose rows are committed elsewhere already.
+
+        Raises:
+            DataError: the disk is full or refuses.
+        """
         name = part_name(shard, suffix)
-        digest = hashlib.sha256(data).hexdigest()
-        marker = Marker(shard.number, name, shard.start, len(shard), failed, len(data), digest)
+        marker = Marker(shard.number, name, shard.start, len(shard), failed, len(data), sha256(data).hexdigest())
         self._write(self.out / name, data)
-        self._write(self.marker(shard), _to_json(asdict(marker)))
+        self._write(self.marker(shard), _to_json(asdict(marker)), flush=False)
         return marker
+
+    def write_note(self, name: str, note: dict[str, Any]) -> None:
+        """Keep something beside the plan, for the runs that continue this one."""
+        self._write(self.job / name, _to_json(note))
 
     def finish(self, report: dict[str, Any]) -> None:
         """Say that every shard is done."""
         self._write(self.done_file, _to_json(report))
 
-    def _write(self, path: Path, data: bytes) -> None:
+    def _write(self, path: Path, data: bytes, *, flush: bool = True) -> None:
         temporary = self.job / f"{path.name}.tmp"
         with self._writing(path.name):
             try:
                 with open(temporary, "wb") as file:
                     file.write(data)
-                    file.flush()
-                    os.fsync(file.fileno())
+                    if flush:
+                        file.flush()
+                        os.fsync(file.fileno())
                 os.replace(temporary, path)
             except BaseException:
                 temporary.unlink(missing_ok=True)

@@ -12,7 +12,7 @@ from shared.batch.inputs import Source
 from shared.errors import DataError, PlanMismatchError, UnknownNameError, UsageError
 from shared.tasks import Task
 
-SMALLEST_SHARD, LARGEST_SHARD, SHARDS = 8, 5000, 200
+SMALLEST_SHARD, LARGEST_SHARD, SHARDS = 8, 5000, 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,11 +129,11 @@ def make_plan(
 
 
 def default_shard_size(rows: int) -> int:
-    """Rows of a shard when nobody says: a two-hundredth of all, from 8 to 5,000, so that a crash loses little.
+    """Rows of a shard when nobody says: a thousandth of all, from 8 to 5,000, so that a crash loses little.
 
     Example:
-        >>> default_shard_size(100), default_shard_size(2_000), default_shard_size(10_000_000)
-        (8, 10, 5000)
+        >>> default_shard_size(100), default_shard_size(20_000), default_shard_size(10_000_000)
+        (8, 20, 5000)
     """
     return min(LARGEST_SHARD, max(SMALLEST_SHARD, rows // SHARDS))
 

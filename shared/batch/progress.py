@@ -68,7 +68,16 @@ def line(done: int, total: int, failed: int, rate: float, left: float) -> str:
         '1,200 of 2,000 (60.0 %), 12 failed, 80.0 items/s, 1:00:10 left'
     """
     share = 100 * done / total if total else 100.0
-    minutes, seconds = divmod(round(left), 60)
+    return f"{done:,} of {total:,} ({share:.1f} %), {failed:,} failed, {rate:.1f} items/s, {clock(left)} left"
+
+
+def clock(seconds: float) -> str:
+    """Hours, minutes and seconds.
+
+    Example:
+        >>> clock(3610.2)
+        '1:00:10'
+    """
+    minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
-    clock = f"{hours}:{minutes:02}:{seconds:02}"
-    return f"{done:,} of {total:,} ({share:.1f} %), {failed:,} failed, {rate:.1f} items/s, {clock} left"
+    return f"{hours}:{minutes:02}:{rest:02}"

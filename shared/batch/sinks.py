@@ -1,4 +1,4 @@
-"""What a job writes: one file a shard, of rows with a result or with an error."""
+"""What a job writes: a file a shard, of rows with a result or with an error; a receipt, where they go elsewhere."""
 
 from __future__ import annotations
 
@@ -7,49 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from shared.batch.inputs import Row
-from shared.errors import DataError, UnknownNameError
+from shared.batch.flat import from_csv, to_csv
+from shared.batch.records import Record, record
+from shared.errors import DataError, UnknownNameError, UsageError
 from shared.lazy import require
-from shared.types import Failure, Result
 
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One row of the output; exactly one of ``result`` and ``error_kind`` is there.
-
-    Attributes:
-        index: number of the row in the whole input, from 0.
-        input: the path, the text or the id.
-        id: the value of the id column, where one was named.
-        result: the result as JSON text.
-        error_kind: a short stable name of the fault.
-        error_message: what was expected, what came, what to do.
-    """
-
-    index: int
-    input: str
-    id: str | None
-    result: str | None
-    error_kind: str | None = None
-    error_message: str | None = None
-
-    @property
-    def ok(self) -> bool:
-        """Whether there is a result."""
-        return self.error_kind is None
-
-
-def record(row: Row, answer: Result | Failure) -> Record:
-    """A row and its answer as a record: plain text that any process can take over."""
-    name, key = _plain(row.input), None if row.id is None else _plain(row.id)
-    if isinstance(answer, Failure):
-        return Record(row.index, name, key, None, answer.kind, _plain(answer.message))
-    return Record(row.index, name, key, _plain(json.dumps(answer.to_json(), ensure_ascii=False)))
-
-
-def _plain(text: str) -> str:
-    r"""Text that UTF-8 can hold: a lone surrogate, as in a file name of other bytes, becomes ``\udcXX``."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+__all__ = ["SINKS", "SINK_NAMES", "SQL", "Record", "Sink", "find_sink", "record"]
 
 
 @dataclass(frozen=True)
@@ -73,9 +36,9 @@ def find_sink(name: str) -> Sink:
     Raises:
         UnknownNameError: there is none.
     """
-    if name not in SINKS:
-        raise UnknownNameError("sink", name, SINKS)
-    return SINKS[name]
+    if name not in SINK_NAMES:
+        raise UnknownNameError("sink", name, SINK_NAMES)
+    return SINKS.get(name, _RECEIPT)
 
 
 def _to_parquet(records: Sequence[Record]) -> bytes:
@@ -133,4 +96,29 @@ def _from_jsonl(data: bytes) -> list[Record]:
     return records
 
 
-SINKS = {"parquet": Sink(".parquet", _to_parquet, _from_parquet), "jsonl": Sink(".jsonl", _to_jsonl, _from_jsonl)}
+def _no_table(records: Sequence[Record]) -> bytes:
+    raise UsageError("rows for a table must be given with the place of the table: sink_url and table")
+
+
+def _from_receipt(data: bytes) -> list[Record]:
+    receipt = json.loads(data)
+    raise UsageError(
+        f"the rows of this job stand in the table {receipt['table']} of {receipt['database']}, where job is "
+        f"{receipt['job']!r}: read them there"
+    )
+
+
+SINKS = {
+    "parquet": Sink(".parquet", _to_parquet, _from_parquet),
+    "jsonl": Sink(".jsonl", _to_jsonl, _from_jsonl),
+    "csv": Sink(".csv", to_csv, from_csv),
+}
+"""The file formats of shards."""
+
+SQL = "sql"
+"""The sink that is a table of a database; what it leaves in the job's folder are receipts."""
+
+_RECEIPT = Sink(".receipt.json", _no_table, _from_receipt)
+
+SINK_NAMES = (*SINKS, SQL)
+"""All sinks by name."""

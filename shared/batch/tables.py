@@ -8,12 +8,15 @@ so it becomes a failure row of the job and its neighbours go on. A file that can
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
+from shared.batch.stores import is_stored, open_binary
 from shared.errors import DataError
 from shared.lazy import require
 from shared.types import Failure
@@ -79,7 +82,7 @@ def _picked(row: dict[str, Any], column: str, id_column: str | None, where: str)
 
 def _lines(path: str) -> Iterator[tuple[int, bytes]]:
     """Line numbers from 1 and lines that are not blank."""
-    with open(path, "rb") as file:
+    with open_binary(path) as file:
         for number, line in enumerate(file, 1):
             if line.strip():
                 yield number, line.rstrip(b"\r\n")
@@ -138,7 +141,7 @@ def _read_json(path: str, column: str | None, id_column: str | None) -> Iterator
 
 def _csv_rows(path: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     csv.field_size_limit(max(csv.field_size_limit(), _CSV_FIELD))
-    with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+    with io.TextIOWrapper(open_binary(path), "utf-8-sig", "surrogateescape", newline="") as file:
         reader = csv.reader(file, delimiter=delimiter)
         try:
             for row in reader:
@@ -186,12 +189,16 @@ def _is_text(cell: Cell) -> bool:
 # Parquet: read by column, in slices.
 
 
-def _parquet(path: str) -> Any:
+@contextmanager
+def _parquet(path: str) -> Iterator[Any]:
     pa, pq = require("pyarrow", extra="all"), require("pyarrow.parquet", extra="all")
-    try:
-        return pq.ParquetFile(path)
-    except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{path} must be a Parquet file. {error}") from error
+    with open_binary(path) if is_stored(path) else nullcontext(path) as file:
+        try:
+            opened = pq.ParquetFile(file)
+        except (pa.ArrowException, OSError) as error:
+            raise DataError(f"{path} must be a Parquet file. {error}") from error
+        with opened:
+            yield opened
 
 
 def _parquet_columns(path: str) -> list[str]:

@@ -1,71 +1,68 @@
 """The engine of several processes: each opens the model once, and one that dies costs only what it had in hand.
 
 Workers are started by ``spawn`` and write nothing: they send records back, and the process that holds the folder's
-lock commits them. A worker ends by itself as soon as that process is gone.
-
-When a worker dies, the works that it had in hand are done again, each alone in a worker. One that kills its worker
-once more is halved, and so on, until the item that does it stands alone; when that has killed two workers alone, it
-becomes a failure row.
+lock commits them. A worker ends by itself as soon as that process is gone. What becomes of the works of a worker that
+dies is told in :mod:`shared.batch.pieces`.
 """
 
 from __future__ import annotations
 
+import faulthandler
 import itertools
 import multiprocessing
 import os
 import queue
 import signal
 import threading
-import time
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from shared import errors
-from shared.batch.engine import Answers, Opened, Opening, Tick, Work, answers
+from shared.batch.engine import Answers, Opened, Opening, Portion, Tick, Work, answers
+from shared.batch.pieces import PIECE_ROWS, SEND_SECONDS, Piece, Suspects, supervise
 from shared.batch.plan import Shard
-from shared.batch.sinks import Record, record
 from shared.errors import BackendError, TriptychError
+from shared.lazy import require
 from shared.settings import cpu_count
-from shared.types import Failure
 
-ROWS_IN_HAND = 64
-"""Rows that a worker is given ahead, so that its stream does not run dry while a shard is sent back."""
-
-DEATHS_IN_A_ROW = 30
-"""Workers that may die one after the other, without a single answer, before the job gives up."""
-
-_TICK_SECONDS = 0.2
 _LOOK_SECONDS = 0.2
 _JOIN_SECONDS = 5.0
-_SUSPECT_DEATHS = 2  # a work of several rows is halved at its second death
-_ALONE_DEATHS = 3  # a row is set aside at its third: the first may have been a neighbour's fault
-
-
-@dataclass
-class _Piece:
-    """A work on its way, and how many workers have died with it in hand."""
-
-    work: Work
-    deaths: int = 0
+_FATAL_TEXT = 4000  # bytes of a fatal error's dump that are kept
 
 
 @dataclass
 class _Worker:
-    """A process, the pipe to it, and what it has in hand by number."""
+    """A process, the pipe to it, that on which it tells of a fatal error, and what it has in hand by number."""
 
     process: Any
     pipe: Connection
+    last_words: Connection
     ready: bool = False
-    hand: dict[int, _Piece] = field(default_factory=dict)
+    hand: dict[int, Piece] = field(default_factory=dict)
 
-    def takes(self, piece: _Piece) -> bool:
-        """Whether it may be given this: a suspect goes alone, others while few rows are in hand."""
-        if piece.deaths or any(held.deaths for held in self.hand.values()):
-            return not self.hand
-        return len(self.hand) < 2 or sum(len(held.work.rows) for held in self.hand.values()) < ROWS_IN_HAND
+    def ending(self) -> str:
+        """How it ended, with the dump of its threads where the system let it write one."""
+        code = self.process.exitcode
+        how = f"signal {signal.Signals(-code).name}" if code is not None and code < 0 else f"exit code {code}"
+        os.set_blocking(self.last_words.fileno(), False)
+        try:
+            dump = os.read(self.last_words.fileno(), _FATAL_TEXT).decode("utf-8", "replace")
+        except BlockingIOError:  # another process holds its other end and has said nothing
+            dump = ""
+        return f"{how}\n{dump}" if dump else how
+
+    def holds(self) -> list[Piece]:
+        """What it has in hand."""
+        return list(self.hand.values())
+
+    def part(self) -> None:
+        """Close what leads to it."""
+        self.pipe.close()
+        self.last_words.close()
 
 
 class Processes:
@@ -74,99 +71,85 @@ class Processes:
     def __init__(self, opening: Opening, workers: int) -> None:
         threads = max(1, (opening.threads or cpu_count()) // workers)
         self._opening = replace(opening, threads=threads)
-        self._count = workers
-        self._workers: list[_Worker] = []
+        self.count = workers
+        self.workers: list[_Worker] = []
         self._keys = itertools.count()
-        self._suspects: deque[_Piece] = deque()
-        self._fruitless = 0
+        self.suspects = Suspects()
         self.opened = self._open_first()
 
     def _open_first(self) -> Opened:
         """Start one worker and wait until its model is open: the others then find its files on the disk."""
         try:
-            first = self._start()
-            opened: Opened | None = None
-            while opened is None:
-                opened = self._opened(first)
-            return opened
+            first = self.start()
+            message = self._receive(first)
+            if message is None:
+                raise BackendError(
+                    f"a worker must open the model and wait for work. It ended before that with {first.ending()}. "
+                    "A script that starts a job with several workers must do so under: if __name__ == '__main__':"
+                )
+            return self._hail(first, message)
         except BaseException:
             self.close()
             raise
 
-    def _opened(self, worker: _Worker) -> Opened | None:
-        message = self._receive(worker)
-        if message is None:
-            raise self._unopened(worker)
+    def _hail(self, worker: _Worker, message: Any) -> Opened:
+        """Hear the first message of a worker."""
         if message[0] == "failed":
-            raise _error(message[1], message[2])
+            raise reported_error(message[1], message[2])
         worker.ready = True
         return Opened(*message[1:])
 
-    def _unopened(self, worker: _Worker) -> BackendError:
-        return BackendError(
-            f"a worker must open the model and wait for work. It ended before that with {_ending(worker.process)}. "
-            "A script that starts a job with several workers must do so under: if __name__ == '__main__':"
-        )
-
-    def _start(self) -> _Worker:
+    def start(self) -> _Worker:
+        """See :class:`shared.batch.pieces.Crew`."""
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
-        process = context.Process(target=serve, args=(theirs, self._opening), name="triptych-batch")
+        heard, told = context.Pipe(duplex=False)
+        process = context.Process(target=serve, args=(theirs, told, self._opening), name="triptych-batch")
         process.start()
         theirs.close()
-        worker = _Worker(process, ours)
-        self._workers.append(worker)
+        told.close()
+        worker = _Worker(process, ours, heard)
+        self.workers.append(worker)
         return worker
 
     def run(self, works: Iterable[Work], *, tick: Tick, stop: threading.Event) -> Answers:
         """See :meth:`shared.batch.engine.Engine.run`."""
-        fresh = (_Piece(work) for work in works)
-        upcoming = next(fresh, None)
-        gathered: dict[int, list[Record]] = defaultdict(list)
-        while not stop.is_set():
-            upcoming = self._hand_out(upcoming, fresh)
-            if upcoming is None and not self._suspects and not any(worker.hand for worker in self._workers):
-                return
-            for pipe in wait([worker.pipe for worker in self._workers], _LOOK_SECONDS):
-                worker = next(worker for worker in self._workers if worker.pipe is pipe)
-                for shard, records in self._hear(worker, tick):
-                    gathered[shard.number] += records
-                    if len(gathered[shard.number]) == len(shard):
-                        yield shard, sorted(gathered.pop(shard.number), key=lambda r: r.index)
+        return supervise(self, works, rows=PIECE_ROWS, tick=tick, stop=stop)
 
-    def _hand_out(self, upcoming: _Piece | None, fresh: Iterator[_Piece]) -> _Piece | None:
-        """Give every worker what it may take: fresh works first, suspects at the end. Returns the next fresh one."""
-        while len(self._workers) < self._count and (upcoming or self._suspects):
-            self._start()
-        for worker in self._workers:
-            while worker.ready and upcoming is not None and worker.takes(upcoming):
-                self._give(worker, upcoming)
-                upcoming = next(fresh, None)
-            if worker.ready and upcoming is None and self._suspects and not worker.hand:
-                self._give(worker, self._suspects.popleft())
-        return upcoming
+    def heard(self) -> Iterator[Portion]:
+        """See :class:`shared.batch.pieces.Crew`."""
+        for pipe in wait([worker.pipe for worker in self.workers], _LOOK_SECONDS):
+            yield from self._hear(next(worker for worker in self.workers if worker.pipe is pipe))
 
-    def _give(self, worker: _Worker, piece: _Piece) -> None:
+    def give(self, worker: _Worker, piece: Piece) -> None:
+        """See :class:`shared.batch.pieces.Crew`."""
         key = next(self._keys)
         worker.hand[key] = piece
         try:
-            worker.pipe.send((key, piece.work.rows))
+            worker.pipe.send((key, piece.rows))
         except OSError:  # it has died: that is seen, and mended, where its messages are received
             return
 
-    def _hear(self, worker: _Worker, tick: Tick) -> Iterator[tuple[Shard, list[Record]]]:
+    def _hear(self, worker: _Worker) -> Iterator[Portion]:
         """One message of a worker, or its death."""
-        if not worker.ready:
-            self._opened(worker)
-            return
         message = self._receive(worker)
         if message is None:
-            yield from self._bury(worker, tick)
-        elif message[0] == "tick":
-            tick(message[1], message[2])
-        else:
-            self._fruitless = 0
-            yield worker.hand.pop(message[1]).work.shard, message[2]
+            self.workers.remove(worker)
+            ending = worker.ending()
+            worker.part()
+            self.suspects.died(ending)
+            yield from self.suspects.buried(worker.hand.values(), ending)
+            return
+        if not worker.ready:
+            self._hail(worker, message)
+            return
+        key, records, tracebacks = message
+        self.suspects.answered()
+        piece = worker.hand[key]
+        portion = Portion(piece.shard, records, tracebacks)
+        if piece.answered(portion):
+            del worker.hand[key]
+        yield portion
 
     def _receive(self, worker: _Worker) -> Any:
         """The next message, or ``None`` when the worker has died."""
@@ -176,76 +159,70 @@ class Processes:
             worker.process.join(_JOIN_SECONDS)
             return None
 
-    def _bury(self, worker: _Worker, tick: Tick) -> Iterator[tuple[Shard, list[Record]]]:
-        """Take the works out of a dead worker's hand; a row that has killed enough of them becomes a failure."""
-        self._workers.remove(worker)
-        worker.pipe.close()
-        self._fruitless += 1
-        if self._fruitless > DEATHS_IN_A_ROW:
-            raise BackendError(
-                f"workers must live to answer. {self._fruitless} died one after the other without an answer, the last "
-                f"with {_ending(worker.process)}. Is there memory for the model and the batch?"
-            )
-        for piece in worker.hand.values():
-            deaths, rows, shard = piece.deaths + 1, piece.work.rows, piece.work.shard
-            if len(rows) == 1 and deaths >= _ALONE_DEATHS:
-                why = f"an item must leave its worker alive. {deaths} died with this one, by {_ending(worker.process)}"
-                tick(1, 1)
-                yield shard, [record(rows[0], Failure(rows[0].index, "worker-died", why))]
-            elif len(rows) > 1 and deaths >= _SUSPECT_DEATHS:
-                middle = len(rows) // 2
-                halves = (rows[:middle], rows[middle:])
-                self._suspects.extendleft(_Piece(Work(shard, half), deaths=1) for half in reversed(halves))
-            else:
-                self._suspects.appendleft(replace(piece, deaths=deaths))
-
     def close(self) -> None:
         """End the workers: each leaves when its pipe is closed, and is killed when it does not."""
-        for worker in self._workers:
+        for worker in self.workers:
             worker.pipe.close()
-        for worker in self._workers:
+        for worker in self.workers:
             worker.process.join(_JOIN_SECONDS)
             if worker.process.is_alive():
                 worker.process.kill()
                 worker.process.join()
-        self._workers.clear()
+            worker.part()
+        self.workers.clear()
 
 
-def _ending(process: Any) -> str:
-    code = process.exitcode
-    return f"signal {signal.Signals(-code).name}" if code is not None and code < 0 else f"exit code {code}"
-
-
-def _error(name: str, message: str) -> TriptychError:
+def reported_error(name: str, message: str) -> TriptychError:
     """An error of ours that a worker reported, with its type and text."""
     kind = getattr(errors, name, BackendError)
     error: TriptychError = kind.__new__(kind, message)
     return error
 
 
-def serve(pipe: Connection, opening: Opening) -> None:
+def serve(pipe: Connection, last_words: Connection, opening: Opening) -> None:
     """What a worker process does: open the model, then answer works until the pipe is closed.
 
     Messages that it sends are ``("ready", model, fingerprint)`` or ``("failed", error type, text)`` first, then
-    ``("tick", rows, failed)`` and ``("answers", key, records)``. It is sent ``(key, rows)``.
+    ``(key, records, tracebacks)`` for the rows of a work, in order, in as many parts as the time takes. It is sent
+    ``(key, rows)``.
+
+    Args:
+        pipe: to the process that started it.
+        last_words: where the dump of a fatal error goes.
+        opening: what it opens.
     """
     for number in (signal.SIGINT, signal.SIGTERM):  # they reach the whole group; the job's own process decides
         signal.signal(number, signal.SIG_IGN)
+    os.set_blocking(last_words.fileno(), False)  # a dump that is too long for the pipe must not keep it from ending
+    faulthandler.enable(last_words.fileno())
     inbox: queue.SimpleQueue[tuple[int, list[Any]]] = queue.SimpleQueue()
     threading.Thread(target=_receive, args=(pipe, inbox), daemon=True).start()
+    with suppress(BrokenPipeError):  # the job has ended or was killed meanwhile, and nobody waits for answers
+        _serve(pipe, inbox, opening)
+
+
+def _serve(pipe: Connection, inbox: queue.SimpleQueue[tuple[int, list[Any]]], opening: Opening) -> None:
     try:
         predictor = opening.open()
     except TriptychError as error:
         pipe.send(("failed", type(error).__name__, str(error)))
         return
     pipe.send(("ready", predictor.card.name, predictor.card.fingerprint))
-    tick, never = _Ticks(pipe), threading.Event()
-    while True:
-        keys: deque[int] = deque()
-        works = _burst(inbox, keys)
-        for _, records in answers(predictor, works, batch_size=opening.batch_size, tick=tick.add, stop=never):
-            tick.send()
-            pipe.send(("answers", keys.popleft(), records))
+    with require("threadpoolctl", extra="all").threadpool_limits(opening.threads):
+        while True:
+            keys: deque[tuple[int, int]] = deque()
+            for portion in answers(
+                predictor,
+                _burst(inbox, keys),
+                batch_size=opening.batch_size,
+                tick=lambda rows, failed: None,
+                stop=threading.Event(),
+                every=SEND_SECONDS,
+            ):
+                key, left = keys.popleft()
+                pipe.send((key, portion.records, portion.tracebacks))
+                if left > len(portion.records):
+                    keys.appendleft((key, left - len(portion.records)))
 
 
 def _receive(pipe: Connection, inbox: queue.SimpleQueue[tuple[int, list[Any]]]) -> None:
@@ -257,30 +234,13 @@ def _receive(pipe: Connection, inbox: queue.SimpleQueue[tuple[int, list[Any]]]) 
         os._exit(1)
 
 
-def _burst(inbox: queue.SimpleQueue[tuple[int, list[Any]]], keys: deque[int]) -> Iterator[Work]:
+def _burst(inbox: queue.SimpleQueue[tuple[int, list[Any]]], keys: deque[tuple[int, int]]) -> Iterator[Work]:
     """Works until none is waiting: the stream over them must end then, or its last answers would be held back."""
     key, rows = inbox.get()
     while True:
-        keys.append(key)
+        keys.append((key, len(rows)))
         yield Work(Shard(0, 0, len(rows)), rows)
         try:
             key, rows = inbox.get_nowait()
         except queue.Empty:
             return
-
-
-class _Ticks:
-    """Counts answered rows and sends the counts a few times a second."""
-
-    def __init__(self, pipe: Connection) -> None:
-        self._pipe, self._rows, self._failed, self._sent = pipe, 0, 0, time.monotonic()
-
-    def add(self, rows: int, failed: int) -> None:
-        self._rows, self._failed = self._rows + rows, self._failed + failed
-        if time.monotonic() - self._sent >= _TICK_SECONDS:
-            self.send()
-
-    def send(self) -> None:
-        if self._rows:
-            self._pipe.send(("tick", self._rows, self._failed))
-        self._rows, self._failed, self._sent = 0, 0, time.monotonic()

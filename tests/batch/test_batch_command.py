@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
-from batch_toy import SHOUTS
+from batch_toy import SHOUTS, Shout, open_shouts
 from click.testing import CliRunner
 
 from shared.batch import read
 from shared.cli.batch import command, parameters, run
+from shared.tasks import Option, find_task, task_names
 
 SHOUT = click.Command("test.shouts", params=parameters(SHOUTS), callback=lambda **values: run(SHOUTS, **values))
 
@@ -43,14 +46,33 @@ def test_no_failures_end_with_0_and_a_second_run_says_so(tmp_path: Path) -> None
 
 
 def test_another_engine_is_refused(texts: Path, tmp_path: Path) -> None:
-    with pytest.raises(click.BadParameter, match="'moon' is not 'local'"):
+    with pytest.raises(click.BadParameter, match="'moon' is not one of 'local', 'ray'"):
         invoke(texts, tmp_path / "out", "--engine", "moon")
 
 
 def test_help_names_what_a_user_needs() -> None:
     text = CliRunner().invoke(SHOUT, ["--help"]).stdout
-    for word in ("INPUT OUT", "--workers", "--shard-size", "--sink [parquet|jsonl]", "--column", "--tone", "--model"):
+    words = ("INPUT OUT", "--workers", "--shard-size", "--column", "--tone", "--model", "--sql", "--sink-url")
+    for word in (*words, "--sink [parquet|jsonl|csv|sql]"):
         assert word in text
+
+
+@pytest.mark.parametrize("name", task_names())
+def test_no_option_of_a_task_is_called_as_one_of_the_command(name: str) -> None:
+    names = [parameter.name for parameter in parameters(find_task(name))]
+    assert len(names) == len(set(names))
+
+
+def test_a_task_may_have_an_option_called_source(texts: Path, tmp_path: Path) -> None:
+    task = dataclasses.replace(SHOUTS, options=(Option("source", str, "en", "language"),), open=open_from)
+    command = click.Command("t", params=parameters(task), callback=lambda **values: run(task, **values))
+    arguments = [str(texts), str(tmp_path / "out"), "--column", "body", "--source", "?"]
+    CliRunner().invoke(command, arguments, standalone_mode=False, catch_exceptions=False)
+    assert next(read(tmp_path / "out")).result == Shout("A?")
+
+
+def open_from(model: str | None, *, device: str, threads: int | None, source: str) -> Any:
+    return open_shouts(model, device=device, threads=threads, tone=source)
 
 
 def test_the_command_knows_the_installed_tasks() -> None:

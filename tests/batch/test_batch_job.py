@@ -218,7 +218,7 @@ def test_reading_a_folder_without_a_job(tmp_path: Path) -> None:
         ({"threads": -1}, UsageError, "threads must be at least 1. Got -1"),
         ({"batch_size": 0}, UsageError, "batch_size must be at least 1. Got 0"),
         ({"shard_size": 0}, UsageError, "shard_size must be at least 1. Got 0"),
-        ({"sink": "csv"}, UnknownNameError, "no sink is called 'csv'. Known: jsonl, parquet"),
+        ({"sink": "xlsx"}, UnknownNameError, "no sink is called 'xlsx'. Known: csv, jsonl, parquet, sql"),
         ({"tome": 1}, UnknownNameError, "no option of test.shouts is called 'tome'. Nearest: tone"),
         ({"task": "vision.detect"}, UnknownNameError, "no task is called 'vision.detect'"),
     ],

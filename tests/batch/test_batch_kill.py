@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from batch_toy import Shout
 
-from shared.batch import read
+from shared.batch import read, status
 
 TOY = ("test.colours", "--pause-ms", "3")
 REAL = ("vision.classification", "--model", "mobilenetv2-224")
@@ -83,25 +83,67 @@ def test_workers_end_with_the_process_that_started_them(job: type, tmp_path: Pat
     assert run.predicted() < 800
 
 
+def test_kills_of_workers_and_of_the_job_lose_nothing(
+    job: type, make_images: Callable[..., int], tmp_path: Path
+) -> None:
+    make_images(tmp_path / "in", 240, 5)
+    run = job(TOY[0], tmp_path / "in", tmp_path / "out", *TOY[1:], "--workers", "2", count=tmp_path / "prepared")
+    process = run.start()
+    for moment, who in ((20, "worker"), (60, "job"), (100, "worker"), (150, "job"), (200, "worker")):
+        run.until(moment, process)
+        if who == "job":
+            process.kill()
+            process.communicate()
+            process = run.start()
+        else:
+            max(psutil.Process(process.pid).children(), key=lambda child: child.memory_info().rss).kill()
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 1, err
+    assert "240 of 240 items done, 5 failed" in out
+    assert [o.index for o in read(tmp_path / "out")] == list(range(240))
+    ahead = 64 + 3 * 8 + 2  # a piece, and what a stream of one thread prepares beyond it
+    assert 240 <= (tmp_path / "prepared").stat().st_size <= 240 + 3 * ahead + 2 * 2 * ahead
+
+
 @pytest.mark.parametrize(("number", "workers"), [(signal.SIGINT, "2"), (signal.SIGTERM, "1")])
 def test_a_signal_stops_cleanly_and_the_same_command_continues(
     job: type, tmp_path: Path, number: signal.Signals, workers: str
 ) -> None:
     source = tmp_path / "texts.txt"
-    source.write_text("".join(f"sleep {i}\n" for i in range(96)))
+    source.write_text("".join(f"sleep {i}\n" for i in range(240)))
     run = job("test.shouts", source, tmp_path / "out", "--workers", workers, "--no-progress")
     process = run.start()
     run.until(20, process)
     process.send_signal(number)
     out, err = process.communicate(timeout=20)
     assert process.returncode == 128 + number
-    assert "Run the same command again to continue" in err
-    assert "of 96 items done" in out
+    assert "finishing the shards under way; once more stops at once" in err
+    assert f"Run the same command again to continue, or: triptych batch resume {tmp_path / 'out'}" in err
+    stood = status(tmp_path / "out")
+    assert stood.state == "stopped"
+    assert f"{stood.done} of 240 items done" in out
+    assert stood.done == run.predicted() < 240, "what was predicted was not finished"
     assert not list((tmp_path / "out").rglob("*.tmp"))
     last = run.to_end()
     assert last.returncode == 0, last.stderr
-    assert "96 of 96 items done" in last.stdout
-    assert [o.result for o in read(tmp_path / "out")] == [Shout(f"SLEEP {i}!") for i in range(96)]
+    assert "240 of 240 items done" in last.stdout
+    assert run.predicted() == 240
+    assert [o.result for o in read(tmp_path / "out")] == [Shout(f"SLEEP {i}!") for i in range(240)]
+
+
+def test_a_second_signal_stops_at_once(job: type, tmp_path: Path) -> None:
+    source = tmp_path / "texts.txt"
+    source.write_text("".join(f"sleep {i}\n" for i in range(2000)))
+    run = job("test.shouts", source, tmp_path / "out", "--workers", "2", "--shard-size", "1000", "--no-progress")
+    process = run.start()
+    run.until(20, process)
+    process.send_signal(signal.SIGINT)
+    while "once more" not in (process.stderr.readline()):
+        continue
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=10)
+    assert process.returncode != 0
+    assert run.predicted() < 1000
 
 
 def test_a_worker_killed_from_outside_is_replaced(job: type, tmp_path: Path) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 from batch_toy import Shout
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from shared.batch.inputs import Row
 from shared.batch.progress import line
@@ -35,6 +37,19 @@ def test_round_trip(name: str, count: int) -> None:
     assert [r.result and json.loads(r.result) for r in back] == [
         r.result and json.loads(r.result) for r in ROWS[:count]
     ]
+
+
+TEXTS = st.text("ab,;=\"'\r\n\t\0 \u2028\ufeffä日")  # what quoting could go wrong with
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(st.tuples(TEXTS, TEXTS, st.booleans()), max_size=4))
+def test_any_text_comes_back_from_csv(values: list[tuple[str, str, bool]]) -> None:
+    rows = [
+        record(Row(n, name, name, id=text or None), Shout(text) if good else Failure(0, "corrupt", text))
+        for n, (name, text, good) in enumerate(values)
+    ]
+    assert find_sink("csv").decode(find_sink("csv").encode(rows)) == rows
 
 
 def test_a_jsonl_row_is_what_predict_prints() -> None:

@@ -34,13 +34,13 @@ def test_an_item_that_kills_its_worker_becomes_a_failure(tmp_path: Path) -> None
     report = run(SHOUTS, source, tmp_path / "out", progress=False, workers=2, shard_size=16)
     assert (report.done, report.failed, report.complete) == (64, 1, True)
     outcomes = list(read(tmp_path / "out"))
-    why = "an item must leave its worker alive. 3 died with this one, by signal SIGKILL"
+    why = "an item must leave its worker alive. 3 workers died over this one"
     assert outcomes[21].result == Failure(21, "worker-died", why)
     assert [o.result for o in outcomes if o.ok] == [Shout(f"{t.upper()}!") for t in lines if t != "poison"]
 
 
 def test_workers_that_always_die_end_the_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shared.batch.workers.DEATHS_IN_A_ROW", 3)
+    monkeypatch.setattr("shared.batch.pieces.DEATHS_IN_A_ROW", 3)
     source = write(tmp_path / "t.txt", ["poison"] * 40)
     with pytest.raises(BackendError, match="4 died one after the other without an answer, .* signal SIGKILL"):
         run(SHOUTS, source, tmp_path / "out", progress=False, workers=2)

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -17,6 +12,7 @@ import pytest
 import recsys
 from recsys import sql
 from recsys.interactions import Interactions
+from shared.databases import discreet
 from shared.errors import DataError, MissingDependencyError, UsageError
 
 alchemy = pytest.importorskip("sqlalchemy", reason="needs the extra sql")
@@ -107,7 +103,7 @@ def test_a_password_stands_in_no_message(url: str) -> None:
     with pytest.raises(DataError, match=r"postgresql .*refused after row 0") as caught:
         recsys.from_sql(url, "SELECT 1 AS user, 2 AS item")
     assert "s3cr" not in str(caught.value)
-    assert "s3cr" not in sql._discreet("s3cr&t and s3cr%26t", alchemy.make_url(url))
+    assert "s3cr" not in discreet("s3cr&t and s3cr%26t", alchemy.make_url(url))
 
 
 def test_a_missing_driver_says_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,41 +113,6 @@ def test_a_missing_driver_says_the_command(monkeypatch: pytest.MonkeyPatch) -> N
         recsys.from_sql("postgresql+psycopg2://host/x", "SELECT 1")
     with pytest.raises(MissingDependencyError, match=r"needs 'psycopg'.* Run: pip install 'triptych\[sql\]'"):
         recsys.from_sql("postgresql://host/x", "SELECT 1")
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[str]:
-    """The URL of a PostgreSQL: ``TRIPTYCH_POSTGRES_URL``, or a private server on a socket of its own."""
-    pytest.importorskip("psycopg", reason="needs the extra sql")
-    if told := os.environ.get("TRIPTYCH_POSTGRES_URL"):
-        yield told
-        return
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    program = shutil.which("initdb") or (str(found[-1]) if found else None)
-    if program is None:
-        pytest.skip("no PostgreSQL here: name one by TRIPTYCH_POSTGRES_URL, or install its server (initdb)")
-    bin = Path(program).resolve().parent
-    # PostgreSQL refuses to run as root, and sockets' paths must be short.
-    owner: dict[str, Any] = {"user": "nobody"} if os.geteuid() == 0 else {}
-    with tempfile.TemporaryDirectory(prefix="pg", dir="/tmp") as folder:
-        if owner:
-            shutil.chown(folder, **owner)
-        data = f"{folder}/data"
-        quiet: dict[str, Any] = {"capture_output": True, "cwd": folder, **owner}
-        subprocess.run(
-            [bin / "initdb", "-D", data, "-U", "me", "-A", "trust", "-N", "-E", "UTF8", "--no-locale"],
-            check=True,
-            **quiet,
-        )
-        options = f"-k {folder} -c listen_addresses= -c fsync=off -c shared_buffers=16MB -c autovacuum=off"
-        log = f"{folder}/log"
-        subprocess.run(
-            [bin / "pg_ctl", "-D", data, "-l", log, "-o", options, "-w", "-t", "120", "start"], **quiet, check=True
-        )
-        try:
-            yield f"postgresql+psycopg://me@/postgres?host={folder}"
-        finally:
-            subprocess.run([bin / "pg_ctl", "-D", data, "-m", "immediate", "stop"], **quiet, check=True)
 
 
 def test_postgresql(postgres: str, monkeypatch: pytest.MonkeyPatch) -> None:

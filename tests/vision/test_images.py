@@ -7,6 +7,7 @@ import os
 import struct
 import threading
 import warnings
+import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -287,6 +288,16 @@ def test_a_good_file_may_have_any_name(tmp_path: Path) -> None:
     path = tmp_path / "picture.txt"
     path.write_bytes(jpeg())
     assert load(path).shape == (240, 320, 3)
+
+
+def test_what_reads_its_bytes_when_they_are_wanted(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("photo.jpg", jpeg())
+        archive.writestr("torn.jpg", jpeg()[:100])
+        assert load(zipfile.Path(archive, "photo.jpg")).shape == (240, 320, 3)
+        with pytest.raises(InputError, match=r"torn\.jpg") as caught:
+            load(zipfile.Path(archive, "torn.jpg"))
+    assert caught.value.kind == "corrupt"
 
 
 def test_what_is_no_plain_file(tmp_path: Path) -> None:
