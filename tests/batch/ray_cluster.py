@@ -38,6 +38,7 @@ class TwoNodes:
 
 def two_nodes(count: Path) -> Iterator[TwoNodes]:
     """Start the cluster, give it once, and end it; ``count`` is the file that its toys count in."""
+    count.touch()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_AUTH_MODE", "disabled")
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
