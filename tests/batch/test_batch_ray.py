@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
 import pytest
 from batch_toy import SHOUTS, Shout
+from ray_cluster import TwoNodes, two_nodes
 
 from shared.batch import merge, read, run, status
 from shared.batch.failures import FailureLog
@@ -25,42 +24,9 @@ needs_ray = pytest.mark.skipif(
 )
 
 
-@dataclass
-class TwoNodes:
-    """The cluster of :mod:`ray_cluster`, the pipe to it, and where the toys of its workers count."""
-
-    address: str
-    process: subprocess.Popen[str]
-    count: Path
-
-    def kill(self, node: int) -> None:
-        """Kill a node's processes."""
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.write(f"{node}\n")
-        self.process.stdin.flush()
-        while self.process.stdout.readline().strip() != "killed":
-            continue
-
-
 @pytest.fixture(scope="module")
 def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TwoNodes]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAY_AUTH_MODE", "disabled")
-        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        count = tmp_path_factory.mktemp("cluster") / "count"
-        patch.setenv("TOY_COUNT", str(count))
-        process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("ray_cluster.py"))],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-        assert process.stdout is not None
-        patch.delenv("TOY_COUNT")
-        yield TwoNodes(process.stdout.readline().strip(), process, count)
-        process.communicate(timeout=60)
+    yield from two_nodes(tmp_path_factory.mktemp("cluster") / "count")
 
 
 def write(path: Path, lines: list[str]) -> Path:
