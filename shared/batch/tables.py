@@ -194,7 +194,7 @@ def _parquet(path: str) -> Iterator[Any]:
     pa, pq = require("pyarrow", extra="all"), require("pyarrow.parquet", extra="all")
     with open_binary(path) if is_stored(path) else nullcontext(path) as file:
         try:
-            opened = pq.ParquetFile(file)
+            opened = pq.ParquetFile(file, pre_buffer=False)  # what is fetched ahead would be held until the end
         except (pa.ArrowException, OSError) as error:
             raise DataError(f"{path} must be a Parquet file. {error}") from error
         with opened:
