@@ -1,0 +1,166 @@
+"""The process that serves: uvicorn, with a shutdown that loses nothing.
+
+SIGTERM or SIGINT: ``readyz`` says 503 at once; for ``drain_seconds`` requests are still taken, for balancers that hear
+late; then new ones get 503 with ``Connection: close``, everything accepted is finished, and the process ends with 0. A
+second signal ends it at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+import os
+import socket
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI
+
+from shared.errors import UsageError
+from shared.serving.app import build_app
+from shared.serving.config import Config, Limits, ServedModel, Shadow, Split, SplitArm
+from shared.serving.service import Service
+
+ENVIRONMENT = "TRIPTYCH_SERVE"
+"""The variable through which worker processes get the configuration, as JSON."""
+LINGER = 0.25
+"""Seconds after the last answer in which connections that are open hear that the server stops."""
+BACKLOG = 2048
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server that finishes what it accepted before it closes a socket."""
+
+    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+        super().__init__(config)
+        self._service = service
+        self._stopping: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._service.start().add_done_callback(self._started)
+        await super().startup(sockets)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if self._loop is None or self._service.stopping:
+            self.should_exit = self.force_exit = True
+            return
+        self._service.stopping = True
+        self._loop.call_soon_threadsafe(self._stop)
+
+    def _stop(self) -> None:
+        self._stopping = asyncio.get_running_loop().create_task(self._drain())
+
+    async def _drain(self) -> None:
+        service = self._service
+        service.log.line("stopping", in_flight=service.in_flight)
+        await asyncio.sleep(service.config.drain_seconds)
+        await service.drained()
+        await asyncio.sleep(LINGER)
+        self.should_exit = True
+
+    def _started(self, task: asyncio.Task[None]) -> None:
+        if self._service.failure is not None:
+            self.should_exit = True
+
+
+def serve(config: Config, *, say: Callable[[str], object] = print) -> int:
+    """Serve until SIGINT or SIGTERM; returns the exit code. Call it from the main thread.
+
+    Raises:
+        UsageError: the address cannot be listened on, or several workers cannot do what is asked.
+        TriptychError: a model cannot be opened.
+    """
+    bound = _bound(config.host, config.port)
+    address = f"http://{config.host}:{bound.getsockname()[1]}"
+    if config.workers > 1:
+        return _serve_several(config, bound, say, address)
+    app = build_app(config)
+    service: Service = app.state.service
+    server = Server(_uvicorn(app, config), service)
+    say(f"Triptych answers at {address}")
+    server.run([bound])
+    bound.close()
+    if service.failure is not None:
+        raise service.failure
+    return 0
+
+
+def worker_app() -> FastAPI:
+    """The application of a worker process, whose configuration stands in the environment."""
+    return build_app(config_from_json(os.environ[ENVIRONMENT]))
+
+
+def config_to_json(config: Config) -> str:
+    """A configuration as text."""
+    return json.dumps(dataclasses.asdict(config))
+
+
+def config_from_json(text: str) -> Config:
+    """The configuration that :func:`config_to_json` wrote.
+
+    Example:
+        >>> config_from_json(config_to_json(Config(port=80))).port
+        80
+    """
+    given = json.loads(text)
+    models = tuple(
+        ServedModel(**{**one, "aliases": tuple(one["aliases"]), "request_options": tuple(one["request_options"])})
+        for one in given.pop("models")
+    )
+    splits = {
+        task: Split(**{**one, "arms": {name: SplitArm(**arm) for name, arm in one["arms"].items()}})
+        for task, one in given.pop("splits").items()
+    }
+    shadows = {task: Shadow(**one) for task, one in given.pop("shadows").items()}
+    return Config(models=models, limits=Limits(**given.pop("limits")), splits=splits, shadows=shadows, **given)
+
+
+def _uvicorn(app: Any, config: Config, **more: Any) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        backlog=BACKLOG,
+        timeout_keep_alive=15,
+        ws="none",
+        **more,
+    )
+
+
+def _serve_several(config: Config, bound: socket.socket, say: Callable[[str], object], address: str) -> int:
+    from uvicorn.supervisors import Multiprocess  # noqa: PLC0415 - only where there are several workers
+
+    logged = [task for task, split in config.splits.items() if split.log]
+    if logged:
+        raise UsageError(f"one process writes an exposure log. With --workers 1 the split of {logged[0]} can log")
+    os.environ[ENVIRONMENT] = config_to_json(config)
+    whole = _uvicorn("shared.serving.server:worker_app", config, factory=True, workers=config.workers)
+    say(f"Triptych answers at {address} with {config.workers} workers")
+    Multiprocess(whole, target=uvicorn.Server(whole).run, sockets=[bound]).run()
+    return 0
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    """A socket that listens on the address."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        found = socket.socket(family, kind, protocol)
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        found.bind(address)
+        found.set_inheritable(True)
+        return found
+    except socket.gaierror as error:
+        raise UsageError(
+            f"--host must be an address of this machine. Got {host!r} instead: {error.strerror}"
+        ) from error
+    except OSError as error:
+        raise UsageError(
+            f"cannot listen on port {port} of {host}: {error.strerror}. "
+            "Choose another with --port, or let --port 0 find a free one"
+        ) from error
