@@ -292,7 +292,7 @@ async def _awaited(
             return future.result()
         if leaving.done():
             raise ClientGone
-        raise HttpError(504, "timeout", f"no answer came within {seconds:.3g} s. Send less at once, or come again")
+        raise HttpError(504, "timeout", f"no answer came within {seconds:.1f} s. Send less at once, or come again")
     finally:
         future.cancel()
         if gone is None:

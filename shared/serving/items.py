@@ -12,6 +12,7 @@ import io
 import struct
 import zlib
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Literal, TypeAlias
 
 from shared.errors import InputError
@@ -135,7 +136,7 @@ def check_picture(content: bytes | str, limits: Limits) -> None:
         return
     image = require("PIL.Image", extra="all")
     try:
-        with image.open(io.BytesIO(content), formats=_PICTURES) as opened:
+        with image.open(io.BytesIO(content), formats=_readable()) as opened:
             width, height = opened.size
     except (OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, EOFError, RuntimeError):
         return  # the predictor says better what is wrong with it
@@ -145,6 +146,14 @@ def check_picture(content: bytes | str, limits: Limits) -> None:
         raise InputError(
             "too-large", f"a picture must have at most {limits.max_pixels:,} pixels. Got {width} x {height} instead"
         )
+
+
+@lru_cache(maxsize=1)
+def _readable() -> tuple[str, ...]:
+    """Those of :data:`_PICTURES` that this build of Pillow can open."""
+    image = require("PIL.Image", extra="all")
+    image.init()
+    return tuple(name for name in _PICTURES if name in image.OPEN)
 
 
 def example_item(form: Form) -> Any:

@@ -331,13 +331,13 @@ class Registry:
         task, predictor, first, seconds = await loop.run_in_executor(self._opener, self._opened, spec)
         limits, labels = self._config.limits, (spec.task, spec.version)
         own = self._metrics
-        meters = Meters(
-            batch=lambda n, took: (own.batches.labels(*labels).observe(n), own.service.labels(*labels).observe(took))[
-                0
-            ],
-            waited=own.waited.labels(*labels).observe,
-            dropped=own.dropped.labels(*labels).inc,
-        )
+        sizes, times = own.batches.labels(*labels), own.service.labels(*labels)
+
+        def ran(n: int, took: float) -> None:
+            sizes.observe(n)
+            times.observe(took)
+
+        meters = Meters(ran, waited=own.waited.labels(*labels).observe, dropped=own.dropped.labels(*labels).inc)
         alone = bool(getattr(predictor, "side_by_side", False))
         batcher: Batcher[Any, Outcome] = Batcher(
             answering(predictor, form_of(task), limits, self._log),

@@ -8,6 +8,7 @@ second signal ends it at once.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import json
 import os
@@ -27,7 +28,7 @@ from shared.serving.service import Service
 ENVIRONMENT = "TRIPTYCH_SERVE"
 """The variable through which worker processes get the configuration, as JSON."""
 LINGER = 0.25
-"""Seconds after the last answer in which connections that are open hear that the server stops."""
+"""Seconds after the last answer in which connections that are open still hear that the server stops."""
 BACKLOG = 2048
 
 
@@ -39,9 +40,10 @@ class Server(uvicorn.Server):
         self._service = service
         self._stopping: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._bound: list[socket.socket] = []
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        self._loop = asyncio.get_running_loop()
+        self._loop, self._bound = asyncio.get_running_loop(), list(sockets or ())
         self._service.start().add_done_callback(self._started)
         await super().startup(sockets)
 
@@ -60,8 +62,38 @@ class Server(uvicorn.Server):
         service.log.line("stopping", in_flight=service.in_flight)
         await asyncio.sleep(service.config.drain_seconds)
         await service.drained()
-        await asyncio.sleep(LINGER)
+        await self._stop_listening()
+        until = asyncio.get_running_loop().time() + LINGER
+        while self.server_state.connections and asyncio.get_running_loop().time() < until:
+            await asyncio.sleep(0.01)
         self.should_exit = True
+
+    async def _stop_listening(self) -> None:
+        """Close the listening sockets after taking every connection that the system has made for them.
+
+        To close one that holds such connections would reset them, and with them a request that was sent already.
+        """
+        for bound in self._bound:
+            bound.setblocking(False)
+            bound.listen(0)
+        await asyncio.sleep(0.02)
+        taken: list[socket.socket] = []
+        for bound in self._bound:
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    taken.append(bound.accept()[0])
+        for server in self.servers:
+            server.close()
+        for bound in self._bound:
+            bound.close()
+        for connection in taken:
+            await asyncio.get_running_loop().connect_accepted_socket(self._protocol, connection)
+
+    def _protocol(self) -> asyncio.Protocol:
+        made: asyncio.Protocol = self.config.http_protocol_class(
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+        return made
 
     def _started(self, task: asyncio.Task[None]) -> None:
         if self._service.failure is not None:

@@ -23,7 +23,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        of = {"namespace": "triptych", "registry": self.registry}
+        of: dict[str, Any] = {"namespace": "triptych", "registry": self.registry}
         self.requests = Counter("requests", "requests by route, task and status", ("route", "task", "status"), **of)
         self.seconds = Histogram(
             "request_seconds",
