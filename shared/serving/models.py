@@ -109,6 +109,9 @@ class Deployment:
 def answering(predictor: Predictor[Any, Any], form: Form, limits: Limits, log: Log) -> Callable[[Sequence[Any]], Any]:
     """From a batch of items to their outcomes, in order; it never raises."""
 
+    here = getattr(predictor, "predict_here", None)
+    run = here or (lambda given: predictor.predict(given, on_error="keep"))
+
     def outcome(result: Any) -> Outcome:
         if isinstance(result, Failure):
             if not is_callers(result.kind):
@@ -132,7 +135,7 @@ def answering(predictor: Predictor[Any, Any], form: Form, limits: Limits, log: L
         places = [before(item) for item in items]
         good = [item for item, place in zip(items, places) if place is None]
         try:
-            found = iter(predictor.predict(good, on_error="keep") if good else [])
+            found = iter(run(good) if good else [])
             return [outcome(next(found)) if place is None else place for place in places]
         except Exception as error:  # noqa: BLE001 - the isolation boundary: a model's fault is its batch's alone
             log.line("batch-failed", kind=type(error).__name__, message=str(error), model=predictor.card.name)
