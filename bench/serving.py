@@ -44,7 +44,9 @@ PEERS = ("plain", "litserve", "ray")
 
 def bodies(task: str) -> list[bytes]:
     if task.startswith("nlp."):
-        return [json.dumps({"item": text}).encode() for text in TEXTS]
+        return [
+            json.dumps({"item": f"{text}, they say for the {n}th time"}).encode() for n in range(50) for text in TEXTS
+        ]
     from PIL import Image
     from sklearn.datasets import load_sample_image
 
@@ -209,8 +211,10 @@ def overload(task: str, model: str, *, seconds: float) -> None:
     print(f"{task} {model}: overload, twice {calm['rate']:.1f} requests/s for {seconds:g} s")
     print(f"  64 clients      p50 {calm['p50']:.1f} ms  p99 {calm['p99']:.1f} ms  {calm['counts']}")
     print(f"  twice as many   p50 {storm['p50']:.1f} ms  p99 {storm['p99']:.1f} ms  {storm['counts']}")
-    print(f"  accepted p99 is {storm['p99'] / calm['p99']:.2f} times the unloaded one; a 429 comes within "
-          f"{storm['refused_p50']:.1f} ms at the median, {storm['refused_p99']:.1f} ms at p99")
+    print(
+        f"  accepted p99 is {storm['p99'] / calm['p99']:.2f} times the unloaded one; a 429 comes within "
+        f"{storm['refused_p50']:.1f} ms at the median, {storm['refused_p99']:.1f} ms at p99"
+    )
 
 
 def stop(task: str, model: str, *, seconds: float) -> None:

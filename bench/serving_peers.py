@@ -30,6 +30,7 @@ def item_of(task: str, item: Any) -> Any:
 def plain(task: str, model: str | None, port: int) -> None:
     import uvicorn
     from fastapi import FastAPI
+
     predictor = find_task(task).open(model, device="auto", threads=None)
     app = FastAPI()
 

@@ -22,6 +22,8 @@ In = TypeVar("In")
 Out = TypeVar("Out")
 _MEMORY = 0.95
 """How much of its weight a batch's time keeps with each batch after it."""
+_KNOWN, _STALL = 2.0, 3.0
+"""From which weight on, and by how many times, a batch may be slower than expected before it counts as a stall."""
 
 
 class ServiceTime:
@@ -39,8 +41,10 @@ class ServiceTime:
         self._weight = self._n = self._t = self._nn = self._nt = 0.0
 
     def add(self, n: int, seconds: float) -> None:
-        """One batch of ``n`` items took so many seconds."""
+        """One batch of ``n`` items took so many seconds; of a sudden stall only a part is believed at once."""
         keep = _MEMORY
+        if self._weight > _KNOWN:
+            seconds = min(seconds, _STALL * self.of(n))
         self._weight = self._weight * keep + 1
         self._n = self._n * keep + n
         self._t = self._t * keep + seconds

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 import traceback
-import uuid
 from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -37,7 +37,7 @@ class Gate:
         if not service.draining:
             service.start()
         given = header(scope, b"x-request-id").decode("latin-1")
-        trace = Trace(given if _ID.fullmatch(given) else uuid.uuid4().hex)
+        trace = Trace(given if given and _ID.fullmatch(given) else os.urandom(12).hex())
         scope.setdefault("state", {})
         scope["state"] = {**scope["state"], "trace": trace}
 

@@ -158,6 +158,7 @@ def _uvicorn(app: Any, config: Config, **more: Any) -> uvicorn.Config:
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=config.rate is not None,
         backlog=BACKLOG,
         timeout_keep_alive=15,
         ws="none",
