@@ -67,7 +67,7 @@ def ray(task: str, model: str | None, port: int) -> None:
             body = await request.json()
             return {"ok": True, "result": await self.answers(item_of(task, body["item"]))}
 
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
     serve.start(http_options={"port": port})
     serve.run(Served.bind(), route_prefix="/predict", blocking=True)
 

@@ -7,6 +7,7 @@ takes them away when they are idle. Rates and metrics are each replica's own, an
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Callable
@@ -72,7 +73,7 @@ def build_replica(text: str, find: str | None) -> Any:
 
 
 def serve(config: Config, *, say: Callable[[str], object] = print) -> int:
-    """Serve under Ray until SIGINT or SIGTERM; returns the exit code. Joins the cluster of ``RAY_ADDRESS``, if any.
+    """Serve under Ray until SIGINT or SIGTERM; returns the exit code. Joins the cluster of ``RAY_ADDRESS``, or starts one.
 
     Raises:
         UsageError: as :func:`build_deployment`.
@@ -81,7 +82,7 @@ def serve(config: Config, *, say: Callable[[str], object] = print) -> int:
     ray, engine = require("ray", extra="cluster"), require("ray.serve", extra="cluster")
     stop = threading.Event()
     deployment = build_deployment(config)
-    ray.init(ignore_reinit_error=True, include_dashboard=False, log_to_driver=True)
+    ray.init(address=os.environ.get("RAY_ADDRESS", "local"))  # never a cluster that merely happens to run here
     engine.start(http_options={"host": config.host, "port": config.port})
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())

@@ -21,7 +21,7 @@ import sys, ray
 from ray import serve
 from shared.serving import Config, ServedModel
 from shared.serving.ray_app import build_deployment
-ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
 serve.start(http_options={"host": "127.0.0.1", "port": int(sys.argv[1])})
 config = Config(models=(ServedModel("toy.shouts"), ServedModel("toy.colours")))
 serve.run(build_deployment(config, most=1, find="serving_toy:find"), route_prefix="/")
