@@ -88,7 +88,7 @@ def served(name: str, task: str, model: str, *more: str) -> Iterator[tuple[str, 
 
 def _until_answered(url: str, body: bytes, process: subprocess.Popen[bytes]) -> None:
     request = urllib.request.Request(url, body, {"content-type": "application/json"})
-    for _ in range(400):
+    for _ in range(1800):
         if process.poll() is not None:
             raise SystemExit(f"a server ended with {process.returncode} before it answered")
         try:

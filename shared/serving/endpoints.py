@@ -85,7 +85,7 @@ class Endpoint:
         service = self.service
         outcomes: list[Outcome] = []
         if asked.items:
-            one.batcher.admit(min(len(asked.items), one.batcher.queue), within=service.limits.timeout)
+            one.batcher.admit(within=service.limits.timeout)
             collecting = asyncio.ensure_future(self._collected(one, asked))
             outcomes = await _awaited(collecting, receive, service.limits.timeout)
         rows = []

@@ -147,6 +147,33 @@ def test_service_time(seen: list[tuple[int, float]], n: int, seconds: float) -> 
     assert time.of(n) == pytest.approx(seconds, abs=0.02)
 
 
+def test_many_items_of_one_request_leave_half_of_the_queue() -> None:
+    async def scene() -> None:
+        held = Held()
+        batcher = Batcher(held, queue=4)
+        futures = [batcher.submit(0)]
+        await begun(held)
+
+        async def many() -> None:
+            for n in range(1, 4):
+                await batcher.room()
+                futures.append(batcher.submit(n))
+
+        sending = asyncio.ensure_future(many())
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert batcher.depth == 2
+        batcher.admit(2)
+        held.go.release(4)
+        await sending
+        assert await asyncio.gather(*futures) == [0, 2, 4, 6]
+        batcher.close()
+        with pytest.raises(HttpError, match="has just been unloaded"):
+            batcher.submit(9)
+
+    asyncio.run(scene())
+
+
 def test_a_stall_is_not_taken_for_the_speed_of_every_batch() -> None:
     time = ServiceTime()
     for _ in range(5):
