@@ -119,6 +119,29 @@ class Pipeline(Generic[In, Mid, Raw, Out]):
             raise UsageError(f"batch_size must be at least 1. Got {size} instead")
         return self._checked(self._results(items, size), on_error)
 
+    def predict_here(self, items: Sequence[In], /) -> list[Out | Failure]:
+        """All items as one batch in the calling thread, which has threads of its own: a server's, say.
+
+        It starts none, which :meth:`predict` does each time. Items that fail are kept as failures. As ``run`` it is
+        called in one thread at a time, unless ``side_by_side``.
+
+        Args:
+            items: at most as many as may run together.
+
+        Returns:
+            One result an item, same order.
+
+        Example:
+            >>> from shared.testing import fake_card
+            >>> twice = Pipeline(fake_card(), int, lambda batch: [2 * x for x in batch], lambda raw, mid: raw)
+            >>> twice.predict_here(["1", "2"])
+            [2, 4]
+        """
+        return [
+            Failure(index, result.kind, result.message) if isinstance(result, Failed) else result
+            for index, result in enumerate(self._whole(items))
+        ]
+
     def _checked(self, results: Iterator[Out | Failure], on_error: OnError) -> Iterator[Out | Failure]:
         for count, result in enumerate(results, 1):
             if on_error == "raise" and isinstance(result, Failure):
@@ -133,13 +156,13 @@ class Pipeline(Generic[In, Mid, Raw, Out]):
 
     def _side_by_side(self, items: Iterable[In], size: int) -> Generator[list[Out | Failed], None, None]:
         """Every batch from its items to its results in one thread."""
-
-        def whole(batch: list[In]) -> list[Out | Failed]:
-            return self._decoded(self._run([_attempt(self.prepare, item) for item in batch]))
-
         threads = self.threads or cpu_count()
         with ThreadPoolExecutor(threads, "predict") as pool:
-            yield from _map_ahead(pool, whole, _chunks(items, size), ahead=2 * threads)
+            yield from _map_ahead(pool, self._whole, _chunks(items, size), ahead=2 * threads)
+
+    def _whole(self, batch: Sequence[In]) -> list[Out | Failed]:
+        """A batch from its items to its results, in this thread."""
+        return self._decoded(self._run([_attempt(self.prepare, item) for item in batch]))
 
     def _in_turn(self, items: Iterable[In], size: int) -> Generator[list[Out | Failed], None, None]:
         """Prepare ahead in threads, run one batch at a time in one thread, decode the batch before meanwhile."""

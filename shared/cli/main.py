@@ -30,6 +30,7 @@ COMMANDS = {
     "recommend": "what a user would like next",
     "similar": "items like an item",
     "experiment": "assign units to arms, analyse what came of it, plan the size",
+    "serve": "every task over HTTP",
     "demo": "the Gradio pages",
 }
 """Subcommands by name. Each lives in ``shared/cli/NAME.py`` as ``command``, a dash being an underscore there."""

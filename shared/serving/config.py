@@ -1,0 +1,296 @@
+"""What is served, to whom and within which bounds: frozen data, also as TOML.
+
+::
+
+    [server]
+    host = "127.0.0.1"
+    port = 8000
+    threads = 2                          # of each model; every processor when not given
+    api_key_file = "keys.txt"            # see shared.serving.keys
+    rate = 50.0                          # requests a second of each key (of each address without keys)
+    drain_seconds = 0.0                  # after SIGTERM, how long it goes on accepting while readyz says 503
+    tracing = false                      # spans of OpenTelemetry; needs the extra "tracing"
+
+    [limits]                             # the attributes of Limits
+
+    [[models]]
+    task = "nlp.classification"
+    model = "minilm-sst2"                # a name or a folder; the task's default when not given
+    version = "1"
+    aliases = ["default", "stable"]
+    options = { threads = 1 }            # keywords of the task's opener
+    request_options = ["labels"]         # which of them a request may choose itself; none when not given
+
+    [split."nlp.classification"]
+    experiment = "bigger-model"
+    log = "exposures"                    # a folder of an exposure log
+    arms = { control = { model = "1", weight = 0.5 }, bigger = { model = "2", weight = 0.5 } }
+
+    [shadow."vision.detection"]
+    model = "2"
+    share = 0.1
+    backlog = 16
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from shared.errors import DataError, UnknownNameError, UsageError
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds that hold for every request.
+
+    Attributes:
+        max_batch: items that run together, at least 1.
+        max_wait_ms: longest that an item waits for company when others are likely to come, in milliseconds; 0 never.
+        queue: items that wait for a model at most, at least 1; more are refused with 429.
+        max_queue_ms: estimated milliseconds until an answer beyond which an item is refused with 429, whatever the
+            queue's length.
+        timeout: seconds after which a request ends with 504.
+        body_seconds: seconds within which a request's body must have come, else 408.
+        max_body_mb: megabytes (2^20 bytes) of a request's body at most.
+        max_items: items of one batch request.
+        max_pixels: width times height of a picture; seen in its header, before pixels are decoded.
+        max_text: characters of all texts of one item together.
+        max_history: interactions of one history.
+        variants: sets of request options of a model that are held open at once.
+    """
+
+    max_batch: int = 32
+    max_wait_ms: float = 2.0
+    queue: int = 64
+    max_queue_ms: float = 5000.0
+    timeout: float = 30.0
+    body_seconds: float = 10.0
+    max_body_mb: float = 20.0
+    max_items: int = 256
+    max_pixels: int = 89_478_485
+    max_text: int = 100_000
+    max_history: int = 10_000
+    variants: int = 4
+
+    def __post_init__(self) -> None:
+        for one in dataclasses.fields(self):
+            value, least = getattr(self, one.name), 0 if one.name == "max_wait_ms" else None
+            if value < 0 or (value == 0 and least is None):
+                raise UsageError(f"{one.name} must be above 0. Got {value} instead")
+
+    @property
+    def max_body(self) -> int:
+        """Bytes of a request's body at most."""
+        return int(self.max_body_mb * 2**20)
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """A model that is loaded at the start.
+
+    Attributes:
+        task: for example ``"vision.detection"``.
+        model: a catalogue name, a model folder or whatever else the task opens; its default when not given.
+        version: by which it is known among the models of its task.
+        aliases: further names, such as ``"default"``, which is what a request gets that names no model. The first
+            model of a task is the default where none says so.
+        options: keywords of the task's opener.
+        request_options: which of the task's options a request may set itself.
+    """
+
+    task: str
+    model: str | None = None
+    version: str = "1"
+    aliases: tuple[str, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+    request_options: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class SplitArm:
+    """One arm of a split: which model its units get (a version or an alias), and its share of them in [0, 1]."""
+
+    model: str
+    weight: float
+
+
+@dataclass(frozen=True)
+class Split:
+    """Requests of a task that name no model, divided among models by their ``X-Unit-Id``.
+
+    Attributes:
+        experiment: its name, written into the exposure log.
+        arms: at least two by name, with weights that sum to 1.
+        salt: what units are hashed with; the experiment's name when empty.
+        log: folder of an exposure log; exposures are only counted when not given.
+    """
+
+    experiment: str
+    arms: Mapping[str, SplitArm]
+    salt: str = ""
+    log: str | None = None
+
+
+@dataclass(frozen=True)
+class Shadow:
+    """A second model that answers a task's requests too, behind the answer and for nobody.
+
+    Attributes:
+        model: its version or alias.
+        share: of the requests, in (0, 1].
+        backlog: items that wait for it at most; further ones are left out and counted.
+    """
+
+    model: str
+    share: float = 1.0
+    backlog: int = 64
+
+    def __post_init__(self) -> None:
+        if not 0 < self.share <= 1 or self.backlog < 1:
+            raise UsageError(
+                f"a shadow must have a share in (0, 1] and a backlog of at least 1. Got {self.share} and {self.backlog}"
+            )
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that an application is built from.
+
+    Attributes:
+        models: loaded at the start, in this order.
+        limits: bounds of every request.
+        splits: experiments by task.
+        shadows: shadow models by task.
+        host: address to listen on.
+        port: 0 takes any free one.
+        threads: processor threads of each model; ``None`` uses every processor.
+        workers: processes that serve, each with models, queues, rates and metrics of its own.
+        api_key_file: who may come in; everybody when not given. See :mod:`shared.serving.keys`.
+        rate: requests a second of each key, or of each address where there are no keys; unbounded when not given.
+        drain_seconds: how long a stopping server goes on accepting while it says that it is not ready.
+        tracing: whether spans are made; needs the extra ``tracing``.
+        device: ``"auto"``, ``"cpu"`` or ``"gpu"``.
+        root_path: where a proxy in front serves this application.
+    """
+
+    models: tuple[ServedModel, ...] = ()
+    limits: Limits = field(default_factory=Limits)
+    splits: Mapping[str, Split] = field(default_factory=dict)
+    shadows: Mapping[str, Shadow] = field(default_factory=dict)
+    host: str = "127.0.0.1"
+    port: int = 8000
+    threads: int | None = None
+    workers: int = 1
+    api_key_file: str | None = None
+    rate: float | None = None
+    drain_seconds: float = 0.0
+    tracing: bool = False
+    device: str = "auto"
+    root_path: str = ""
+
+    def __post_init__(self) -> None:
+        if self.workers < 1 or (self.rate is not None and self.rate <= 0) or self.drain_seconds < 0:
+            raise UsageError(
+                "a server needs at least 1 worker, a rate above 0 and drain_seconds of at least 0. "
+                f"Got workers={self.workers}, rate={self.rate}, drain_seconds={self.drain_seconds}"
+            )
+        served = {one.task for one in self.models}
+        for task in (*self.splits, *self.shadows):
+            if task not in served:
+                raise UnknownNameError("served task", task, served, ". A split or a shadow needs models of its task")
+
+
+def read_config(path: str | Path) -> Config:
+    """The configuration in a TOML file; see this module's docstring.
+
+    Raises:
+        DataError: it cannot be read, is no TOML, or has keys or values that are not known; the message says where.
+    """
+    try:
+        text = Path(path).read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} must be a TOML file of what to serve. {error}") from error
+    return parse_config(text, origin=str(path))
+
+
+def parse_config(text: str, *, origin: str = "the configuration") -> Config:
+    r"""The configuration in a TOML text.
+
+    Raises:
+        DataError: as :func:`read_config`.
+
+    Example:
+        >>> parse_config('[[models]]\ntask = "nlp.ner"').models[0].version
+        '1'
+    """
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise DataError(f"{origin} must be TOML. {error}") from error
+    own = {one.name for one in dataclasses.fields(Config)} - {"models", "limits", "splits", "shadows"}
+    parts = {"server": dict, "limits": dict, "models": list, "split": dict, "shadow": dict}
+    for name, value in table.items():
+        if name not in parts:
+            raise DataError(f"{origin}: {UnknownNameError('part of a configuration', name, parts)}")
+        if not isinstance(value, parts[name]):
+            raise DataError(f"{origin}: {name} must be a {parts[name].__name__}. Got {type(value).__name__} instead")
+    server = table.get("server", {})
+    if set(server) - own:
+        raise DataError(f"{origin}: {UnknownNameError('key of [server]', min(set(server) - own), own)}")
+    models = [_made(ServedModel, row, f"{origin}: model {n}") for n, row in enumerate(table.get("models", []), 1)]
+    splits = {task: _split(row, f"{origin}: split {task!r}") for task, row in table.get("split", {}).items()}
+    shadows = {task: _made(Shadow, row, f"{origin}: shadow {task!r}") for task, row in table.get("shadow", {}).items()}
+    limits = _made(Limits, table.get("limits", {}), f"{origin}: limits")
+    whole = dict(server) | {"models": models, "limits": limits, "splits": splits, "shadows": shadows}
+    return _made(Config, whole, origin)
+
+
+def _split(row: Any, where: str) -> Split:
+    if not isinstance(row, dict) or not isinstance(row.get("arms"), dict):
+        raise DataError(f"{where} must be a table with arms, each {{ model = ..., weight = ... }}")
+    arms = {name: _made(SplitArm, arm, f"{where}, arm {name!r}") for name, arm in row["arms"].items()}
+    return _made(Split, row | {"arms": arms}, where)
+
+
+def _made(kind: type[T], row: Any, where: str) -> T:
+    """An instance of a dataclass from a table, each value of the type that its field says."""
+    if not isinstance(row, dict):
+        raise DataError(f"{where} must be a table. Got {row!r} instead")
+    hints = typing.get_type_hints(kind)
+    fields = {one.name: one for one in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    for name in row:
+        if name not in fields:
+            raise DataError(f"{where}: {UnknownNameError('key', name, fields)}")
+    needed = [
+        name
+        for name, one in fields.items()
+        if one.default is dataclasses.MISSING and one.default_factory is dataclasses.MISSING and name not in row
+    ]
+    if needed:
+        raise DataError(f"{where} must have {', '.join(needed)}. Got {sorted(row)} instead")
+    try:
+        return kind(**{name: _value(value, hints[name], f"{where}: {name}") for name, value in row.items()})
+    except UsageError as error:
+        raise DataError(f"{where}: {error}") from error
+
+
+def _value(value: Any, hint: Any, where: str) -> Any:
+    allowed = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    kinds = tuple(typing.get_origin(one) or one for one in allowed)
+    if tuple in kinds and isinstance(value, list):
+        return tuple(value)
+    if float in kinds and type(value) is int:
+        return float(value)
+    if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+        names = " or ".join(one.__name__ for one in kinds if one is not type(None))
+        raise DataError(f"{where} must be a {names}. Got {value!r} instead")
+    return value
