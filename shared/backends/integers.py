@@ -13,19 +13,21 @@ int8 in 16 bits, which do not hold them; there :mod:`shared.backends.onnxruntime
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from shared.backends.closer import LARGEST, Integers, moments, passes, rounded, row_nodes, row_product, unlike
 from shared.errors import BackendError
 from shared.lazy import require
 from shared.types import AnyArray, Float32
 
-LARGEST = 127
 EVENED = 0.85
 """How much of a channel's size is moved into the weights, in [0, 1]."""
+SLIGHT = 0.001
+"""Share of all multiplications below which a product gains nothing by integers where it should come close."""
 JUDGED = 8
 """Typical inputs on which it is measured what each product loses."""
 _MICROSOFT = "com.microsoft"
@@ -42,12 +44,14 @@ class Product:
         answers: names of the products.
         divisors: what its channels are divided by, shape (channels,), float32, above 0.
         cost: weights, which is how many multiplications a row of the tensor takes.
+        by_rows: whether each row of the tensor has a scale of its own; the divisors are then 1.
     """
 
     given: str
     answers: tuple[str, ...]
     divisors: Float32
     cost: int
+    by_rows: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,11 +62,13 @@ class Measured:
         graph: an ``onnx.ModelProto``.
         weights: constants by name; those of the products have shape (channels, columns).
         products: in the graph's order.
+        rounded: weights in integers that are kept in place of the nearest ones, by the product's name.
     """
 
     graph: Any
     weights: Mapping[str, AnyArray]
     products: tuple[Product, ...]
+    rounded: Mapping[str, Integers] = field(default_factory=dict)
 
 
 def is_quantised(path: Path) -> bool:
@@ -74,12 +80,14 @@ def is_quantised(path: Path) -> bool:
     return any(node.op_type in (*_INTEGER, "DynamicQuantizeMatMul") for node in _read(path).graph.node)
 
 
-def measure(path: Path, typical: Sequence[Mapping[str, AnyArray]]) -> Measured:
+def measure(path: Path, typical: Sequence[Mapping[str, AnyArray]], *, closely: bool = False) -> Measured:
     """Run typical inputs through a graph and see what its products with constants take.
 
     Args:
         path: an ONNX graph in float32.
         typical: its inputs by name, for at least one request.
+        closely: whether the integers are to come closer to float; see :mod:`shared.backends.closer`. It takes longer
+            here and hardly longer when the model runs. Products that are next to nothing stay in float then.
 
     Raises:
         BackendError: ONNX Runtime refuses the graph, or it has no products that integers would serve.
@@ -95,14 +103,35 @@ def measure(path: Path, typical: Sequence[Mapping[str, AnyArray]]) -> Measured:
         raise BackendError(f"{path.name} must have matrix products for integers to serve. It has none")
     used = {node.input[1] for nodes in found.values() for node in nodes}
     weights = {name: onnx.numpy_helper.to_array(constants[name]).astype(np.float32) for name in used}
-    sizes = _taken(graph, list(found), typical)
+    sizes, rows = _taken(graph, list(found), typical)
+    total = sum(weights[node.input[1]].size for nodes in found.values() for node in nodes)
     products = []
     for given, nodes in found.items():
         held = [weights[node.input[1]] for node in nodes]
-        divisors = evening(sizes[given], held)
         cost = sum(weight.size for weight in held)
-        products.append(Product(given, tuple(node.output[0] for node in nodes), divisors, cost))
-    return Measured(graph, weights, tuple(products))
+        if closely and cost < SLIGHT * total:
+            continue
+        # a scale a row is one more step a column of the product, and one less a channel of the tensor
+        narrows = sum(weight.shape[1] for weight in held) < len(sizes[given])
+        by_rows = closely and narrows and unlike(rows[given])
+        divisors = np.ones_like(sizes[given]) if by_rows else evening(sizes[given], held)
+        products.append(Product(given, tuple(node.output[0] for node in nodes), divisors, cost, by_rows))
+    measured = Measured(graph, weights, tuple(products))
+    return replace(measured, rounded=_rounded(measured, typical)) if closely else measured
+
+
+def _rounded(measured: Measured, typical: Sequence[Mapping[str, AnyArray]]) -> dict[str, Integers]:
+    """The weights of all products as integers that suit typical inputs."""
+    products = {product.given: product for product in measured.products}
+    taken = {node.output[0]: node.input[1] for node in measured.graph.graph.node if node.op_type == "MatMul"}
+    found = {}
+    for names in passes({name: len(product.divisors) for name, product in products.items()}):
+        for name, sums in moments(_answers(_watching(measured.graph, names), typical), names).items():
+            divisors = products[name].divisors.astype(np.float64)
+            for at in products[name].answers:
+                weight = measured.weights[taken[at]] * products[name].divisors[:, None]
+                found[at] = rounded(weight, sums / np.outer(divisors, divisors))
+    return found
 
 
 def evening(sizes: Float32, weights: Sequence[Float32]) -> Float32:
@@ -194,17 +223,30 @@ def to_integers(measured: Measured, *, in_float: Collection[str] = ()) -> bytes:
             nodes.append(node)
             continue
         given, at = product.given, node.output[0]
+        weights = measured.rounded.get(at) or _integers(measured.weights[node.input[1]] * product.divisors[:, None])
         if given not in begun:
             begun.add(given)
-            constants[f"{given}/evening"] = 1 / product.divisors
-            nodes.append(onnx.helper.make_node("Mul", [given, f"{given}/evening"], [f"{given}/evened"]))
-            parts = [f"{given}/{part}" for part in ("integers", "scale", "zero")]
-            nodes.append(onnx.helper.make_node("DynamicQuantizeLinear", [f"{given}/evened"], parts))
-        integers, scale = _integers(measured.weights[node.input[1]] * product.divisors[:, None])
+            nodes += row_nodes(given, constants) if product.by_rows else _evened(product, constants)
+        if product.by_rows:
+            nodes += row_product(given, at, weights, constants)
+            continue
+        integers, scale = weights
         constants |= {f"{at}/weight": integers, f"{at}/step": scale, f"{at}/none": np.zeros(len(scale), np.int8)}
         taken = [f"{given}/integers", f"{at}/weight", f"{given}/scale", f"{at}/step", f"{given}/zero", f"{at}/none"]
         nodes.append(onnx.helper.make_node("MatMulIntegerToFloat", taken, [at], domain=_MICROSOFT))
     return _written(measured.graph, nodes, constants)
+
+
+def _evened(product: Product, constants: dict[str, AnyArray]) -> list[Any]:
+    """Nodes that divide a tensor's channels and bring it into uint8 under one scale."""
+    onnx = require("onnx", extra="all")
+    given = product.given
+    constants[f"{given}/evening"] = 1 / product.divisors
+    parts = [f"{given}/{part}" for part in ("integers", "scale", "zero")]
+    return [
+        onnx.helper.make_node("Mul", [given, f"{given}/evening"], [f"{given}/evened"]),
+        onnx.helper.make_node("DynamicQuantizeLinear", [f"{given}/evened"], parts),
+    ]
 
 
 def _written(graph: Any, nodes: Sequence[Any], constants: Mapping[str, AnyArray]) -> bytes:
@@ -229,8 +271,22 @@ def _integers(weight: Float32) -> tuple[AnyArray, Float32]:
     return np.rint(weight / scale).astype(np.int8), scale
 
 
-def _taken(graph: Any, names: Sequence[str], typical: Sequence[Mapping[str, AnyArray]]) -> dict[str, Float32]:
-    """The largest absolute value of each channel of tensors within a graph."""
+def _taken(
+    graph: Any, names: Sequence[str], typical: Sequence[Mapping[str, AnyArray]]
+) -> tuple[dict[str, Float32], dict[str, Float32]]:
+    """The largest absolute value of each channel of tensors within a graph, and of each row."""
+    sizes: dict[str, Float32] = {}
+    rows: dict[str, list[Float32]] = {name: [] for name in names}
+    for values in _answers(_watching(graph, names), typical):
+        for name, value in zip(names, values, strict=True):
+            found = np.abs(value).reshape(-1, value.shape[-1])
+            sizes[name] = np.maximum(sizes.get(name, 0), found.max(axis=0))
+            rows[name].append(found.max(axis=1))
+    return sizes, {name: np.concatenate(found) for name, found in rows.items()}
+
+
+def _watching(graph: Any, names: Sequence[str]) -> Any:
+    """The graph with tensors from within as its outputs."""
     onnx = require("onnx", extra="all")
     watched = onnx.ModelProto()
     watched.CopyFrom(graph)
@@ -238,12 +294,7 @@ def _taken(graph: Any, names: Sequence[str], typical: Sequence[Mapping[str, AnyA
     watched.graph.output.extend(
         onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in names
     )
-    sizes: dict[str, Float32] = {}
-    for values in _answers(watched, typical):
-        for name, value in zip(names, values, strict=True):
-            largest = np.abs(value).reshape(-1, value.shape[-1]).max(axis=0)
-            sizes[name] = np.maximum(sizes.get(name, largest), largest)
-    return sizes
+    return watched
 
 
 def _answers(graph: Any, feeds: Sequence[Mapping[str, AnyArray]]) -> Iterator[list[AnyArray]]:
