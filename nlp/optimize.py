@@ -77,8 +77,9 @@ BOUNDS = {
     "pair-scorer": 0.97,
 }
 """Agreement that a form must reach unless the user says another, by family."""
+AS_MADE = Reading()
 STAND_WRONG = 1 / 3
-"""Of the answers that may differ, the share that a reader's form is expected to let stand: texts to come may be worse."""
+"""Of the answers that may differ, the share that a reader's form is expected to let stand: texts vary."""
 
 
 def optimize(
@@ -106,8 +107,9 @@ def optimize(
 
     Returns:
         JSON-ready: ``model``, ``task``, ``texts``, ``bound``, ``cosine`` (mean over windows, of the two graphs'
-        numbers), ``tried`` (a row a form, with the share ``in_float`` of its multiplications that were left in float and the
-        share ``asked_again`` of the texts that a reader in float32 reads once more), ``written`` (a folder or ``None``), ``name`` (by which it is opened, or ``None``).
+        numbers), ``tried`` (a row a form, with the share ``in_float`` of its multiplications that were left in float
+        and the share ``asked_again`` of the texts that are near-ties and left to the reader in float32), ``written``
+        (a folder or ``None``), ``name`` (by which it is opened, or ``None``).
 
     Raises:
         UsageError: ``bound`` is outside [0, 1], no text can be used, or the model is in 8-bit integers already.
@@ -210,7 +212,7 @@ def _tried(trial: _Trial, graph: bytes, wanted: Sequence[Answer]) -> _Form:
         form = load_text_graph(Opened(made, {name: place / name for name in content}), threads=trial.threads)
         got = form.answers(trial.feeds)
     several = bool(card.options.get("multi_label"))
-    how = reading(card) if card.family == READER else Reading()
+    how = reading(card) if card.family == READER else AS_MADE
     found = agreement(card.family, wanted, got, several=several, second=trial.second, how=how)
     cosine = _cosine(wanted, got)
     below, again = 0.0, np.zeros(len(got), bool)
@@ -256,7 +258,7 @@ def agreement(
     *,
     several: bool = False,
     second: Sequence[slice] = (),
-    how: Reading = Reading(),
+    how: Reading = AS_MADE,
 ) -> float:
     """How far two graphs of a family say the same of the same windows, in [0, 1].
 

@@ -214,10 +214,14 @@ def to_integers(measured: Measured, *, in_float: Collection[str] = ()) -> bytes:
     onnx = require("onnx", extra="all")
     changed = [product for product in measured.products if product.given not in in_float]
     chosen = {answer: product for product in changed for answer in product.answers}
+    biases = _biases(measured.graph, [at for at, product in chosen.items() if not product.by_rows])
+    added = {answer for answer, _ in biases.values()}
     constants: dict[str, AnyArray] = {}
     nodes: list[Any] = []
     begun: set[str] = set()
     for node in measured.graph.graph.node:
+        if node.output and node.output[0] in added:
+            continue
         product = chosen.get(node.output[0]) if node.op_type == "MatMul" else None
         if product is None:
             nodes.append(node)
@@ -233,8 +237,26 @@ def to_integers(measured: Measured, *, in_float: Collection[str] = ()) -> bytes:
         integers, scale = weights
         constants |= {f"{at}/weight": integers, f"{at}/step": scale, f"{at}/none": np.zeros(len(scale), np.int8)}
         taken = [f"{given}/integers", f"{at}/weight", f"{given}/scale", f"{at}/step", f"{given}/zero", f"{at}/none"]
-        nodes.append(onnx.helper.make_node("MatMulIntegerToFloat", taken, [at], domain=_MICROSOFT))
+        answer, *bias = biases.get(at, (at,))
+        nodes.append(onnx.helper.make_node("MatMulIntegerToFloat", [*taken, *bias], [answer], domain=_MICROSOFT))
     return _written(measured.graph, nodes, constants)
+
+
+def _biases(graph: Any, names: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """What is added to a product alone, which the runtime adds as it multiplies: the sum's name and the bias's."""
+    constants = {tensor.name for tensor in graph.graph.initializer if len(tensor.dims) == 1}
+    users: dict[str, list[Any]] = {name: [] for name in names}
+    for node in graph.graph.node:
+        for name in set(node.input) & set(users):
+            users[name].append(node)
+    given = {output.name for output in graph.graph.output}
+    found = {}
+    for name, nodes in users.items():
+        if len(nodes) == 1 and nodes[0].op_type == "Add" and name not in given:
+            (other,) = [one for one in nodes[0].input if one != name] or [name]
+            if other in constants:
+                found[name] = (nodes[0].output[0], other)
+    return found
 
 
 def _evened(product: Product, constants: dict[str, AnyArray]) -> list[Any]:
