@@ -5,29 +5,23 @@ Where it does not with all products in integers, those that lose most are left i
 
 A reader's answers change where two of them score almost the same. Before more is left in float, such near-ties are
 therefore handed to the original, which then stands beside the form; see :mod:`nlp.qa.again`.
-
-What counts as the same is stated for each family. ``text-classifier`` and ``nli``: the share of windows with the same
-best label (of several labels, the share of labels on the same side of a half). ``token-classifier``: the share of
-tokens with the same best tag. ``extractive-reader``: the share of windows with the same best stretch of the context, or
-none in both. ``pair-scorer``: the share of pairs of windows that come in the same order.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
+from nlp.agreement import AS_MADE, READER, Answer, agreement, context_lead, context_scores
 from nlp.families import open_model
 from nlp.opening import ADAPTER, GRAPH, TOKENIZER, TextGraph, load_text_graph
-from nlp.qa.again import ASK_AGAIN_BELOW, ASKED_AGAIN, FLOAT_GRAPH, Lead, clear_from, lead, leads_by
-from nlp.qa.decode import Reading, Scores, reading, scores
+from nlp.qa.again import ASK_AGAIN_BELOW, ASKED_AGAIN, FLOAT_GRAPH, clear_from, leads_by
+from nlp.qa.decode import Reading, reading
 from shared.backends.forms import Precision
 from shared.backends.integers import is_quantised, losses, measure, spared, to_integers
 from shared.backends.trials import Tried, differs_too_much, form_name, not_worth_it, paired_speed
@@ -44,31 +38,9 @@ IN_FLOAT = (0.0, 0.15, 0.35, 0.6)
 """Shares of the multiplications that are left in float, one after the other, until a form answers like the original."""
 TIMED = 64
 """Of them, how many the two graphs are timed on."""
-READER = "extractive-reader"
 PAIRED = ("nli", READER, "pair-scorer")
 """Families whose windows hold two texts."""
 PRECISIONS: tuple[Precision, ...] = ("int8",)
-Answer: TypeAlias = Mapping[str, AnyArray]
-
-
-def _same_best(wanted: Answer, got: Answer) -> Sequence[bool]:
-    return [bool(w.argmax() == g.argmax()) for w, g in zip(wanted.values(), got.values())]
-
-
-def _same_sides(wanted: Answer, got: Answer) -> Sequence[bool]:
-    sides: list[bool] = ((wanted["logits"] > 0) == (got["logits"] > 0)).ravel().tolist()
-    return sides
-
-
-def _same_tags(wanted: Answer, got: Answer) -> Sequence[bool]:
-    tags: list[bool] = (wanted["logits"][0].argmax(axis=1) == got["logits"][0].argmax(axis=1)).tolist()
-    return tags
-
-
-SAME: Mapping[str, Callable[[Answer, Answer], Sequence[bool]]] = MappingProxyType(
-    {"text-classifier": _same_best, "nli": _same_best, "token-classifier": _same_tags}
-)
-"""What of one window is the same between two graphs, by family."""
 BOUNDS = {
     "text-classifier": 0.99,
     "nli": 0.99,
@@ -77,7 +49,6 @@ BOUNDS = {
     "pair-scorer": 0.97,
 }
 """Agreement that a form must reach unless the user says another, by family."""
-AS_MADE = Reading()
 STAND_WRONG = 1 / 3
 """Of the answers that may differ, the share that a reader's form is expected to let stand: texts vary."""
 
@@ -237,9 +208,9 @@ def _near_ties(
     wanted: Sequence[Answer], got: Sequence[Answer], second: Sequence[slice], how: Reading, *, least: float
 ) -> tuple[float, AnyArray]:
     """How far ahead a reader's answer in integers must be to stand, 0 where no bound helps; and which are not."""
-    leads = [_lead(answer, at, how) for answer, at in zip(got, second, strict=True)]
+    leads = [context_lead(answer, at, how) for answer, at in zip(got, second, strict=True)]
     ahead = np.array([found.ahead for found in leads])
-    exact = [leads_by(_held(w, at), found.stretch, how) for w, at, found in zip(wanted, second, leads)]
+    exact = [leads_by(context_scores(w, at), found.stretch, how) for w, at, found in zip(wanted, second, leads)]
     below = clear_from(ahead, ahead - np.array(exact), wrong=STAND_WRONG * (1 - least))
     # upwards, so that what the card says is at least what was found
     below = float(np.ceil(below * 1e4) / 1e4) if np.isfinite(below) else 0.0
@@ -249,49 +220,6 @@ def _near_ties(
 def _spread(items: Sequence[Any], most: int) -> list[Any]:
     """So many of the items at most, from all over them."""
     return list(items[:: max(1, len(items) // most)][:most])
-
-
-def agreement(
-    family: str,
-    wanted: Sequence[Answer],
-    got: Sequence[Answer],
-    *,
-    several: bool = False,
-    second: Sequence[slice] = (),
-    how: Reading = AS_MADE,
-) -> float:
-    """How far two graphs of a family say the same of the same windows, in [0, 1].
-
-    Args:
-        family: a key of :data:`BOUNDS`.
-        wanted: one graph's outputs for each window, at least one.
-        got: the other's.
-        several: whether several labels may hold.
-        second: where the second text of each window stands; of readers, whose answers are stretches of it.
-        how: how the scores of readers are read.
-
-    Example:
-        >>> one, other = ({"logits": np.float32([[0, number]])} for number in (1, -1))
-        >>> agreement("text-classifier", [one, one], [one, other])
-        0.5
-    """
-    if family == "pair-scorer":
-        ours, theirs = (np.array([answer["logits"].ravel()[0] for answer in answers]) for answers in (wanted, got))
-        pairs = list(itertools.combinations(range(len(ours)), 2))
-        return float(np.mean([(ours[a] > ours[b]) == (theirs[a] > theirs[b]) for a, b in pairs])) if pairs else 1.0
-    if family == READER:
-        pairs_of = zip(wanted, got, second, strict=True)
-        return float(np.mean([_lead(w, at, how).stretch == _lead(g, at, how).stretch for w, g, at in pairs_of]))
-    same = _same_sides if several else SAME[family]
-    return float(np.mean([hit for w, g in zip(wanted, got, strict=True) for hit in same(w, g)]))
-
-
-def _held(answer: Answer, second: slice) -> Scores:
-    return scores(answer, second.start, second.stop - second.start)
-
-
-def _lead(answer: Answer, second: slice, how: Reading) -> Lead:
-    return lead([_held(answer, second)], [0], how)
 
 
 def _cosine(wanted: Sequence[Answer], got: Sequence[Answer]) -> float:

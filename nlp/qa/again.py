@@ -48,7 +48,7 @@ class Lead:
     Attributes:
         stretch: first and last token of the best stretch of the context, or ``None`` where "no answer" scores more.
         ahead: by how much that beats what comes next: another stretch, "no answer", or the best stretch.
-        windows: those that hold a stretch or a score of "no answer" less than ``ahead`` was asked to be from the best.
+        windows: those with a stretch, or a score of "no answer", that is near enough to the best to matter.
     """
 
     stretch: tuple[int, int] | None
@@ -110,9 +110,9 @@ def lead(found: Sequence[Scores], starts: Sequence[int], how: Reading, *, below:
     nulls = [scored.null - how.no_answer_threshold if how.no_answer else -math.inf for scored in found]
     nothing = min(nulls)
     near = max(most, nothing) - below
-    windows = tuple(
-        at for at, (top, null) in enumerate(zip(tops, nulls)) if top > near or -math.inf < null < nothing + below
-    )
+    # the least "no answer" counts: those of other windows matter only where they might become it, and it the best
+    reach = nothing + below if nothing > near else -math.inf
+    windows = tuple(at for at, (top, null) in enumerate(zip(tops, nulls)) if top > near or null < reach)
     if nothing > most:
         return Lead(None, nothing - most, windows)
     return Lead(stretch, most - max(nothing, others[0][1] if others else -math.inf), windows)

@@ -120,27 +120,27 @@ def row_nodes(given: str, constants: dict[str, AnyArray]) -> list[Any]:
     part = {name: f"{given}/{name}" for name in ("integers", "scales", "lows", "low", "high", "least", "most", "span")}
     part |= {name: f"{given}/{name}" for name in ("scale", "place", "whole", "zero", "shift")}
     constants |= {
-        "rows/none": np.float32([0]),
-        "rows/tiny": np.float32([1e-9]),
-        "rows/step": np.float32([1 / 255]),
-        "rows/axes": np.array([0, 2], np.int64),
+        "by-rows//none": np.float32([0]),
+        "by-rows//tiny": np.float32([1e-9]),
+        "by-rows//step": np.float32([1 / 255]),
+        "by-rows//axes": np.array([0, 2], np.int64),
     }
     node = onnx.helper.make_node
     return [
         node("ReduceMin", [given], [part["low"]], axes=[0, 2], keepdims=0),
         node("ReduceMax", [given], [part["high"]], axes=[0, 2], keepdims=0),
-        node("Min", [part["low"], "rows/none"], [part["least"]]),
-        node("Max", [part["high"], "rows/tiny"], [part["most"]]),
+        node("Min", [part["low"], "by-rows//none"], [part["least"]]),
+        node("Max", [part["high"], "by-rows//tiny"], [part["most"]]),
         node("Sub", [part["most"], part["least"]], [part["span"]]),
-        node("Mul", [part["span"], "rows/step"], [part["scale"]]),
+        node("Mul", [part["span"], "by-rows//step"], [part["scale"]]),
         node("Div", [part["least"], part["scale"]], [part["place"]]),
         node("Neg", [part["place"]], [f"{given}/up"]),
         node("Round", [f"{given}/up"], [part["whole"]]),
         node("Cast", [part["whole"]], [part["zero"]], to=onnx.TensorProto.UINT8),
         node("QuantizeLinear", [given, part["scale"], part["zero"]], [part["integers"]], axis=1),
         node("Mul", [part["whole"], part["scale"]], [part["shift"]]),
-        node("Unsqueeze", [part["scale"], "rows/axes"], [part["scales"]]),
-        node("Unsqueeze", [part["shift"], "rows/axes"], [part["lows"]]),
+        node("Unsqueeze", [part["scale"], "by-rows//axes"], [part["scales"]]),
+        node("Unsqueeze", [part["shift"], "by-rows//axes"], [part["lows"]]),
     ]
 
 
@@ -157,8 +157,8 @@ def row_product(given: str, at: str, weights: Integers, constants: dict[str, Any
     integers, scale = weights
     sums = (integers.sum(axis=0, dtype=np.int64) * scale.astype(np.float64)).astype(np.float32)
     constants |= {f"{at}/weight": integers, f"{at}/step": scale, f"{at}/none": np.zeros(len(scale), np.int8)}
-    constants |= {f"{at}/sums": sums, "rows/one": np.float32(1), "rows/zero": np.uint8(0)}
-    taken = [f"{given}/integers", f"{at}/weight", "rows/one", f"{at}/step", "rows/zero", f"{at}/none"]
+    constants |= {f"{at}/sums": sums, "by-rows//one": np.float32(1), "by-rows//zero": np.uint8(0)}
+    taken = [f"{given}/integers", f"{at}/weight", "by-rows//one", f"{at}/step", "by-rows//zero", f"{at}/none"]
     node = onnx.helper.make_node
     return [
         node("MatMulIntegerToFloat", taken, [f"{at}/raw"], domain="com.microsoft"),

@@ -12,7 +12,7 @@ int8 in 16 bits, which do not hold them; there :mod:`shared.backends.onnxruntime
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from shared.backends.closer import LARGEST, Integers, moments, passes, rounded, row_nodes, row_product, unlike
+from shared.backends.typical import answers, taken, watching
 from shared.errors import BackendError
 from shared.lazy import require
 from shared.types import AnyArray, Float32
@@ -103,7 +104,7 @@ def measure(path: Path, typical: Sequence[Mapping[str, AnyArray]], *, closely: b
         raise BackendError(f"{path.name} must have matrix products for integers to serve. It has none")
     used = {node.input[1] for nodes in found.values() for node in nodes}
     weights = {name: onnx.numpy_helper.to_array(constants[name]).astype(np.float32) for name in used}
-    sizes, rows = _taken(graph, list(found), typical)
+    sizes, rows = taken(graph, list(found), typical)
     total = sum(weights[node.input[1]].size for nodes in found.values() for node in nodes)
     products = []
     for given, nodes in found.items():
@@ -123,13 +124,13 @@ def measure(path: Path, typical: Sequence[Mapping[str, AnyArray]], *, closely: b
 def _rounded(measured: Measured, typical: Sequence[Mapping[str, AnyArray]]) -> dict[str, Integers]:
     """The weights of all products as integers that suit typical inputs."""
     products = {product.given: product for product in measured.products}
-    taken = {node.output[0]: node.input[1] for node in measured.graph.graph.node if node.op_type == "MatMul"}
+    multiplied = {node.output[0]: node.input[1] for node in measured.graph.graph.node if node.op_type == "MatMul"}
     found = {}
     for names in passes({name: len(product.divisors) for name, product in products.items()}):
-        for name, sums in moments(_answers(_watching(measured.graph, names), typical), names).items():
+        for name, sums in moments(answers(watching(measured.graph, names), typical), names).items():
             divisors = products[name].divisors.astype(np.float64)
             for at in products[name].answers:
-                weight = measured.weights[taken[at]] * products[name].divisors[:, None]
+                weight = measured.weights[multiplied[at]] * products[name].divisors[:, None]
                 found[at] = rounded(weight, sums / np.outer(divisors, divisors))
     return found
 
@@ -170,11 +171,11 @@ def losses(measured: Measured, typical: Sequence[Mapping[str, AnyArray]]) -> dic
         BackendError: ONNX Runtime refuses a form.
     """
     feeds = typical[:JUDGED]
-    wanted = list(_answers(measured.graph, feeds))
+    wanted = list(answers(measured.graph, feeds))
     names = [product.given for product in measured.products]
     found = {}
     for name in names:
-        got = _answers(to_integers(measured, in_float=[other for other in names if other != name]), feeds)
+        got = answers(to_integers(measured, in_float=[other for other in names if other != name]), feeds)
         found[name] = float(
             np.mean([np.square(w - g).mean() for ws, gs in zip(wanted, got, strict=True) for w, g in zip(ws, gs)])
         )
@@ -214,7 +215,7 @@ def to_integers(measured: Measured, *, in_float: Collection[str] = ()) -> bytes:
     onnx = require("onnx", extra="all")
     changed = [product for product in measured.products if product.given not in in_float]
     chosen = {answer: product for product in changed for answer in product.answers}
-    biases = _biases(measured.graph, [at for at, product in chosen.items() if not product.by_rows])
+    biases = _biases(measured, [at for at, product in chosen.items() if not product.by_rows])
     added = {answer for answer, _ in biases.values()}
     constants: dict[str, AnyArray] = {}
     nodes: list[Any] = []
@@ -236,25 +237,29 @@ def to_integers(measured: Measured, *, in_float: Collection[str] = ()) -> bytes:
             continue
         integers, scale = weights
         constants |= {f"{at}/weight": integers, f"{at}/step": scale, f"{at}/none": np.zeros(len(scale), np.int8)}
-        taken = [f"{given}/integers", f"{at}/weight", f"{given}/scale", f"{at}/step", f"{given}/zero", f"{at}/none"]
+        feeds = [f"{given}/integers", f"{at}/weight", f"{given}/scale", f"{at}/step", f"{given}/zero", f"{at}/none"]
         answer, *bias = biases.get(at, (at,))
-        nodes.append(onnx.helper.make_node("MatMulIntegerToFloat", [*taken, *bias], [answer], domain=_MICROSOFT))
+        nodes.append(onnx.helper.make_node("MatMulIntegerToFloat", [*feeds, *bias], [answer], domain=_MICROSOFT))
     return _written(measured.graph, nodes, constants)
 
 
-def _biases(graph: Any, names: Sequence[str]) -> dict[str, tuple[str, str]]:
+def _biases(measured: Measured, names: Sequence[str]) -> dict[str, tuple[str, str]]:
     """What is added to a product alone, which the runtime adds as it multiplies: the sum's name and the bias's."""
-    constants = {tensor.name for tensor in graph.graph.initializer if len(tensor.dims) == 1}
+    graph = measured.graph.graph
+    constants = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
+    columns: dict[str, int] = {}
     users: dict[str, list[Any]] = {name: [] for name in names}
-    for node in graph.graph.node:
+    for node in graph.node:
+        if node.op_type == "MatMul" and node.output[0] in users:
+            columns[node.output[0]] = measured.weights[node.input[1]].shape[1]
         for name in set(node.input) & set(users):
             users[name].append(node)
-    given = {output.name for output in graph.graph.output}
+    given = {output.name for output in graph.output}
     found = {}
     for name, nodes in users.items():
         if len(nodes) == 1 and nodes[0].op_type == "Add" and name not in given:
-            (other,) = [one for one in nodes[0].input if one != name] or [name]
-            if other in constants:
+            other = nodes[0].input[1 if nodes[0].input[0] == name else 0]
+            if constants.get(other) == (columns[name],):
                 found[name] = (nodes[0].output[0], other)
     return found
 
@@ -291,46 +296,6 @@ def _integers(weight: Float32) -> tuple[AnyArray, Float32]:
     largest = np.abs(weight).max(axis=0)
     scale = np.where(largest > 0, largest / LARGEST, 1).astype(np.float32)
     return np.rint(weight / scale).astype(np.int8), scale
-
-
-def _taken(
-    graph: Any, names: Sequence[str], typical: Sequence[Mapping[str, AnyArray]]
-) -> tuple[dict[str, Float32], dict[str, Float32]]:
-    """The largest absolute value of each channel of tensors within a graph, and of each row."""
-    sizes: dict[str, Float32] = {}
-    rows: dict[str, list[Float32]] = {name: [] for name in names}
-    for values in _answers(_watching(graph, names), typical):
-        for name, value in zip(names, values, strict=True):
-            found = np.abs(value).reshape(-1, value.shape[-1])
-            sizes[name] = np.maximum(sizes.get(name, 0), found.max(axis=0))
-            rows[name].append(found.max(axis=1))
-    return sizes, {name: np.concatenate(found) for name, found in rows.items()}
-
-
-def _watching(graph: Any, names: Sequence[str]) -> Any:
-    """The graph with tensors from within as its outputs."""
-    onnx = require("onnx", extra="all")
-    watched = onnx.ModelProto()
-    watched.CopyFrom(graph)
-    del watched.graph.output[:]
-    watched.graph.output.extend(
-        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in names
-    )
-    return watched
-
-
-def _answers(graph: Any, feeds: Sequence[Mapping[str, AnyArray]]) -> Iterator[list[AnyArray]]:
-    """All outputs of a graph for each request, in the graph's order."""
-    ort = require("onnxruntime", extra="all")
-    options = ort.SessionOptions()
-    options.log_severity_level = 3
-    try:
-        content = graph if isinstance(graph, bytes) else graph.SerializeToString()
-        session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-        for feed in feeds:
-            yield session.run(None, dict(feed))
-    except Exception as error:  # the runtime's own errors share no base
-        raise BackendError(f"ONNX Runtime cannot run the graph on typical inputs: {error}") from error
 
 
 def _read(path: Path) -> Any:
