@@ -55,7 +55,8 @@ def question_answerer(
 
     Returns:
         A predictor from questions with their contexts to :class:`~nlp.types.Answers`. An item is a pair, a mapping with
-        ``question`` and ``context``, or that mapping as JSON text. A context of any length is read whole.
+        ``question`` and ``context``, or that mapping as JSON text. A context of any length is read whole. A reader that
+        was brought into 8-bit integers may have its near-ties read again in float32; see :mod:`nlp.qa.again`.
 
     Raises:
         UnknownNameError: no reader is called that.

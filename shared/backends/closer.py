@@ -117,30 +117,33 @@ def row_nodes(given: str, constants: dict[str, AnyArray]) -> list[Any]:
         constants: what the nodes need is put here, by name.
     """
     onnx = require("onnx", extra="all")
-    part = {name: f"{given}/{name}" for name in ("integers", "scales", "lows", "low", "high", "least", "most", "span")}
-    part |= {name: f"{given}/{name}" for name in ("scale", "place", "whole", "zero", "shift")}
     constants |= {
-        "by-rows//none": np.float32([0]),
-        "by-rows//tiny": np.float32([1e-9]),
-        "by-rows//step": np.float32([1 / 255]),
+        "by-rows//none": np.array([0], np.float32),
+        "by-rows//tiny": np.array([1e-9], np.float32),
+        "by-rows//step": np.array([1 / 255], np.float32),
         "by-rows//axes": np.array([0, 2], np.int64),
     }
-    node = onnx.helper.make_node
+
+    def node(kind: str, takes: Sequence[str], gives: str, **options: Any) -> Any:
+        held = [name if name == given or "//" in name else f"{given}/{name}" for name in takes]
+        return onnx.helper.make_node(kind, held, [f"{given}/{gives}"], **options)
+
+    # as DynamicQuantizeLinear does it for a whole tensor: from the least to the most, with 0 among them
     return [
-        node("ReduceMin", [given], [part["low"]], axes=[0, 2], keepdims=0),
-        node("ReduceMax", [given], [part["high"]], axes=[0, 2], keepdims=0),
-        node("Min", [part["low"], "by-rows//none"], [part["least"]]),
-        node("Max", [part["high"], "by-rows//tiny"], [part["most"]]),
-        node("Sub", [part["most"], part["least"]], [part["span"]]),
-        node("Mul", [part["span"], "by-rows//step"], [part["scale"]]),
-        node("Div", [part["least"], part["scale"]], [part["place"]]),
-        node("Neg", [part["place"]], [f"{given}/up"]),
-        node("Round", [f"{given}/up"], [part["whole"]]),
-        node("Cast", [part["whole"]], [part["zero"]], to=onnx.TensorProto.UINT8),
-        node("QuantizeLinear", [given, part["scale"], part["zero"]], [part["integers"]], axis=1),
-        node("Mul", [part["whole"], part["scale"]], [part["shift"]]),
-        node("Unsqueeze", [part["scale"], "by-rows//axes"], [part["scales"]]),
-        node("Unsqueeze", [part["shift"], "by-rows//axes"], [part["lows"]]),
+        node("ReduceMin", [given], "low", axes=[0, 2], keepdims=0),
+        node("ReduceMax", [given], "high", axes=[0, 2], keepdims=0),
+        node("Min", ["low", "by-rows//none"], "least"),
+        node("Max", ["high", "by-rows//tiny"], "most"),
+        node("Sub", ["most", "least"], "span"),
+        node("Mul", ["span", "by-rows//step"], "scale"),
+        node("Div", ["least", "scale"], "place"),
+        node("Neg", ["place"], "up"),
+        node("Round", ["up"], "whole"),
+        node("Cast", ["whole"], "zero", to=onnx.TensorProto.UINT8),
+        node("QuantizeLinear", [given, "scale", "zero"], "integers", axis=1),
+        node("Mul", ["whole", "scale"], "shift"),
+        node("Unsqueeze", ["scale", "by-rows//axes"], "scales"),
+        node("Unsqueeze", ["shift", "by-rows//axes"], "lows"),
     ]
 
 
@@ -157,7 +160,7 @@ def row_product(given: str, at: str, weights: Integers, constants: dict[str, Any
     integers, scale = weights
     sums = (integers.sum(axis=0, dtype=np.int64) * scale.astype(np.float64)).astype(np.float32)
     constants |= {f"{at}/weight": integers, f"{at}/step": scale, f"{at}/none": np.zeros(len(scale), np.int8)}
-    constants |= {f"{at}/sums": sums, "by-rows//one": np.float32(1), "by-rows//zero": np.uint8(0)}
+    constants |= {f"{at}/sums": sums, "by-rows//one": np.array(1, np.float32), "by-rows//zero": np.array(0, np.uint8)}
     taken = [f"{given}/integers", f"{at}/weight", "by-rows//one", f"{at}/step", "by-rows//zero", f"{at}/none"]
     node = onnx.helper.make_node
     return [
