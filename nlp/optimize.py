@@ -184,13 +184,12 @@ def _tried(trial: _Trial, graph: bytes, wanted: Sequence[Answer]) -> _Form:
         got = form.answers(trial.feeds)
     several = bool(card.options.get("multi_label"))
     how = reading(card) if card.family == READER else AS_MADE
-    found = agreement(card.family, wanted, got, several=several, second=trial.second, how=how)
     cosine = _cosine(wanted, got)
     below, again = 0.0, np.zeros(len(got), bool)
-    if found < trial.least and card.family == READER:
+    if card.family == READER:
         below, again = _near_ties(wanted, got, trial.second, how, least=trial.least)
-        settled = [w if asked else g for w, g, asked in zip(wanted, got, again)]
-        found = agreement(card.family, wanted, settled, second=trial.second, how=how)
+    settled = [w if asked else g for w, g, asked in zip(wanted, got, again)]
+    found = agreement(card.family, wanted, settled, several=several, second=trial.second, how=how)
     reason = differs_too_much(found, trial.least)
     facts: dict[str, Any] = {}
     if below:
@@ -207,7 +206,10 @@ def _tried(trial: _Trial, graph: bytes, wanted: Sequence[Answer]) -> _Form:
 def _near_ties(
     wanted: Sequence[Answer], got: Sequence[Answer], second: Sequence[slice], how: Reading, *, least: float
 ) -> tuple[float, AnyArray]:
-    """How far ahead a reader's answer in integers must be to stand, 0 where no bound helps; and which are not."""
+    """How far ahead a reader's answer in integers must be to stand, 0 where all may or none; and which are not.
+
+    The texts' own agreement does not decide whether to ask again: of a few hundred it is as often too good as too bad.
+    """
     leads = [context_lead(answer, at, how) for answer, at in zip(got, second, strict=True)]
     ahead = np.array([found.ahead for found in leads])
     exact = [leads_by(context_scores(w, at), found.stretch, how) for w, at, found in zip(wanted, second, leads)]

@@ -132,7 +132,7 @@ def leads_by(found: Scores, stretch: tuple[int, int] | None, how: Reading) -> fl
         return nothing - float(sums[0])
     others = [total for (first, last), total in zip(spans.tolist(), sums.tolist()) if (first, last) != stretch]
     own = float(found.start[stretch[0]]) + float(found.end[stretch[1]])
-    return own - max([nothing, *others])
+    return float(own - max([nothing, *others]))
 
 
 def clear_from(ahead: Float64, moved: Float64, *, wrong: float) -> float:
