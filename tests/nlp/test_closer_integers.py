@@ -186,3 +186,15 @@ def test_what_loses_most_is_spared_of_close_integers_too(tmp_path: Path, chance:
     measured = measure(tmp_path / "model.onnx", [FEED], closely=True)
     left = spared(measured.products, losses(measured, [FEED]), 1.0)
     np.testing.assert_array_equal(answers(to_integers(measured, in_float=left), tmp_path / "same.onnx"), exact)
+
+
+def test_a_product_that_is_next_to_nothing_stays_in_float(
+    tmp_path: Path, chance: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows, weights = chance.normal(size=(TOKENS, CHANNELS)), chance.normal(size=(CHANNELS, COLUMNS))
+    (tmp_path / "model.onnx").write_bytes(product_graph(rows, weights))
+    monkeypatch.setattr("shared.backends.integers.SLIGHT", 1.5)
+    assert len(measure(tmp_path / "model.onnx", [FEED]).products) == 1
+    measured = measure(tmp_path / "model.onnx", [FEED], closely=True)
+    assert (measured.products, measured.rounded) == ((), {})
+    assert "MatMulIntegerToFloat" not in operators(to_integers(measured))
