@@ -209,11 +209,14 @@ def _near_ties(
     """How far ahead a reader's answer in integers must be to stand, 0 where all may or none; and which are not.
 
     The texts' own agreement does not decide whether to ask again: of a few hundred it is as often too good as too bad.
+    Texts that the form was made of move less than others and say nothing of those, where there are others.
     """
     leads = [context_lead(answer, at, how) for answer, at in zip(got, second, strict=True)]
     ahead = np.array([found.ahead for found in leads])
     exact = [leads_by(context_scores(w, at), found.stretch, how) for w, at, found in zip(wanted, second, leads)]
-    below = clear_from(ahead, ahead - np.array(exact), wrong=STAND_WRONG * (1 - least))
+    others = sorted(set(range(len(got))) - set(_spread(range(len(got)), TYPICAL))) or range(len(got))
+    moved = (ahead - np.array(exact))[list(others)]
+    below = clear_from(ahead, moved, wrong=STAND_WRONG * (1 - least))
     # upwards, so that what the card says is at least what was found
     below = float(np.ceil(below * 1e4) / 1e4) if np.isfinite(below) else 0.0
     return below, ahead < below

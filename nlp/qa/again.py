@@ -143,7 +143,7 @@ def clear_from(ahead: Float64, moved: Float64, *, wrong: float) -> float:
 
     Args:
         ahead: how far ahead the answers in integers are, shape (n,), at least 0.
-        moved: by how much the lead of each is larger than in float32, shape (n,).
+        moved: by how much the leads of some are larger than in float32, shape (m,), at least one.
         wrong: the share of all answers that may stand and be another in float32, in [0, 1].
 
     Returns:
