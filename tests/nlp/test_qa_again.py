@@ -249,3 +249,17 @@ def test_the_command_says_how_much_is_asked_again(whole: Path, texts: Path, monk
     run = CliRunner().invoke(triptych, arguments, standalone_mode=False, catch_exceptions=False)
     assert run.return_value == 0
     assert "kept if fastest; 16.7% of the texts are near-ties that float32 decides" in run.stdout
+
+
+def test_texts_that_the_form_was_made_of_do_not_say_how_far_others_move(
+    whole: Path, texts: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    form = multiplied({**tiny_qa.SCORES, "1233": 8.1})
+    monkeypatch.setattr("nlp.optimize.to_integers", lambda measured, *, in_float: form)
+    monkeypatch.setattr("nlp.optimize.TYPICAL", 6)  # every other line
+    for first, asked in ((0, 0.0), (1, 2 / 12)):
+        contexts = [BOTH if at in (first, first + 2) else CLEAR for at in range(12)]
+        texts.write_text("\n".join(f"{QUESTION}\t{context}" for context in contexts))
+        row = optimize(whole, task="nlp.qa", texts=texts)["tried"][0]
+        assert row["asked_again"] == pytest.approx(asked, abs=1e-4)
+        assert row["agreement"] == pytest.approx(1.0 if asked else 10 / 12)
