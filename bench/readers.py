@@ -42,7 +42,7 @@ BATCH, ROOM, OVERLAP = 32, 384, 48
 BEST, LONGEST = 20, 30
 PAGE = 1500
 """Characters of the longest contexts."""
-BOUND, TYPICAL = 0.99, 100
+BOUND, TYPICAL = 0.99, 256
 """Agreement that the form in integers must reach, and on how many questions it is judged."""
 Answering = Callable[[list[Question]], list[str]]
 
@@ -138,7 +138,8 @@ def integers(model: Path, questions: list[Question], out: Path, *, threads: int)
         report = optimize(model, task=TASK, texts=file, out=out, bound=BOUND, threads=threads)
     for row in report["tried"]:
         told = "-" if row["agreement"] is None else f"{row['agreement']:.4f}"
-        print(f"int8, {row['in_float']:.0%} in float: agreement {told}. {row['refused'] or 'kept'}", flush=True)
+        shares = f"{row['in_float']:.0%} in float, {row['asked_again']:.1%} of questions asked again"
+        print(f"int8, {shares}: agreement {told}. {row['refused'] or 'kept'}", flush=True)
     return out if report["written"] else None
 
 

@@ -3,27 +3,25 @@
 Where it does not with all products in integers, those that lose most are left in float, more of them each time
 (:data:`IN_FLOAT`); the first form that answers the same is the fastest that does.
 
-What counts as the same is stated for each family. ``text-classifier`` and ``nli``: the share of windows with the same
-best label (of several labels, the share of labels on the same side of a half). ``token-classifier``: the share of
-tokens with the same best tag. ``extractive-reader``: the share of windows with the same best stretch of the context, or
-none in both. ``pair-scorer``: the share of pairs of windows that come in the same order.
+A reader's answers change where two of them score almost the same. Before more is left in float, such near-ties are
+therefore handed to the original, which then stands beside the form; see :mod:`nlp.qa.again`.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
+from nlp.agreement import AS_MADE, READER, Answer, agreement, context_lead, context_scores
 from nlp.families import open_model
 from nlp.opening import ADAPTER, GRAPH, TOKENIZER, TextGraph, load_text_graph
-from nlp.qa.decode import MOST_TOKENS, best_spans, scores
+from nlp.qa.again import ASK_AGAIN_BELOW, ASKED_AGAIN, FLOAT_GRAPH, clear_from, leads_by
+from nlp.qa.decode import Reading, reading
 from shared.backends.forms import Precision
 from shared.backends.integers import is_quantised, losses, measure, spared, to_integers
 from shared.backends.trials import Tried, differs_too_much, form_name, not_worth_it, paired_speed
@@ -38,38 +36,21 @@ TYPICAL = 64
 """Of them, how many say how large the values within the graph become."""
 IN_FLOAT = (0.0, 0.15, 0.35, 0.6)
 """Shares of the multiplications that are left in float, one after the other, until a form answers like the original."""
-PAIRED = ("nli", "extractive-reader", "pair-scorer")
+TIMED = 64
+"""Of them, how many the two graphs are timed on."""
+PAIRED = ("nli", READER, "pair-scorer")
 """Families whose windows hold two texts."""
 PRECISIONS: tuple[Precision, ...] = ("int8",)
-Answer: TypeAlias = Mapping[str, AnyArray]
-
-
-def _same_best(wanted: Answer, got: Answer) -> Sequence[bool]:
-    return [bool(w.argmax() == g.argmax()) for w, g in zip(wanted.values(), got.values())]
-
-
-def _same_sides(wanted: Answer, got: Answer) -> Sequence[bool]:
-    sides: list[bool] = ((wanted["logits"] > 0) == (got["logits"] > 0)).ravel().tolist()
-    return sides
-
-
-def _same_tags(wanted: Answer, got: Answer) -> Sequence[bool]:
-    tags: list[bool] = (wanted["logits"][0].argmax(axis=1) == got["logits"][0].argmax(axis=1)).tolist()
-    return tags
-
-
-SAME: Mapping[str, Callable[[Answer, Answer], Sequence[bool]]] = MappingProxyType(
-    {"text-classifier": _same_best, "nli": _same_best, "token-classifier": _same_tags}
-)
-"""What of one window is the same between two graphs, by family."""
 BOUNDS = {
     "text-classifier": 0.99,
     "nli": 0.99,
     "token-classifier": 0.99,
-    "extractive-reader": 0.95,
+    READER: 0.99,
     "pair-scorer": 0.97,
 }
 """Agreement that a form must reach unless the user says another, by family."""
+STAND_WRONG = 1 / 5
+"""Of the answers that may differ, the share that a reader's form is expected to let stand: texts vary."""
 
 
 def optimize(
@@ -97,8 +78,9 @@ def optimize(
 
     Returns:
         JSON-ready: ``model``, ``task``, ``texts``, ``bound``, ``cosine`` (mean over windows, of the two graphs'
-        numbers), ``tried`` (a row a form, with the share ``in_float`` of its multiplications that were left in float),
-        ``written`` (a folder or ``None``), ``name`` (by which it is opened, or ``None``).
+        numbers), ``tried`` (a row a form, with the share ``in_float`` of its multiplications that were left in float
+        and the share ``asked_again`` of the texts that are near-ties and left to the reader in float32), ``written``
+        (a folder or ``None``), ``name`` (by which it is opened, or ``None``).
 
     Raises:
         UsageError: ``bound`` is outside [0, 1], no text can be used, or the model is in 8-bit integers already.
@@ -119,21 +101,27 @@ def optimize(
     base = load_text_graph(source, threads=threads)
     feeds, second = _feeds(base, _lines(texts))
     trial = _Trial(base, source, feeds, second, least, threads)
-    rows, cosine, content = _forms(trial)
-    row = rows[-1]
+    forms, refused = _forms(trial)
+    kept = forms[-1] if forms and not refused and not forms[-1].row.refused else None
     written = None
-    if not row.refused:
-        facts = {"agreement": _rounded(row.agreement), "speed": _rounded(row.speed), "judged_on": len(feeds)}
-        made = _made(card, {**facts, "in_float": IN_FLOAT[len(rows) - 1]})
+    if kept:
+        facts = {"agreement": _rounded(kept.row.agreement), "speed": _rounded(kept.row.speed), "judged_on": len(feeds)}
+        made = _made(card, {**facts, "in_float": IN_FLOAT[len(forms) - 1], **kept.facts})
         written = out or optimized_folder() / made.name
-        write_model_folder(written, made, content)
+        write_model_folder(written, made, kept.content)
+    rows = [(form.row, form.facts.get(ASKED_AGAIN, 0.0)) for form in forms]
+    if refused:
+        rows.append((Tried("int8", None, None, refused), 0.0))
     return {
         "model": card.name,
         "task": task,
         "texts": len(feeds),
         "bound": least,
-        "cosine": cosine,
-        "tried": [{**dataclasses.asdict(row), "in_float": share} for row, share in zip(rows, IN_FLOAT)],
+        "cosine": forms[-1].cosine if forms and not refused else None,
+        "tried": [
+            {**dataclasses.asdict(row), "in_float": share, "asked_again": asked}
+            for (row, asked), share in zip(rows, IN_FLOAT)
+        ],
         "written": str(written) if written else None,
         "name": form_name(card, "int8") if written and out is None else None,
     }
@@ -151,29 +139,41 @@ class _Trial:
     threads: int | None
 
 
-def _forms(trial: _Trial) -> tuple[list[Tried], float | None, dict[str, bytes]]:
-    """Form after form, each with more in float than the one before, until one answers like the original."""
-    step = max(1, len(trial.feeds) // TYPICAL)
-    typical = trial.feeds[::step][:TYPICAL]
-    rows: list[Tried] = []
+@dataclasses.dataclass(frozen=True)
+class _Form:
+    """What became of a form, what its card says beside that, and its files."""
+
+    row: Tried
+    cosine: float
+    facts: Mapping[str, Any]
+    content: Mapping[str, bytes]
+
+
+def _forms(trial: _Trial) -> tuple[list[_Form], str]:
+    """Form after form, each with more in float than the one before, until one answers like the original.
+
+    Beside them, why the runtime refused the next, or nothing.
+    """
+    typical = _spread(trial.feeds, TYPICAL)
+    forms: list[_Form] = []
     try:
-        measured = measure(trial.source.files[GRAPH], typical)
+        closely = trial.source.card.family == READER
+        measured = measure(trial.source.files[GRAPH], typical, closely=closely)
         wanted = trial.base.answers(trial.feeds)
         lost: Mapping[str, float] = {}
         for share in IN_FLOAT:
             if share and not lost:
                 lost = losses(measured, typical)
-            form = to_integers(measured, in_float=spared(measured.products, lost, share) if share else ())
-            row, cosine, content = _tried(trial, form, wanted)
-            rows.append(row)
-            if row.speed is not None:
+            graph = to_integers(measured, in_float=spared(measured.products, lost, share) if share else ())
+            forms.append(_tried(trial, graph, wanted))
+            if forms[-1].row.speed is not None:
                 break
     except BackendError as error:
-        return [*rows, Tried("int8", None, None, str(error))], None, {}
-    return rows, cosine, content
+        return forms, str(error)
+    return forms, ""
 
 
-def _tried(trial: _Trial, graph: bytes, wanted: Sequence[Answer]) -> tuple[Tried, float, dict[str, bytes]]:
+def _tried(trial: _Trial, graph: bytes, wanted: Sequence[Answer]) -> _Form:
     """A form: opened from a folder of its own, compared and, where it answers like the original, timed."""
     base, source, card = trial.base, trial.source, trial.source.card
     content = {GRAPH: graph, TOKENIZER: source.files[TOKENIZER].read_bytes()}
@@ -183,53 +183,48 @@ def _tried(trial: _Trial, graph: bytes, wanted: Sequence[Answer]) -> tuple[Tried
         form = load_text_graph(Opened(made, {name: place / name for name in content}), threads=trial.threads)
         got = form.answers(trial.feeds)
     several = bool(card.options.get("multi_label"))
-    found, cosine = agreement(card.family, wanted, got, several=several, second=trial.second), _cosine(wanted, got)
+    how = reading(card) if card.family == READER else AS_MADE
+    cosine = _cosine(wanted, got)
+    below, again = 0.0, np.zeros(len(got), bool)
+    if card.family == READER:
+        below, again = _near_ties(wanted, got, trial.second, how, least=trial.least)
+    settled = [w if asked else g for w, g, asked in zip(wanted, got, again)]
+    found = agreement(card.family, wanted, settled, several=several, second=trial.second, how=how)
     reason = differs_too_much(found, trial.least)
+    facts: dict[str, Any] = {}
+    if below:
+        facts = {ASK_AGAIN_BELOW: below, ASKED_AGAIN: _rounded(float(again.mean()))}
+        content[FLOAT_GRAPH] = source.files[GRAPH].read_bytes()
     if reason:
-        return Tried("int8", found, None, reason), cosine, {}
-    speed = paired_speed(lambda: base.answers(trial.feeds), lambda: form.answers(trial.feeds))
-    return Tried("int8", found, speed, not_worth_it(speed)), cosine, content
+        return _Form(Tried("int8", found, None, reason), cosine, facts, {})
+    timed = _spread(range(len(trial.feeds)), TIMED)
+    once, twice = [trial.feeds[at] for at in timed], [trial.feeds[at] for at in timed if again[at]]
+    speed = paired_speed(lambda: base.answers(once), lambda: (form.answers(once), base.answers(twice)))
+    return _Form(Tried("int8", found, speed, not_worth_it(speed)), cosine, facts, content)
 
 
-def agreement(
-    family: str,
-    wanted: Sequence[Answer],
-    got: Sequence[Answer],
-    *,
-    several: bool = False,
-    second: Sequence[slice] = (),
-) -> float:
-    """How far two graphs of a family say the same of the same windows, in [0, 1].
+def _near_ties(
+    wanted: Sequence[Answer], got: Sequence[Answer], second: Sequence[slice], how: Reading, *, least: float
+) -> tuple[float, AnyArray]:
+    """How far ahead a reader's answer in integers must be to stand, 0 where all may or none; and which are not.
 
-    Args:
-        family: a key of :data:`BOUNDS`.
-        wanted: one graph's outputs for each window, at least one.
-        got: the other's.
-        several: whether several labels may hold.
-        second: where the second text of each window stands; of readers, whose answers are stretches of it.
-
-    Example:
-        >>> one, other = ({"logits": np.float32([[0, number]])} for number in (1, -1))
-        >>> agreement("text-classifier", [one, one], [one, other])
-        0.5
+    The texts' own agreement does not decide whether to ask again: of a few hundred it is as often too good as too bad.
+    Texts that the form was made of move less than others and say nothing of those, where there are others.
     """
-    if family == "pair-scorer":
-        ours, theirs = (np.array([answer["logits"].ravel()[0] for answer in answers]) for answers in (wanted, got))
-        pairs = list(itertools.combinations(range(len(ours)), 2))
-        return float(np.mean([(ours[a] > ours[b]) == (theirs[a] > theirs[b]) for a, b in pairs])) if pairs else 1.0
-    if family == "extractive-reader":
-        return float(
-            np.mean([_stretch(w, at) == _stretch(g, at) for w, g, at in zip(wanted, got, second, strict=True)])
-        )
-    same = _same_sides if several else SAME[family]
-    return float(np.mean([hit for w, g in zip(wanted, got, strict=True) for hit in same(w, g)]))
+    leads = [context_lead(answer, at, how) for answer, at in zip(got, second, strict=True)]
+    ahead = np.array([found.ahead for found in leads])
+    exact = [leads_by(context_scores(w, at), found.stretch, how) for w, at, found in zip(wanted, second, leads)]
+    others = sorted(set(range(len(got))) - set(_spread(range(len(got)), TYPICAL))) or range(len(got))
+    moved = (ahead - np.array(exact))[list(others)]
+    below = clear_from(ahead, moved, wrong=STAND_WRONG * (1 - least))
+    # upwards, so that what the card says is at least what was found
+    below = float(np.ceil(below * 1e4) / 1e4) if np.isfinite(below) else 0.0
+    return below, ahead < below
 
 
-def _stretch(answer: Answer, second: slice) -> tuple[int, int] | None:
-    """First and last token of the best stretch, or ``None`` where the scores of the window's first token are higher."""
-    found = scores(answer, second.start, second.stop - second.start)
-    spans, sums = best_spans(found.start, found.end, longest=MOST_TOKENS, most=1)
-    return (int(spans[0, 0]), int(spans[0, 1])) if len(sums) and sums[0] >= found.null else None
+def _spread(items: Sequence[Any], most: int) -> list[Any]:
+    """So many of the items at most, from all over them."""
+    return list(items[:: max(1, len(items) // most)][:most])
 
 
 def _cosine(wanted: Sequence[Answer], got: Sequence[Answer]) -> float:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
 from nlp.opening import TextGraph, open_text_graph
 from nlp.optimize import optimize
+from nlp.qa.again import Again, lead, open_again
 from nlp.qa.ask import answerer, asker, open_finder
 from nlp.qa.data import FORMATS
 from nlp.qa.decode import Reading, Scores, decode, reading, scores
@@ -23,6 +24,7 @@ from shared import catalogue
 from shared.errors import UsageError, WeightsError
 from shared.predictor import Pipeline
 from shared.tasks import Option, Task
+from shared.types import AnyArray
 
 NAME = "nlp.qa"
 FAMILY = "extractive-reader"
@@ -54,7 +56,8 @@ def question_answerer(
 
     Returns:
         A predictor from questions with their contexts to :class:`~nlp.types.Answers`. An item is a pair, a mapping with
-        ``question`` and ``context``, or that mapping as JSON text. A context of any length is read whole.
+        ``question`` and ``context``, or that mapping as JSON text. A context of any length is read whole. A reader that
+        was brought into 8-bit integers may have its near-ties read again in float32; see :mod:`nlp.qa.again`.
 
     Raises:
         UnknownNameError: no reader is called that.
@@ -70,11 +73,12 @@ def question_answerer(
         )
     graph = open_text_graph(name, task=NAME, families=[FAMILY], device=device, threads=threads)
     how = reading(graph.card, max_answer_tokens=max_answer_tokens, no_answer_threshold=no_answer_threshold)
-    return reader(graph, how, top_k=top_k, threads=threads)
+    again = open_again(graph, device=device, threads=threads)
+    return reader(graph, how, top_k=top_k, threads=threads, again=again)
 
 
-def reader(graph: TextGraph, how: Reading, *, top_k: int, threads: int | None) -> Reader:
-    """A predictor over an opened graph; see :func:`question_answerer`."""
+def reader(graph: TextGraph, how: Reading, *, top_k: int, threads: int | None, again: Again | None = None) -> Reader:
+    """A predictor over an opened graph, and over what decides its near-ties; see :func:`question_answerer`."""
     template = graph.pairs()
 
     def run(batch: Sequence[Asked]) -> list[list[Scores]]:
@@ -87,7 +91,26 @@ def reader(graph: TextGraph, how: Reading, *, top_k: int, threads: int | None) -
         found: list[list[Scores]] = [[] for _ in batch]
         for output, (at, first, count) in zip(graph.answers(feeds), places, strict=True):
             found[at].append(scores(output, first, count))
+        if again is not None:
+            decide(again, batch, feeds, places, found)
         return found
+
+    def decide(
+        again: Again,
+        batch: Sequence[Asked],
+        feeds: Sequence[Mapping[str, AnyArray]],
+        places: Sequence[tuple[int, int, int]],
+        found: list[list[Scores]],
+    ) -> None:
+        """Put the scores of the second graph in the place of those that leave an answer unclear."""
+        begun, chosen = 0, []
+        for at, (asked, scored) in enumerate(zip(batch, found)):
+            seen = lead(scored, [window.start for window in asked.windows], how, below=again.below)
+            chosen += [(at, one, begun + one) for one in seen.windows if seen.ahead < again.below]
+            begun += len(scored)
+        outputs = again.graph.answers([feeds[flat] for _, _, flat in chosen])
+        for output, (at, one, flat) in zip(outputs, chosen, strict=True):
+            found[at][one] = scores(output, *places[flat][1:])
 
     return Pipeline(
         graph.card,

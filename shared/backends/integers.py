@@ -12,20 +12,23 @@ int8 in 16 bits, which do not hold them; there :mod:`shared.backends.onnxruntime
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from shared.backends.closer import LARGEST, Integers, moments, passes, rounded, row_nodes, row_product, unlike
+from shared.backends.typical import answers, taken, watching
 from shared.errors import BackendError
 from shared.lazy import require
 from shared.types import AnyArray, Float32
 
-LARGEST = 127
 EVENED = 0.85
 """How much of a channel's size is moved into the weights, in [0, 1]."""
+SLIGHT = 0.001
+"""Share of all multiplications below which a product gains nothing by integers where it should come close."""
 JUDGED = 8
 """Typical inputs on which it is measured what each product loses."""
 _MICROSOFT = "com.microsoft"
@@ -42,12 +45,14 @@ class Product:
         answers: names of the products.
         divisors: what its channels are divided by, shape (channels,), float32, above 0.
         cost: weights, which is how many multiplications a row of the tensor takes.
+        by_rows: whether each row of the tensor has a scale of its own; the divisors are then 1.
     """
 
     given: str
     answers: tuple[str, ...]
     divisors: Float32
     cost: int
+    by_rows: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,11 +63,13 @@ class Measured:
         graph: an ``onnx.ModelProto``.
         weights: constants by name; those of the products have shape (channels, columns).
         products: in the graph's order.
+        rounded: weights in integers that are kept in place of the nearest ones, by the product's name.
     """
 
     graph: Any
     weights: Mapping[str, AnyArray]
     products: tuple[Product, ...]
+    rounded: Mapping[str, Integers] = field(default_factory=dict)
 
 
 def is_quantised(path: Path) -> bool:
@@ -74,12 +81,14 @@ def is_quantised(path: Path) -> bool:
     return any(node.op_type in (*_INTEGER, "DynamicQuantizeMatMul") for node in _read(path).graph.node)
 
 
-def measure(path: Path, typical: Sequence[Mapping[str, AnyArray]]) -> Measured:
+def measure(path: Path, typical: Sequence[Mapping[str, AnyArray]], *, closely: bool = False) -> Measured:
     """Run typical inputs through a graph and see what its products with constants take.
 
     Args:
         path: an ONNX graph in float32.
         typical: its inputs by name, for at least one request.
+        closely: whether the integers are to come closer to float; see :mod:`shared.backends.closer`. It takes longer
+            here and hardly longer when the model runs. Products that are next to nothing stay in float then.
 
     Raises:
         BackendError: ONNX Runtime refuses the graph, or it has no products that integers would serve.
@@ -95,14 +104,35 @@ def measure(path: Path, typical: Sequence[Mapping[str, AnyArray]]) -> Measured:
         raise BackendError(f"{path.name} must have matrix products for integers to serve. It has none")
     used = {node.input[1] for nodes in found.values() for node in nodes}
     weights = {name: onnx.numpy_helper.to_array(constants[name]).astype(np.float32) for name in used}
-    sizes = _taken(graph, list(found), typical)
+    sizes, rows = taken(graph, list(found), typical)
+    total = sum(weights[node.input[1]].size for nodes in found.values() for node in nodes)
     products = []
     for given, nodes in found.items():
         held = [weights[node.input[1]] for node in nodes]
-        divisors = evening(sizes[given], held)
         cost = sum(weight.size for weight in held)
-        products.append(Product(given, tuple(node.output[0] for node in nodes), divisors, cost))
-    return Measured(graph, weights, tuple(products))
+        if closely and cost < SLIGHT * total:
+            continue
+        # a scale a row is one more step a column of the product, and one less a channel of the tensor
+        narrows = sum(weight.shape[1] for weight in held) < len(sizes[given])
+        by_rows = closely and narrows and unlike(rows[given])
+        divisors = np.ones_like(sizes[given]) if by_rows else evening(sizes[given], held)
+        products.append(Product(given, tuple(node.output[0] for node in nodes), divisors, cost, by_rows))
+    measured = Measured(graph, weights, tuple(products))
+    return replace(measured, rounded=_rounded(measured, typical)) if closely else measured
+
+
+def _rounded(measured: Measured, typical: Sequence[Mapping[str, AnyArray]]) -> dict[str, Integers]:
+    """The weights of all products as integers that suit typical inputs."""
+    products = {product.given: product for product in measured.products}
+    multiplied = {node.output[0]: node.input[1] for node in measured.graph.graph.node if node.op_type == "MatMul"}
+    found = {}
+    for names in passes({name: len(product.divisors) for name, product in products.items()}):
+        for name, sums in moments(answers(watching(measured.graph, names), typical), names).items():
+            divisors = products[name].divisors.astype(np.float64)
+            for at in products[name].answers:
+                weight = measured.weights[multiplied[at]] * products[name].divisors[:, None]
+                found[at] = rounded(weight, sums / np.outer(divisors, divisors))
+    return found
 
 
 def evening(sizes: Float32, weights: Sequence[Float32]) -> Float32:
@@ -141,11 +171,11 @@ def losses(measured: Measured, typical: Sequence[Mapping[str, AnyArray]]) -> dic
         BackendError: ONNX Runtime refuses a form.
     """
     feeds = typical[:JUDGED]
-    wanted = list(_answers(measured.graph, feeds))
+    wanted = list(answers(measured.graph, feeds))
     names = [product.given for product in measured.products]
     found = {}
     for name in names:
-        got = _answers(to_integers(measured, in_float=[other for other in names if other != name]), feeds)
+        got = answers(to_integers(measured, in_float=[other for other in names if other != name]), feeds)
         found[name] = float(
             np.mean([np.square(w - g).mean() for ws, gs in zip(wanted, got, strict=True) for w, g in zip(ws, gs)])
         )
@@ -185,26 +215,65 @@ def to_integers(measured: Measured, *, in_float: Collection[str] = ()) -> bytes:
     onnx = require("onnx", extra="all")
     changed = [product for product in measured.products if product.given not in in_float]
     chosen = {answer: product for product in changed for answer in product.answers}
+    biases = _biases(measured, [at for at, product in chosen.items() if not product.by_rows])
+    added = {answer for answer, _ in biases.values()}
     constants: dict[str, AnyArray] = {}
     nodes: list[Any] = []
     begun: set[str] = set()
     for node in measured.graph.graph.node:
+        if node.output and node.output[0] in added:
+            continue
         product = chosen.get(node.output[0]) if node.op_type == "MatMul" else None
         if product is None:
             nodes.append(node)
             continue
         given, at = product.given, node.output[0]
+        weights = measured.rounded.get(at) or _integers(measured.weights[node.input[1]] * product.divisors[:, None])
         if given not in begun:
             begun.add(given)
-            constants[f"{given}/evening"] = 1 / product.divisors
-            nodes.append(onnx.helper.make_node("Mul", [given, f"{given}/evening"], [f"{given}/evened"]))
-            parts = [f"{given}/{part}" for part in ("integers", "scale", "zero")]
-            nodes.append(onnx.helper.make_node("DynamicQuantizeLinear", [f"{given}/evened"], parts))
-        integers, scale = _integers(measured.weights[node.input[1]] * product.divisors[:, None])
+            nodes += row_nodes(given, constants) if product.by_rows else _evened(product, constants)
+        if product.by_rows:
+            nodes += row_product(given, at, weights, constants)
+            continue
+        integers, scale = weights
         constants |= {f"{at}/weight": integers, f"{at}/step": scale, f"{at}/none": np.zeros(len(scale), np.int8)}
-        taken = [f"{given}/integers", f"{at}/weight", f"{given}/scale", f"{at}/step", f"{given}/zero", f"{at}/none"]
-        nodes.append(onnx.helper.make_node("MatMulIntegerToFloat", taken, [at], domain=_MICROSOFT))
+        feeds = [f"{given}/integers", f"{at}/weight", f"{given}/scale", f"{at}/step", f"{given}/zero", f"{at}/none"]
+        answer, *bias = biases.get(at, (at,))
+        nodes.append(onnx.helper.make_node("MatMulIntegerToFloat", [*feeds, *bias], [answer], domain=_MICROSOFT))
     return _written(measured.graph, nodes, constants)
+
+
+def _biases(measured: Measured, names: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """What is added to a product alone, which the runtime adds as it multiplies: the sum's name and the bias's."""
+    graph = measured.graph.graph
+    constants = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
+    columns: dict[str, int] = {}
+    users: dict[str, list[Any]] = {name: [] for name in names}
+    for node in graph.node:
+        if node.op_type == "MatMul" and node.output[0] in users:
+            columns[node.output[0]] = measured.weights[node.input[1]].shape[1]
+        for name in set(node.input) & set(users):
+            users[name].append(node)
+    given = {output.name for output in graph.output}
+    found = {}
+    for name, nodes in users.items():
+        if len(nodes) == 1 and nodes[0].op_type == "Add" and name not in given:
+            other = nodes[0].input[1 if nodes[0].input[0] == name else 0]
+            if constants.get(other) == (columns[name],):
+                found[name] = (nodes[0].output[0], other)
+    return found
+
+
+def _evened(product: Product, constants: dict[str, AnyArray]) -> list[Any]:
+    """Nodes that divide a tensor's channels and bring it into uint8 under one scale."""
+    onnx = require("onnx", extra="all")
+    given = product.given
+    constants[f"{given}/evening"] = 1 / product.divisors
+    parts = [f"{given}/{part}" for part in ("integers", "scale", "zero")]
+    return [
+        onnx.helper.make_node("Mul", [given, f"{given}/evening"], [f"{given}/evened"]),
+        onnx.helper.make_node("DynamicQuantizeLinear", [f"{given}/evened"], parts),
+    ]
 
 
 def _written(graph: Any, nodes: Sequence[Any], constants: Mapping[str, AnyArray]) -> bytes:
@@ -227,37 +296,6 @@ def _integers(weight: Float32) -> tuple[AnyArray, Float32]:
     largest = np.abs(weight).max(axis=0)
     scale = np.where(largest > 0, largest / LARGEST, 1).astype(np.float32)
     return np.rint(weight / scale).astype(np.int8), scale
-
-
-def _taken(graph: Any, names: Sequence[str], typical: Sequence[Mapping[str, AnyArray]]) -> dict[str, Float32]:
-    """The largest absolute value of each channel of tensors within a graph."""
-    onnx = require("onnx", extra="all")
-    watched = onnx.ModelProto()
-    watched.CopyFrom(graph)
-    del watched.graph.output[:]
-    watched.graph.output.extend(
-        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in names
-    )
-    sizes: dict[str, Float32] = {}
-    for values in _answers(watched, typical):
-        for name, value in zip(names, values, strict=True):
-            largest = np.abs(value).reshape(-1, value.shape[-1]).max(axis=0)
-            sizes[name] = np.maximum(sizes.get(name, largest), largest)
-    return sizes
-
-
-def _answers(graph: Any, feeds: Sequence[Mapping[str, AnyArray]]) -> Iterator[list[AnyArray]]:
-    """All outputs of a graph for each request, in the graph's order."""
-    ort = require("onnxruntime", extra="all")
-    options = ort.SessionOptions()
-    options.log_severity_level = 3
-    try:
-        content = graph if isinstance(graph, bytes) else graph.SerializeToString()
-        session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-        for feed in feeds:
-            yield session.run(None, dict(feed))
-    except Exception as error:  # the runtime's own errors share no base
-        raise BackendError(f"ONNX Runtime cannot run the graph on typical inputs: {error}") from error
 
 
 def _read(path: Path) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +144,8 @@ def optimize(
     model it is 8-bit integers for ONNX Runtime, judged on the texts; where it reads two at once they stand in a line
     with a tab between.
 
+    A reader's form may hand its near-ties to the original, which is then kept beside it.
+
     A form that agrees less than the bound, or is not at least 1.05 times as fast in paired turns, is refused, with the
     reason. What is kept without --out is known by name from then on, NAME-int8 say. Ends with 1 when none was kept.
     """
@@ -158,7 +160,7 @@ def optimize(
         click.echo(json.dumps(report, indent=1))
         return 0 if report["written"] else 1
     rows = [
-        [row["precision"], *(_figure(row[key]) for key in ("agreement", "speed")), row["refused"] or "kept if fastest"]
+        [row["precision"], *(_figure(row[key]) for key in ("agreement", "speed")), row["refused"] or _kept(row)]
         for row in report["tried"]
     ]
     click.echo(f"{report['model']}: judged on {report[kind]} {kind}, agreement of at least {report['bound']} wanted")
@@ -168,6 +170,11 @@ def optimize(
     else:
         click.echo("nothing was written: the original is the fastest form here that gives its answers")
     return 0 if report["written"] else 1
+
+
+def _kept(row: Mapping[str, Any]) -> str:
+    asked = row.get("asked_again")
+    return "kept if fastest" + (f"; {asked:.1%} of the texts are near-ties that float32 decides" if asked else "")
 
 
 def _figure(value: float | None) -> str:

@@ -13,7 +13,8 @@ from click.testing import CliRunner
 from tiny_text_graphs import PER_TOKEN, graph_bytes, table, text_folder
 
 import nlp
-from nlp.optimize import agreement, optimize
+from nlp.agreement import agreement
+from nlp.optimize import optimize
 from shared import catalogue
 from shared.backends import onnxruntime as runtime
 from shared.backends import open_backend

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -38,10 +40,12 @@ def tokenizer_json() -> bytes:
     return tokenizer.to_str().encode()
 
 
-def model_folder(card: dict[str, Any], graph: bytes) -> Path:
+def model_folder(card: dict[str, Any], graph: bytes, more: Mapping[str, bytes] = MappingProxyType({})) -> Path:
     folder = Path(tempfile.mkdtemp(prefix=f"tiny-{card['family']}-"))
     facts: dict[str, Any] = {"name": folder.name, "backend": "onnxruntime", "licence": "Apache-2.0", "summary": "tiny"}
-    write_model_folder(folder, ModelCard(**(facts | card)), {"model.onnx": graph, "tokenizer.json": tokenizer_json()})
+    write_model_folder(
+        folder, ModelCard(**(facts | card)), {"model.onnx": graph, "tokenizer.json": tokenizer_json(), **more}
+    )
     return folder
 
 
@@ -109,23 +113,38 @@ def reranker_folder() -> Path:
     return model_folder({"task": "nlp.reranking", "family": "pair-scorer", "options": {"max_tokens": 48}}, graph)
 
 
-@cache
-def reader_folder(*, joined: bool = False, **options: Any) -> Path:
-    """Starts and ends score what their word does: 8, 7, 6, 5 for :data:`ANSWERS`, 2 for [CLS], 0 for others."""
+def reader_graph(scores: Mapping[str, float], *, joined: bool = False) -> bytes:
+    """Starts and ends score what their word does, 0 where it is not among ``scores``."""
     table = np.zeros((len(VOCABULARY), 2 if joined else 1), np.float32)
-    for at, word in enumerate(ANSWERS):
-        table[VOCABULARY.index(word)] = 8 - at
-    table[VOCABULARY.index("[CLS]")] = 2
+    for word, score in scores.items():
+        table[VOCABULARY.index(word)] = score
     inputs = ("input_ids", "attention_mask", "token_type_ids")
     if joined:
         nodes = [helper.make_node("Gather", ["table", "input_ids"], ["logits"])]
-        graph = onnx_graph(nodes, {"table": table}, inputs, {"logits": ["one", "tokens", 2]})
-    else:
-        nodes = [
-            helper.make_node("Gather", ["table", "input_ids"], ["start_logits"]),
-            helper.make_node("Gather", ["table", "input_ids"], ["end_logits"]),
-        ]
-        shapes = {"start_logits": ["one", "tokens"], "end_logits": ["one", "tokens"]}
-        graph = onnx_graph(nodes, {"table": table[:, 0].copy()}, inputs, shapes)
+        return onnx_graph(nodes, {"table": table}, inputs, {"logits": ["one", "tokens", 2]})
+    nodes = [
+        helper.make_node("Gather", ["table", "input_ids"], ["start_logits"]),
+        helper.make_node("Gather", ["table", "input_ids"], ["end_logits"]),
+    ]
+    shapes = {"start_logits": ["one", "tokens"], "end_logits": ["one", "tokens"]}
+    return onnx_graph(nodes, {"table": table[:, 0].copy()}, inputs, shapes)
+
+
+SCORES = MappingProxyType({"[CLS]": 2.0, **{word: 8.0 - at for at, word in enumerate(ANSWERS)}})
+
+
+@cache
+def reader_folder(*, joined: bool = False, **options: Any) -> Path:
+    """Starts and ends score what their word does: 8, 7, 6, 5 for :data:`ANSWERS`, 2 for [CLS], 0 for others."""
     settings = {"max_tokens": 24, "overlap": 6, "max_answer_tokens": 4} | options
-    return model_folder({"task": "nlp.qa", "family": "extractive-reader", "options": settings}, graph)
+    card = {"task": "nlp.qa", "family": "extractive-reader", "options": settings}
+    return model_folder(card, reader_graph(SCORES, joined=joined))
+
+
+def twice_folder(*, exact: bool = True, **options: Any) -> Path:
+    """The same reader beside a form of it that takes 1233 for as good as 3967, and bern for as good as no answer."""
+    settings = {"max_tokens": 24, "overlap": 6, "max_answer_tokens": 4, "ask_again_below": 0.5} | options
+    card = {"task": "nlp.qa", "family": "extractive-reader", "options": settings}
+    form = reader_graph({**SCORES, "1233": 8.1, "bern": 1.9})
+    more = {"model-float32.onnx": reader_graph(SCORES)} if exact else {}
+    return model_folder(card, form, more)
