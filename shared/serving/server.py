@@ -161,6 +161,7 @@ def _uvicorn(app: Any, config: Config, **more: Any) -> uvicorn.Config:
         proxy_headers=config.rate is not None,
         backlog=BACKLOG,
         timeout_keep_alive=15,
+        http="shared.serving.protocol:HttpProtocol",
         ws="none",
         **more,
     )
