@@ -4,7 +4,7 @@ Every server is a process, and so is the client, which keeps 64 connections busy
 rate whatever comes back) and counts what it got. Systems take turns; a ratio is the median over the turns.
 
     python bench/serving.py                         # text and pictures, all peers
-    python bench/serving.py --overload              # twice the capacity: what is accepted stays quick, the rest gets 429
+    python bench/serving.py --overload              # twice the capacity: accepted p99, the rest 429
     python bench/serving.py --stop                  # SIGTERM under load: nothing that was accepted is lost
 """
 
@@ -196,9 +196,10 @@ def compare(task: str, model: str, peers: list[str], *, turns: int, seconds: flo
         ratio = statistics.median(o["rate"] / r["rate"] for o, r in zip(found["ours"], rows))
         middle = {key: statistics.median(row[key] for row in rows) for key in ("rate", "p50", "p99", "cpu")}
         bad = sum((Counter(row["counts"]) for row in rows), Counter()) - Counter({"200": 10**9})
+        others = f"  others: {dict(bad)}" if bad else ""
         print(
             f"  {name:10} {middle['rate']:8.1f} requests/s  p50 {middle['p50']:7.1f} ms  p99 {middle['p99']:7.1f} ms"
-            f"  processor {middle['cpu']:6.2f} ms a request  ours has {ratio:5.2f} times its rate{f'  others: {dict(bad)}' if bad else ''}"
+            f"  processor {middle['cpu']:6.2f} ms a request  ours has {ratio:5.2f} times its rate{others}"
         )
 
 

@@ -43,7 +43,6 @@ def plain(task: str, model: str | None, port: int) -> None:
 
 def litserve(task: str, model: str | None, port: int) -> None:
     import litserve as ls
-
     from bench_litserve import Api
 
     api = Api(task, model, max_batch_size=MAX_BATCH, batch_timeout=MAX_WAIT)
@@ -68,7 +67,7 @@ def ray(task: str, model: str | None, port: int) -> None:
             body = await request.json()
             return {"ok": True, "result": await self.answers(item_of(task, body["item"]))}
 
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
     serve.start(http_options={"port": port})
     serve.run(Served.bind(), route_prefix="/predict", blocking=True)
 

@@ -153,7 +153,6 @@ class Pipeline(Generic[In, Mid, Raw, Out]):
 
     def _side_by_side(self, items: Iterable[In], size: int) -> Generator[list[Out | Failed], None, None]:
         """Every batch from its items to its results in one thread."""
-
         threads = self.threads or cpu_count()
         with ThreadPoolExecutor(threads, "predict") as pool:
             yield from _map_ahead(pool, self._whole, _chunks(items, size), ahead=2 * threads)

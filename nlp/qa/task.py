@@ -14,6 +14,7 @@ from nlp.qa.data import FORMATS
 from nlp.qa.decode import Reading, Scores, decode, reading, scores
 from nlp.qa.evaluate import evaluate_qa
 from nlp.qa.prepare import Asked, Item, prepare
+from nlp.qa.streaming import parts
 from nlp.qa.train import TRAIN_OPTIONS, train
 from nlp.retrieval.adding import expand_documents
 from nlp.retrieval.index import open_index
@@ -117,6 +118,7 @@ TASK = Task(
     train_resumes=True,
     tools={
         "optimize": partial(optimize, task=NAME),
+        "parts": parts,
         "open_index": open_index,
         "expand_documents": expand_documents,
         "open_finder": open_finder,

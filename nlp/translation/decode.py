@@ -11,7 +11,7 @@ from nlp.translation.prepare import Prepared
 from nlp.types import TranslatedSentence, Translation
 
 MOST_WARNINGS = 20
-_UNSPACED = ("zh", "ja", "th", "lo", "km", "my")
+UNSPACED = ("zh", "ja", "th", "lo", "km", "my")
 """Languages whose sentences stand side by side without a space."""
 
 
@@ -41,7 +41,7 @@ def decode(
         zip(prepared.spans, prepared.masked, drafts, strict=True), 1
     ):
         between = prepared.text[at:start]
-        if not between and sentences and target not in _UNSPACED:
+        if not between and sentences and target not in UNSPACED:
             between = " "
         text += between
         translated = unmask(draft.text, masked.pieces)

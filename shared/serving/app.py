@@ -25,7 +25,13 @@ from shared.serving.telemetry import CONTENT_TYPE
 from shared.tasks import Task, find_task
 
 
-def build_app(config: Config, *, find: Callable[[str], Task] = find_task, log_file: Any = None) -> FastAPI:
+def build_app(
+    config: Config,
+    *,
+    find: Callable[[str], Task] = find_task,
+    log_file: Any = None,
+    warm_first: bool = False,
+) -> FastAPI:
     """The application that serves a configuration.
 
     It may be served by itself or mounted in another; the models are loaded when it starts or, mounted, at its first
@@ -35,6 +41,8 @@ def build_app(config: Config, *, find: Callable[[str], Task] = find_task, log_fi
         config: what to serve.
         find: from a task's name to the task; the installed tasks when not given.
         log_file: where log lines go; standard error when not given.
+        warm_first: whether it counts as started only when its models are warm, and fails to start when one cannot be
+            opened; else ``readyz`` says so.
 
     Raises:
         DataError: the file of keys is malformed.
@@ -44,7 +52,11 @@ def build_app(config: Config, *, find: Callable[[str], Task] = find_task, log_fi
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        service.start()
+        starting = service.start()
+        if warm_first:
+            await starting
+            if service.failure is not None:
+                raise service.failure
         yield
         service.stopping = True
         await service.drained()

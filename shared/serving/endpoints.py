@@ -160,8 +160,8 @@ class Streaming:
             await parts.aclose()
         if isinstance(before, Fault):
             service.failed(one, before.kind)
-            fault = of_item(before.kind, before.message)
-            await _event(send, b"error", error_body(fault.kind, fault.message, trace.request_id), last=True)
+            last = of_item(before.kind, before.message)
+            await _event(send, b"error", error_body(last.kind, last.message, trace.request_id), last=True)
             return
         if shown is not None:
             shown[0].expose(*shown[1:])

@@ -108,7 +108,6 @@ class Deployment:
 
 def answering(predictor: Predictor[Any, Any], form: Form, limits: Limits, log: Log) -> Callable[[Sequence[Any]], Any]:
     """From a batch of items to their outcomes, in order; it never raises."""
-
     here = getattr(predictor, "predict_here", None)
     run = here or (lambda given: predictor.predict(given, on_error="keep"))
 

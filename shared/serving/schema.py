@@ -6,6 +6,7 @@ A task's result type is read from what its opener says that it returns. Where no
 from __future__ import annotations
 
 import dataclasses
+import functools
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -44,8 +45,11 @@ def result_type(task: Task) -> type[Result] | None:
         >>> result_type(find_task("nlp.ner")).__name__
         'Entities'
     """
+    opener: Any = task.open
+    while isinstance(opener, functools.partial):
+        opener = opener.func
     try:
-        hint = typing.get_type_hints(task.open).get("return")
+        hint = typing.get_type_hints(opener).get("return")
     except NameError:
         return None
     return _of_predictor(hint)

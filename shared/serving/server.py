@@ -90,9 +90,8 @@ class Server(uvicorn.Server):
             await asyncio.get_running_loop().connect_accepted_socket(self._protocol, connection)
 
     def _protocol(self) -> asyncio.Protocol:
-        made: asyncio.Protocol = self.config.http_protocol_class(
-            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
-        )
+        kind: Any = self.config.http_protocol_class
+        made: asyncio.Protocol = kind(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
         return made
 
     def _started(self, task: asyncio.Task[None]) -> None:
@@ -176,7 +175,7 @@ def _serve_several(config: Config, bound: socket.socket, say: Callable[[str], ob
     os.environ[ENVIRONMENT] = config_to_json(config)
     whole = _uvicorn("shared.serving.server:worker_app", config, factory=True, workers=config.workers)
     say(f"Triptych answers at {address} with {config.workers} workers")
-    Multiprocess(whole, target=uvicorn.Server(whole).run, sockets=[bound]).run()
+    Multiprocess(whole, sockets=[bound]).run()
     return 0
 
 
