@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import base64
+import contextlib
 import io
 import json
 import os
@@ -26,7 +27,6 @@ import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +58,7 @@ def bodies(task: str) -> list[bytes]:
     return found
 
 
-@contextmanager
+@contextlib.contextmanager
 def served(name: str, task: str, model: str, *more: str) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """A server that answers, as its address and its process."""
     with socket.socket() as probe:
@@ -69,7 +69,9 @@ def served(name: str, task: str, model: str, *more: str) -> Iterator[tuple[str, 
     ours += ["--port", str(port), *more]
     theirs = [str(HERE / "serving_peers.py"), name, task, model, str(port)]
     command = [sys.executable, *(ours if name == "ours" else theirs)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ.copy())
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ.copy(), start_new_session=True
+    )
     path = f"/v1/tasks/{task}" if name == "ours" else "/predict"
     url = f"http://127.0.0.1:{port}{path}"
     try:
@@ -78,15 +80,15 @@ def served(name: str, task: str, model: str, *more: str) -> Iterator[tuple[str, 
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGINT if name == "ray" else signal.SIGTERM)
-            try:
-                process.wait(30)
-            except subprocess.TimeoutExpired:
-                process.kill()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(20)
+        with contextlib.suppress(ProcessLookupError):  # what a peer has started beside itself, LitServe's workers say
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def _until_answered(url: str, body: bytes, process: subprocess.Popen[bytes]) -> None:
     request = urllib.request.Request(url, body, {"content-type": "application/json"})
-    for _ in range(400):
+    for _ in range(1800):
         if process.poll() is not None:
             raise SystemExit(f"a server ended with {process.returncode} before it answered")
         try:
@@ -138,7 +140,7 @@ async def client(url: str, task: str, *, seconds: float, rate: float, clients: i
             number += 1
             if outcome == "not-connected":
                 return
-            if outcome == "503":
+            if outcome in ("429", "503"):
                 await asyncio.sleep(0.05)
 
     connector = aiohttp.TCPConnector(limit=0 if rate else clients)

@@ -7,6 +7,7 @@ call. ``litserve`` and ``ray`` batch by their own means, up to 32 items within 2
 from __future__ import annotations
 
 import base64
+import os
 import sys
 from typing import Any
 
@@ -50,6 +51,8 @@ def litserve(task: str, model: str | None, port: int) -> None:
 
 
 def ray(task: str, model: str | None, port: int) -> None:
+    for name in ("READY", "HEALTH"):  # on a busy machine the proxy takes longer to start than Ray has patience for
+        os.environ.setdefault(f"RAY_SERVE_PROXY_{name}_CHECK_TIMEOUT_S", "60")
     import ray
     from ray import serve
     from starlette.requests import Request

@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from shared.serving.faults import too_busy
+from shared.serving.faults import HttpError, too_busy
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -117,8 +117,13 @@ class Batcher(Generic[In, Out]):
         self._threads = ThreadPoolExecutor(self.slots, "serve")
         self._timer: asyncio.TimerHandle | None = None
         self._gap, self._last, self._together, self._number = math.inf, -math.inf, False, 0
+        self._closed = False
         self._idle = asyncio.Event()
         self._idle.set()
+
+    @property
+    def _shared(self) -> int:
+        return max(1, self.queue // 2)
 
     @property
     def depth(self) -> int:
@@ -157,7 +162,15 @@ class Batcher(Generic[In, Out]):
             raise too_busy(seconds, f"an answer would take some {seconds:.1f} s, more than a request may wait here")
 
     def submit(self, item: In) -> asyncio.Future[Out]:
-        """Queue an item; whoever cancels the future drops it, and its place in the queue is free at once."""
+        """Queue an item; whoever cancels the future drops it, and its place in the queue is free at once.
+
+        Raises:
+            HttpError: 503, the model has been unloaded meanwhile.
+        """
+        if self._closed:
+            raise HttpError(
+                503, "unloaded", "the model has just been unloaded. Send this again", headers={"retry-after": "1"}
+            )
         loop = asyncio.get_running_loop()
         now = loop.time()
         self._gap = min(now - self._last, 1.0) if self._gap == math.inf else 0.8 * self._gap + 0.2 * (now - self._last)
@@ -170,8 +183,8 @@ class Batcher(Generic[In, Out]):
         return one.future
 
     async def room(self) -> None:
-        """Wait until the queue has a place for another item of a request that was admitted before."""
-        while len(self._waiting) >= self.queue:
+        """Wait until there is a place for another of a request's many items: they leave half of the queue free."""
+        while len(self._waiting) >= self._shared:
             place = asyncio.get_running_loop().create_future()
             self._room.append(place)
             await place
@@ -182,6 +195,7 @@ class Batcher(Generic[In, Out]):
 
     def close(self) -> None:
         """End the threads; what runs is not waited for."""
+        self._closed = True
         self._threads.shutdown(wait=False)
 
     def _drop(self, one: Waiting[In, Out]) -> None:
@@ -246,7 +260,7 @@ class Batcher(Generic[In, Out]):
         self._rest()
 
     def _rest(self) -> None:
-        for _ in range(min(len(self._room), self.queue - len(self._waiting))):
+        for _ in range(min(len(self._room), self._shared - len(self._waiting))):
             place = self._room.popleft()
             if not place.done():
                 place.set_result(None)

@@ -71,7 +71,7 @@ class Limits:
     max_batch: int = 32
     max_wait_ms: float = 2.0
     queue: int = 64
-    max_queue_ms: float = 2000.0
+    max_queue_ms: float = 5000.0
     timeout: float = 30.0
     body_seconds: float = 10.0
     max_body_mb: float = 20.0

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import orjson
 from starlette.types import Receive, Scope, Send
 
 from shared.errors import InputError
-from shared.serving.bodies import header, parsed, read_body, read_form, read_json
+from shared.serving.bodies import SMALL, header, parsed, read_body, read_form, read_json
 from shared.serving.faults import ClientGone, HttpError, error_body, of_item
 from shared.serving.items import read_item
 from shared.serving.models import ENDED, Answered, Deployment, Fault, Outcome, Step
@@ -21,6 +21,7 @@ from shared.serving.splits import Splitter
 
 T = TypeVar("T")
 _JSON, _FORM, _EVENTS = b"application/json", b"multipart/form-data", b"text/event-stream"
+LONGEST_UNIT = 256
 _ABOUT = frozenset({"model", "options"})
 
 
@@ -32,11 +33,13 @@ class Asked:
         items: what came, still in its JSON or file form.
         model: the model that it names.
         options: the options that it chooses.
+        size: bytes of the body.
     """
 
     items: list[Any]
     model: str | None
     options: Mapping[str, Any]
+    size: int = 0
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ class Endpoint:
 
     async def _single(self, receive: Receive, one: Deployment, asked: Asked, trace: Trace) -> bytes:
         service = self.service
-        item = _item(one, asked.items[0], service)
+        item = await _read(one, asked.items[0], service, asked.size)
         left = service.limits.timeout - (time.perf_counter() - trace.began)
         one.batcher.admit(within=left)
         outcome = await _awaited(one.batcher.submit(item), receive, left)
@@ -82,8 +85,8 @@ class Endpoint:
         service = self.service
         outcomes: list[Outcome] = []
         if asked.items:
-            one.batcher.admit(min(len(asked.items), one.batcher.queue), within=service.limits.timeout)
-            collecting = asyncio.ensure_future(self._collected(one, asked.items))
+            one.batcher.admit(within=service.limits.timeout)
+            collecting = asyncio.ensure_future(self._collected(one, asked))
             outcomes = await _awaited(collecting, receive, service.limits.timeout)
         rows = []
         for outcome in outcomes:
@@ -95,13 +98,13 @@ class Endpoint:
             rows.append(orjson.dumps({"ok": False, "error": {"kind": fault.kind, "message": fault.message}}))
         return b'{"results":[%b]' % b",".join(rows)
 
-    async def _collected(self, one: Deployment, values: list[Any]) -> list[Outcome]:
+    async def _collected(self, one: Deployment, asked: Asked) -> list[Outcome]:
         """Every item's outcome, with no more in the queue than it has room for."""
         found: list[Outcome | asyncio.Future[Outcome]] = []
         try:
-            for value in values:
+            for value in asked.items:
                 try:
-                    item = _item(one, value, self.service)
+                    item = await _read(one, value, self.service, asked.size)
                 except HttpError as fault:
                     found.append(Fault(fault.kind, fault.message))
                     continue
@@ -136,7 +139,7 @@ class Streaming:
         asked = await read_asked(scope, receive, service, first, several=False)
         one, shown = await chosen(scope, service, asked, task)
         trace.model = one.spec.version
-        item = _item(one, asked.items[0], service)
+        item = await _read(one, asked.items[0], service, asked.size)
         one.batcher.admit(within=service.limits.timeout)
         parts = self._parts(one, item, receive, service.limits.timeout)
         try:
@@ -210,7 +213,7 @@ async def read_asked(scope: Scope, receive: Receive, service: Service, one: Depl
         raise HttpError(415, "unsupported-media", f"a body must be application/json{more}", close=True)
     body = await read_body(scope, receive, limits)
     if is_picture:
-        return Asked([body], None, {})
+        return Asked([body], None, {}, len(body))
     if is_form:
         fields, files = await parsed(body, lambda: read_form(given, body, limits))
         asked = {name: value for name, value in fields.items() if name in _ABOUT}
@@ -218,8 +221,9 @@ async def read_asked(scope: Scope, receive: Receive, service: Service, one: Depl
             wanted = "files" if several else "one file"
             raise HttpError(400, "bad-request", f"a form must have {wanted}, and may have model and options")
         about = {"model": asked.get("model"), "options": read_json(asked.get("options", "{}").encode())}
-        return _asked(files, about, service)
-    return await parsed(body, lambda: _of_json(read_json(body), service, several=several))
+        return replace(_asked(files, about, service), size=len(body))
+    found = await parsed(body, lambda: _of_json(read_json(body), service, several=several))
+    return replace(found, size=len(body))
 
 
 def _of_json(given: dict[str, Any], service: Service, *, several: bool) -> Asked:
@@ -261,11 +265,20 @@ async def chosen(
     reference, shown = asked.model, None
     splitter = service.splitters.get(task)
     unit = header(scope, b"x-unit-id").decode("latin-1").strip() if splitter is not None else ""
+    if len(unit) > LONGEST_UNIT:
+        raise HttpError(400, "bad-request", f"X-Unit-Id must have at most {LONGEST_UNIT} characters")
     if splitter is not None and reference is None and unit:
         arm, reference, propensity = splitter.arm(unit)
         shown = (splitter, unit, arm, propensity)
     one = service.registry.find(task, reference)
     return (await service.registry.variant(one, asked.options) if asked.options else one), shown
+
+
+async def _read(one: Deployment, value: Any, service: Service, size: int) -> Any:
+    """An item of a request, read in a thread where the request is large."""
+    if size <= SMALL:
+        return _item(one, value, service)
+    return await asyncio.to_thread(_item, one, value, service)
 
 
 def _item(one: Deployment, value: Any, service: Service) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import time
@@ -20,6 +21,8 @@ _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+=@-]{0,127}")
 _OPEN = frozenset({"/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/docs/oauth2-redirect", "/redoc"})
 """Paths that ask for no key and count for no rate, and are answered while the server stops."""
 
+_BUFFERED = 65_536
+"""Bytes of an answer that the server takes at once, whether or not the client reads."""
 _FIXED = frozenset({"/v1/models", "/v1/experiments"})
 
 
@@ -48,7 +51,10 @@ class Gate:
                 if trace.close or service.draining:
                     headers.append((b"connection", b"close"))
                 message = {**message, "headers": headers}
-            await send(message)
+            if message.get("more_body") or len(message.get("body", b"")) > _BUFFERED:
+                await self._patiently(send, message)
+            else:
+                await send(message)
 
         path = scope["path"].removeprefix(scope.get("root_path", ""))
         free = path in _OPEN
@@ -70,6 +76,18 @@ class Gate:
             if counted:
                 service.end()
                 self._tell(scope, trace)
+
+    async def _patiently(self, send: Send, message: Message) -> None:
+        """Send what a client may be slow to take, for as long as a request may last.
+
+        Raises:
+            ClientGone: it did not take it.
+        """
+        try:
+            async with asyncio.timeout(self._service.limits.timeout):
+                await send(message)
+        except TimeoutError:
+            raise ClientGone from None
 
     def _enter(self, scope: Scope, trace: Trace) -> None:
         """Raise where a request may not come in."""

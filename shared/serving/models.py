@@ -351,8 +351,8 @@ class Registry:
             meters=meters,
         )
         batcher.service.add(1, seconds)
-        own.depth.labels(*labels).set_function(lambda: batcher.depth)
-        own.running.labels(*labels).set_function(lambda: batcher.running)
+        own.depth.labels(*labels).set_function(lambda: sum(one.depth for one in self._batchers(*labels)))
+        own.running.labels(*labels).set_function(lambda: sum(one.running for one in self._batchers(*labels)))
         return Deployment(task, spec, predictor, batcher, first, time.perf_counter() - began)
 
     def _opened(self, spec: ServedModel) -> tuple[Task, Predictor[Any, Any], dict[str, Any] | None, float]:
@@ -380,6 +380,11 @@ class Registry:
                 )
             first = None
         return task, predictor, None if first is None else first.to_json(), seconds
+
+    def _batchers(self, task: str, version: str) -> list[Batcher[Any, Outcome]]:
+        """The queues of a model and its variants; none once it is unloaded."""
+        main = self._loaded.get((task, version))
+        return [] if main is None else [one.batcher for one in (main, *main.variants.values())]
 
     def _threads(self, spec: ServedModel) -> int:
         threads = spec.options.get("threads", self._config.threads)

@@ -73,7 +73,9 @@ def build_replica(text: str, find: str | None) -> Any:
 
 
 def serve(config: Config, *, say: Callable[[str], object] = print) -> int:
-    """Serve under Ray until SIGINT or SIGTERM; returns the exit code. Joins the cluster of ``RAY_ADDRESS``, or starts one.
+    """Serve under Ray until SIGINT or SIGTERM; returns the exit code.
+
+    It joins the cluster of ``RAY_ADDRESS``, or starts one of its own.
 
     Raises:
         UsageError: as :func:`build_deployment`.

@@ -11,7 +11,7 @@ import pytest
 HEAVY = {
     "torch", "torchvision", "transformers", "sentence_transformers", "ultralytics", "spacy", "implicit", "surprise",
     "gradio", "ray", "openvino", "onnxruntime", "sklearn", "scipy", "pandas", "pyarrow", "PIL",
-    "tokenizers", "huggingface_hub", "unearth", "httpx",
+    "tokenizers", "huggingface_hub", "unearth", "httpx", "fastapi", "starlette", "uvicorn", "prometheus_client",
 }  # fmt: skip
 NUMPY = {"numpy"}
 
@@ -24,7 +24,18 @@ def loaded_by(code: str) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "package", ["shared", "vision", "nlp", "recsys", "demos", "shared.tasks", "shared.testing", "shared.experiments"]
+    "package",
+    [
+        "shared",
+        "vision",
+        "nlp",
+        "recsys",
+        "demos",
+        "shared.tasks",
+        "shared.testing",
+        "shared.experiments",
+        "shared.serving",
+    ],
 )
 def test_a_package_loads_no_heavy_library(package: str) -> None:
     assert not loaded_by(f"import {package}") & HEAVY

@@ -10,6 +10,7 @@ import pytest
 
 from shared.serving.batching import Batcher, ServiceTime
 from shared.serving.faults import HttpError
+from shared.serving.telemetry import Tracing
 
 
 class Held:
@@ -144,3 +145,47 @@ def test_service_time(seen: list[tuple[int, float]], n: int, seconds: float) -> 
     for size, took in seen:
         time.add(size, took)
     assert time.of(n) == pytest.approx(seconds, abs=0.02)
+
+
+def test_many_items_of_one_request_leave_half_of_the_queue() -> None:
+    async def scene() -> None:
+        held = Held()
+        batcher = Batcher(held, queue=4)
+        futures = [batcher.submit(0)]
+        await begun(held)
+
+        async def many() -> None:
+            for n in range(1, 4):
+                await batcher.room()
+                futures.append(batcher.submit(n))
+
+        sending = asyncio.ensure_future(many())
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert batcher.depth == 2
+        batcher.admit(2)
+        held.go.release(4)
+        await sending
+        assert await asyncio.gather(*futures) == [0, 2, 4, 6]
+        batcher.close()
+        with pytest.raises(HttpError, match="has just been unloaded"):
+            batcher.submit(9)
+
+    asyncio.run(scene())
+
+
+def test_a_stall_is_not_taken_for_the_speed_of_every_batch() -> None:
+    time = ServiceTime()
+    for _ in range(5):
+        time.add(1, 0.01)
+    time.add(1, 10.0)
+    assert time.of(1) < 0.02
+
+
+def test_spans_are_children_of_the_callers_and_none_without_tracing() -> None:
+    with Tracing(on=False).span("predict") as none:
+        assert none is None
+    pytest.importorskip("opentelemetry.trace", reason="needs the extra tracing")
+    parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    with Tracing(on=True).span("predict", {"traceparent": parent}, {"triptych.model": "m"}) as span:
+        assert f"{span.get_span_context().trace_id:x}" == "4bf92f3577b34da6a3ce929d0e0e4736"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 import os
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -83,7 +85,10 @@ def test_models_come_and_go_by_the_admin_key_alone(guarded: Running) -> None:
         assert shout(client).json()["result"]["text"] == "HO?"
         assert client.delete("/v1/models/toy.shouts/2").json()["error"]["kind"] == "in-use"
         client.post("/v1/models/toy.shouts/alias", json={"alias": "default", "version": "1"})
+        left = weakref.ref(guarded.service.registry.find("toy.shouts", "2").predictor)
         assert client.delete("/v1/models/toy.shouts/2").json()["unloaded"]
+        gc.collect()
+        assert left() is None, "something still holds the unloaded model"
         assert shout(client, body={"model": "2"}).status_code == 404
         assert client.delete("/v1/models/toy.shouts/9").status_code == 404
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import socket
 import time
@@ -10,10 +11,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
+from PIL import Image
 from serving_toy import GATE, Running, png, running
 
 from shared.serving import Config, Limits, ServedModel
+from shared.serving.bodies import SMALL
 
 MODELS = (
     ServedModel("toy.shouts", "first", "1", ("stable",), request_options=("tone",)),
@@ -141,6 +145,17 @@ def test_a_slow_body_is_not_waited_for(served: Running) -> None:
     assert b'"slow-body"' in answer
 
 
+def test_slow_headers_are_not_waited_for(served: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shared.serving.server.HEADER_SECONDS", 0.1)
+    host, port = served.url.removeprefix("http://").split(":")
+    with (
+        socket.create_connection((host, int(port)), 10) as silent,
+        socket.create_connection((host, int(port)), 10) as slow,
+    ):
+        slow.sendall(b"GET /healthz HTTP/1.1\r\nhost: x\r\n")
+        assert silent.recv(10) == slow.recv(10) == b""
+
+
 def test_pictures_come_as_a_form_or_as_they_are(client: httpx.Client) -> None:
     path, blue = "/v1/tasks/toy.colours", png(4, (0, 0, 255))
     form = client.post(path, files={"file": ("../../x.png", blue)}, data={"model": "1"})
@@ -149,6 +164,16 @@ def test_pictures_come_as_a_form_or_as_they_are(client: httpx.Client) -> None:
     several = client.post(f"{path}/batch", files=[("file", ("a.png", blue)), ("file", ("b.txt", b"none"))]).json()
     assert [row["ok"] for row in several["results"]] == [True, False]
     assert several["results"][1]["error"]["kind"] == "unsupported"
+
+
+def test_a_large_picture_is_read_beside_the_loop(client: httpx.Client) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (99, 99, 3)).astype(np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(noise).save(file, "PNG")
+    assert len(file.getvalue()) * 4 / 3 > SMALL
+    found = post(client, "toy.colours", item=encoded(file.getvalue())).json()["result"]["rgb"]
+    assert found == pytest.approx(noise.mean(axis=(0, 1)), abs=0.01)
+    assert client.post("/v1/tasks/toy.colours", files={"file": file.getvalue()}).json()["result"]["rgb"] == found
 
 
 @pytest.mark.parametrize(
