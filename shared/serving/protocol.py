@@ -85,7 +85,9 @@ class HttpProtocol(HttpToolsProtocol):
     def _too_late(self) -> None:
         if self.transport.is_closing():
             return
-        if self._unfinished:
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._wait()  # a request before this one still waits for its answer
+        elif self._unfinished:
             self._refuse(408, "slow-head", f"a request's headers must come within {self.head_seconds:g} s")
         else:
             self.transport.close()
