@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypeVar
 
 import orjson
@@ -211,7 +212,7 @@ async def read_asked(scope: Scope, receive: Receive, service: Service, one: Depl
     if not (is_form or is_picture or kind in (b"", _JSON) or kind.endswith(b"+json")):
         more = ", multipart/form-data or image/*" if one.form == "image" else ""
         raise HttpError(415, "unsupported-media", f"a body must be application/json{more}", close=True)
-    body = await read_body(scope, receive, limits)
+    body = await read_body(scope, receive, limits, partial(service.hold, _trace(scope)))
     if is_picture:
         return Asked([body], None, {}, len(body))
     if is_form:

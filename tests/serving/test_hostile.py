@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import hostile_bodies  # noqa: F401 - it fills KINDS
 import hostile_pictures  # noqa: F401 - it fills KINDS
-import hostile_wire  # noqa: F401 - it fills KINDS
+import hostile_wire
 import httpx
 import pytest
 from hostile import KINDS, Answer, Attack, strike
@@ -90,3 +90,20 @@ def test_a_thousand_hostile_uploads() -> None:
         sys.stdout.write(f"{dict(sorted(statuses.items()))}\n")
         assert served.megabytes() < before + 150
         assert served.megabytes("VmHWM") < before + 400
+
+
+def test_large_bodies_together_have_a_bound_and_small_ones_pass() -> None:
+    """Thirty bodies of 3 MB that never end, where 8 MB may be held: most hear 429 at once, and others are served."""
+    limits = "body_seconds = 2.0\nmax_body_mb = 4.0\nmax_held_mb = 8.0"
+    start = hostile_wire.head("content-length: 3100000")
+    with process(limits=limits) as served:
+        before = served.megabytes()
+        attack = Attack([start, *[b" " * 100_000] * 30], pause=0.01)
+        with ThreadPoolExecutor(30) as pool:
+            answers = pool.map(lambda _: strike(*served.address, attack), range(30))
+            assert alive(served)
+            statuses = Counter(answer.status for answer in answers)
+        assert set(statuses) <= {0, 408, 429}
+        assert 1 <= statuses[408] <= 3
+        assert served.megabytes("VmHWM") < before + 40
+        assert alive(served)
