@@ -44,7 +44,7 @@ def plain(task: str, model: str | None, port: int) -> None:
 
 def litserve(task: str, model: str | None, port: int) -> None:
     import litserve as ls
-    from bench_litserve import Api
+    from serving_litserve import Api
 
     api = Api(task, model, max_batch_size=MAX_BATCH, batch_timeout=MAX_WAIT)
     ls.LitServer(api, accelerator="cpu").run(port=port, generate_client_file=False, log_level="warning")

@@ -4,7 +4,7 @@
 
 Four clients send texts, questions, people and pictures to four tasks, one at a time, in batches and as streams, with a
 bad item among twenty and requests that end early. Memory at the end must be at most 5 % above that at ten minutes; the
-exit code says whether it was, and whether only items at fault failed. A run of ten minutes or less says nothing of memory.
+exit code says whether it was, and whether only items at fault failed. Ten minutes or less say nothing of memory.
 """
 
 from __future__ import annotations

@@ -47,7 +47,9 @@ class Gate:
         async def sent(message: Message) -> None:
             if message["type"] == "http.response.start":
                 trace.status = message["status"]
-                headers = [*message.get("headers", ()), (b"x-request-id", trace.request_id.encode("ascii"))]
+                headers = list(message.get("headers", ()))
+                if service.says_id:
+                    headers.append((b"x-request-id", trace.request_id.encode("ascii")))
                 if trace.close or service.draining:
                     headers.append((b"connection", b"close"))
                 message = {**message, "headers": headers}

@@ -20,6 +20,7 @@ from shared.serving.app import build_app
 from shared.serving.config import Config
 from shared.serving.server import config_from_json, config_to_json
 from shared.settings import cpu_count
+from shared.tasks import find_task
 
 NAME = "triptych"
 
@@ -65,11 +66,13 @@ def build_deployment(config: Config, *, most: int | None = None, find: str | Non
 
 def build_replica(text: str, find: str | None) -> Any:
     """The application of one replica, which counts as started when its models are warm."""
-    config = config_from_json(text)
-    if find is None:
-        return build_app(config, warm_first=True)
-    module, _, name = find.partition(":")
-    return build_app(config, find=getattr(require(module, extra="dev"), name), warm_first=True)
+    config, lookup = config_from_json(text), find_task
+    if find is not None:
+        module, _, name = find.partition(":")
+        lookup = getattr(require(module, extra="dev"), name)
+    app = build_app(config, find=lookup, warm_first=True)
+    app.state.service.says_id = False
+    return app
 
 
 def serve(config: Config, *, say: Callable[[str], object] = print) -> int:

@@ -14,8 +14,8 @@ from importlib.metadata import version
 from typing import Any, Literal
 
 from shared.predictor import Pipeline
+from shared.serving.deployments import HIDDEN, Deployment
 from shared.serving.items import Form, example_item
-from shared.serving.models import HIDDEN, Deployment
 from shared.tasks import Option, Task
 from shared.types import ArraySpec, Failure, Result
 

@@ -11,9 +11,10 @@ from typing import Any
 from shared.errors import TriptychError
 from shared.serving.bodies import SMALL
 from shared.serving.config import Config
+from shared.serving.deployments import Answered, Deployment
 from shared.serving.faults import HttpError
 from shared.serving.keys import Buckets, Key, read_keys
-from shared.serving.models import Answered, Deployment, Registry, as_error
+from shared.serving.models import Registry, as_error
 from shared.serving.splits import Shadower, Splitter
 from shared.serving.telemetry import Log, Metrics, Tracing
 from shared.tasks import Task
@@ -72,6 +73,7 @@ class Service:
         self.shadowers: dict[str, Shadower] = {}
         self.ready = self.stopping = self.draining = self.closed = False
         self.failure: TriptychError | None = None
+        self.says_id = True  # Ray's proxy says the id of a request itself, and twice is once too often
         self.in_flight = self.held = 0
         self.metrics.in_flight.set_function(lambda: self.in_flight)
         self._starting: asyncio.Task[None] | None = None

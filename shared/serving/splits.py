@@ -17,8 +17,9 @@ from shared.experiments.definition import Arm, Experiment
 from shared.experiments.exposure_log import ExposureLog
 from shared.experiments.exposures import Exposure
 from shared.serving.config import Shadow, Split
+from shared.serving.deployments import Answered, Outcome
 from shared.serving.faults import HttpError
-from shared.serving.models import Answered, Outcome, Registry
+from shared.serving.models import Registry
 from shared.serving.telemetry import Log, Metrics
 
 REMEMBERED = 10_000
