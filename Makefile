@@ -9,7 +9,7 @@ PORT ?= 7860
 DATA ?= $(or $(TRIPTYCH_DATA),../shared/data)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types unit test-slow test-torch test-cluster bench bench-nlp docs browser constraints clean
+.PHONY: help demo test lint types unit test-slow test-torch test-cluster bench bench-nlp deploy-lint docs browser constraints clean
 
 help: ## show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -100,6 +100,12 @@ bench-nlp: $(VENV)/.bench.stamp ## language beside its peers, one thread; DATA n
 	$(BIN)/python bench/entities.py --data $(DATA) --threads 1
 	$(BIN)/python bench/readers.py --data $(DATA) --threads 1
 	$(BIN)/python bench/translation.py --data $(DATA)/nlp/multi30k --model en-xx-captions --target fr --threads 1
+
+deploy-lint: $(VENV)/.deploy.stamp ## what deploys the server: Dockerfile, compose files, Kubernetes manifests
+	$(BIN)/hadolint deploy/Dockerfile
+	$(BIN)/yamllint -c deploy/.yamllint.yaml --strict deploy
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec deploy/compose.yaml deploy/compose.keys.yaml
+	$(BIN)/kubernetes-validate --strict deploy/kubernetes/*.yaml
 
 docs: $(VENV)/.dev.stamp ## run every command block of README.md and docs/
 	$(BIN)/pytest tests/docs -m 'slow or not slow' --override-ini addopts='--import-mode=importlib --strict-markers --strict-config'

@@ -11,6 +11,7 @@
     ├── PredictError               items of a prediction failed; ``failures`` names each
     ├── MissingDependencyError     an extra is not installed; says the pip command (also an ImportError)
     ├── BackendError               a runtime refused a model or a batch (also a RuntimeError)
+    │   └── ServiceError           a server did not answer, or with a fault of its own; see ``status``, ``kind``
     └── WeightsError               a model file cannot be had (also an OSError)
         ├── SourceError            one source did not answer with the file
         ├── HashMismatchError      bytes came, and they are not the ones that the card names
@@ -122,6 +123,21 @@ class BackendError(TriptychError, RuntimeError):
     """A runtime refused a model or a batch."""
 
     exit_code = 3
+
+
+class ServiceError(BackendError):
+    """A server did not answer, or answered that it cannot.
+
+    Args:
+        message: what was expected, what came, what to do.
+        status: of HTTP; 0 where no answer came.
+        kind: the server's stable name of the fault, or ``"unreachable"``, ``"broken-off"``, ``"not-triptych"``.
+        request_id: by which the server's log knows the request; empty where no answer came.
+    """
+
+    def __init__(self, message: str, *, status: int = 0, kind: str = "unreachable", request_id: str = "") -> None:
+        self.status, self.kind, self.request_id = status, kind, request_id
+        super().__init__(message)
 
 
 class WeightsError(TriptychError, OSError):

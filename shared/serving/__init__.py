@@ -1,6 +1,6 @@
 """Every task over HTTP: one endpoint a task, micro-batches, bounded queues, and a shutdown that loses nothing.
 
-It needs the extra ``serve``; nothing of it is imported before a name is asked for.
+It needs the extra ``serve``, of which :class:`Client` needs nothing; no name is imported before it is asked for.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from shared.lazy import lazy_names
 
 if TYPE_CHECKING:
     from shared.serving.app import build_app as build_app
+    from shared.serving.client import Client as Client
     from shared.serving.config import Config as Config
     from shared.serving.config import Limits as Limits
     from shared.serving.config import ServedModel as ServedModel
@@ -23,7 +24,19 @@ if TYPE_CHECKING:
 _HOMES = {
     "shared.serving.config": ("Config", "Limits", "ServedModel", "Shadow", "Split", "SplitArm", "read_config"),
     "shared.serving.app": ("build_app",),
+    "shared.serving.client": ("Client",),
     "shared.serving.server": ("serve",),
 }
 __getattr__, __dir__ = lazy_names(__name__, _HOMES)
-__all__ = ["Config", "Limits", "ServedModel", "Shadow", "Split", "SplitArm", "build_app", "read_config", "serve"]
+__all__ = [
+    "Client",
+    "Config",
+    "Limits",
+    "ServedModel",
+    "Shadow",
+    "Split",
+    "SplitArm",
+    "build_app",
+    "read_config",
+    "serve",
+]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import orjson
@@ -172,7 +173,8 @@ class _Admin:
 
     async def _asked(self, request: Request, needed: dict[str, type], optional: dict[str, type]) -> dict[str, Any]:
         self._check_admin(request)
-        given = read_json(await read_body(request.scope, request.receive, self._service.limits))
+        hold = partial(self._service.hold, request.scope["state"]["trace"])
+        given = read_json(await read_body(request.scope, request.receive, self._service.limits, hold))
         kinds = needed | optional
         wrong = sorted(
             name

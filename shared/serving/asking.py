@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from starlette.types import Receive, Scope
@@ -57,7 +58,7 @@ async def read_asked(scope: Scope, receive: Receive, service: Service, one: Depl
     if not (is_form or is_picture or kind in (b"", JSON) or kind.endswith(b"+json")):
         more = ", multipart/form-data or image/*" if one.form == "image" else ""
         raise HttpError(415, "unsupported-media", f"a body must be application/json{more}", close=True)
-    body = await read_body(scope, receive, limits)
+    body = await read_body(scope, receive, limits, partial(service.hold, scope["state"]["trace"]))
     if is_picture:
         return Asked([body], None, {}, len(body))
     if is_form:

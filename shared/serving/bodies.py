@@ -32,11 +32,17 @@ def header(scope: Scope, name: bytes) -> bytes:
     return b""
 
 
-async def read_body(scope: Scope, receive: Receive, limits: Limits) -> bytes:
+async def read_body(scope: Scope, receive: Receive, limits: Limits, hold: Callable[[int], None]) -> bytes:
     """The whole body.
 
+    Args:
+        scope: of the request.
+        receive: gives its body.
+        limits: the bounds.
+        hold: told of the bytes of each part; it may raise.
+
     Raises:
-        HttpError: 400 a length that is none; 413 it is too long; 408 it came too slowly.
+        HttpError: 400 a length that is none; 413 it is too long; 408 it came too slowly; 429 by ``hold``.
         ClientGone: the client left before its end.
     """
     stated = header(scope, b"content-length")
@@ -49,6 +55,7 @@ async def read_body(scope: Scope, receive: Receive, limits: Limits) -> bytes:
         async with asyncio.timeout(limits.body_seconds):
             message = await receive()
             body = _part(message)
+            hold(len(body))
             if not message.get("more_body", False):
                 if len(body) > limits.max_body:
                     raise _too_large(limits)
@@ -59,6 +66,7 @@ async def read_body(scope: Scope, receive: Receive, limits: Limits) -> bytes:
                     raise _too_large(limits)
                 message = await receive()
                 parts.append(_part(message))
+                hold(len(parts[-1]))
                 size += len(parts[-1])
             if size > limits.max_body:
                 raise _too_large(limits)

@@ -61,6 +61,8 @@ class Limits:
         timeout: seconds after which a request ends with 504.
         body_seconds: seconds within which a request's body must have come, else 408.
         max_body_mb: megabytes (2^20 bytes) of a request's body at most.
+        max_held_mb: megabytes of the bodies of all requests that have no answer yet; a large one beyond them is refused
+            with 429, one of up to 32 KiB never.
         max_items: items of one batch request.
         max_pixels: width times height of a picture; seen in its header, before pixels are decoded.
         max_text: characters of all texts of one item together.
@@ -75,6 +77,7 @@ class Limits:
     timeout: float = 30.0
     body_seconds: float = 10.0
     max_body_mb: float = 20.0
+    max_held_mb: float = 256.0
     max_items: int = 256
     max_pixels: int = 89_478_485
     max_text: int = 100_000
@@ -91,6 +94,11 @@ class Limits:
     def max_body(self) -> int:
         """Bytes of a request's body at most."""
         return int(self.max_body_mb * 2**20)
+
+    @property
+    def max_held(self) -> int:
+        """Bytes of all bodies at most, and at least one body."""
+        return max(int(self.max_held_mb * 2**20), self.max_body)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,8 @@ from shared.errors import DataError, MissingDependencyError, TriptychError, Unkn
 
 CALLERS = frozenset({"UsageError", "UnknownNameError"})
 """Classes of ours that an item raises when it is the item's own fault, beside :class:`~shared.errors.InputError`."""
+LONGEST = 2000
+"""Characters of a message at most: it may repeat what the caller sent."""
 CLOSED = 499
 """The status in logs and metrics of a request whose client went away before its answer."""
 
@@ -31,9 +33,10 @@ class HttpError(TriptychError):
     def __init__(
         self, status: int, kind: str, message: str, *, headers: Mapping[str, str] | None = None, close: bool = False
     ) -> None:
-        self.status, self.kind, self.message, self.close = status, kind, message, close
+        shown = message if len(message) <= LONGEST else message[:LONGEST] + " ..."
+        self.status, self.kind, self.message, self.close = status, kind, shown, close
         self.headers = dict(headers or {})
-        super().__init__(message)
+        super().__init__(shown)
 
 
 class ClientGone(Exception):  # noqa: N818 - no fault: there is nobody left to answer

@@ -76,7 +76,7 @@ class Gate:
             await self._refuse(trace, fault, sent, error)
         finally:
             if counted:
-                service.end()
+                service.end(trace)
                 self._tell(scope, trace)
 
     async def _patiently(self, send: Send, message: Message) -> None:

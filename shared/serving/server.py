@@ -20,11 +20,11 @@ from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from shared.errors import UsageError
 from shared.serving.app import build_app
 from shared.serving.config import Config, Limits, ServedModel, Shadow, Split, SplitArm
+from shared.serving.protocol import HttpProtocol
 from shared.serving.service import Service
 
 ENVIRONMENT = "TRIPTYCH_SERVE"
@@ -32,39 +32,6 @@ ENVIRONMENT = "TRIPTYCH_SERVE"
 LINGER = 0.25
 """Seconds after the last answer in which connections that are open still hear that the server stops."""
 BACKLOG = 2048
-HEADER_SECONDS = 10.0
-"""Seconds within which a request's headers must have come; the connection is closed else."""
-
-
-class Protocol(HttpToolsProtocol):
-    """uvicorn's protocol, for clients whose headers come within :data:`HEADER_SECONDS`."""
-
-    _hurry: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        self._begin()
-
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self._begin()
-
-    def on_headers_complete(self) -> None:
-        self._end()
-        super().on_headers_complete()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._end()
-        super().connection_lost(exc)
-
-    def _begin(self) -> None:
-        self._end()
-        self._hurry = self.loop.call_later(HEADER_SECONDS, self.transport.close)
-
-    def _end(self) -> None:
-        if self._hurry is not None:
-            self._hurry.cancel()
-            self._hurry = None
 
 
 class Server(uvicorn.Server):
@@ -189,7 +156,7 @@ def config_from_json(text: str) -> Config:
 def _uvicorn(app: Any, config: Config, **more: Any) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http=Protocol,
+        http=HttpProtocol,
         loop="uvloop" if sys.platform != "win32" else "asyncio",
         log_config=None,
         access_log=False,

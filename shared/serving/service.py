@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from shared.errors import TriptychError
+from shared.serving.bodies import SMALL
 from shared.serving.config import Config
 from shared.serving.deployments import Answered, Deployment
+from shared.serving.faults import HttpError
 from shared.serving.keys import Buckets, Key, read_keys
 from shared.serving.models import Registry, as_error
 from shared.serving.splits import Shadower, Splitter
@@ -32,6 +34,7 @@ class Trace:
         kind: of the fault that it ended with.
         status: of its answer; 0 before there is one.
         close: whether the connection ends with its answer.
+        held: bytes of its body that are in memory.
     """
 
     request_id: str
@@ -43,6 +46,7 @@ class Trace:
     kind: str | None = None
     status: int = 0
     close: bool = False
+    held: int = 0
 
     @property
     def started(self) -> bool:
@@ -70,7 +74,7 @@ class Service:
         self.ready = self.stopping = self.draining = self.closed = False
         self.failure: TriptychError | None = None
         self.says_id = True  # Ray's proxy says the id of a request itself, and twice is once too often
-        self.in_flight = 0
+        self.in_flight = self.held = 0
         self.metrics.in_flight.set_function(lambda: self.in_flight)
         self._starting: asyncio.Task[None] | None = None
         self._empty = asyncio.Event()
@@ -105,8 +109,22 @@ class Service:
         self.in_flight += 1
         self._empty.clear()
 
-    def end(self) -> None:
+    def hold(self, trace: Trace, count: int) -> None:
+        """So many further bytes of a request's body are in memory, until it ends.
+
+        Raises:
+            HttpError: 429, bodies fill the memory that they may have. A small one may come in all the same: else a few
+                that come slowly would shut everybody out.
+        """
+        trace.held += count
+        self.held += count
+        if self.held > self.limits.max_held and trace.held > SMALL:
+            message = "the bodies of other requests fill the memory that is theirs. Come again, or send less at once"
+            raise HttpError(429, "overloaded", message, headers={"retry-after": "1"}, close=True)
+
+    def end(self, trace: Trace) -> None:
         """An accepted request has its answer."""
+        self.held -= trace.held
         self.in_flight -= 1
         if not self.in_flight:
             self._empty.set()

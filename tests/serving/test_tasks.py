@@ -18,6 +18,7 @@ from serving_toy import GATE, Running, png, running
 
 from shared.serving import Config, Limits, ServedModel
 from shared.serving.bodies import SMALL
+from shared.serving.protocol import HttpProtocol
 
 MODELS = (
     ServedModel("toy.shouts", "first", "1", ("stable",), request_options=("tone",)),
@@ -146,14 +147,15 @@ def test_a_slow_body_is_not_waited_for(served: Running) -> None:
 
 
 def test_slow_headers_are_not_waited_for(served: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shared.serving.server.HEADER_SECONDS", 0.1)
+    monkeypatch.setattr(HttpProtocol, "head_seconds", 0.1)
     host, port = served.url.removeprefix("http://").split(":")
     with (
         socket.create_connection((host, int(port)), 10) as silent,
         socket.create_connection((host, int(port)), 10) as slow,
     ):
         slow.sendall(b"GET /healthz HTTP/1.1\r\nhost: x\r\n")
-        assert silent.recv(10) == slow.recv(10) == b""
+        assert silent.recv(10) == b""
+        assert slow.recv(12) == b"HTTP/1.1 408"
 
 
 def test_pictures_come_as_a_form_or_as_they_are(client: httpx.Client) -> None:
