@@ -69,7 +69,8 @@ def open_parquet(path: Path) -> Any:
     try:
         with pq.ParquetFile(path) as file:
             text = [field.name for field in file.schema_arrow if pa.types.is_string(field.type)]
-        return pq.ParquetFile(path, read_dictionary=text, buffer_size=_BUFFER)
+        # What is fetched ahead is held until the file is closed, so that memory would grow to the whole file.
+        return pq.ParquetFile(path, read_dictionary=text, buffer_size=_BUFFER, pre_buffer=False)
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{path} must be a Parquet file. {error}") from error
 

@@ -137,11 +137,8 @@ def match_boxes(truth: Sequence[Things], predicted: Sequence[Found], *, overlaps
     own = np.concatenate([np.zeros(0), *map(_own_areas, predicted)])
     right, ignored = _judged(layout, pairs, _outside(own[layout.order]), skip, crowd)
 
-    images, scores, ends = (
-        images[layout.order],
-        scores[layout.order],
-        np.searchsorted(found[layout.order], np.arange(classes.size + 1)),
-    )
+    images, scores, found = images[layout.order], scores[layout.order], found[layout.order]
+    ends = np.searchsorted(found, np.arange(classes.size + 1))
     n = len(truth)
     counts = [np.bincount(there[~out] * n + homes[~out], minlength=classes.size * n) for out in skip]
     things = np.stack(counts).reshape(len(AREAS), classes.size, n).astype(np.float64)
