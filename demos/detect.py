@@ -66,7 +66,7 @@ def build(models: Models) -> None:
                 result = gr.JSON(label="Detections")
     found = gr.State(time_to_live=KEPT_SECONDS)
     shown = [result, answer, drawn, things]
-    nothing = (None, gr.Dropdown([], value=None), None, NO_ANSWER, None, "")
+    nothing = (None, None, NO_ANSWER, None, "", gr.Dropdown([], value=None))
 
     def detect(
         picture: dict[str, Any] | None, threshold: float = SCORE_THRESHOLD, tiles: bool = False
@@ -78,19 +78,19 @@ def build(models: Models) -> None:
         """
         given = chosen(picture)
         if given is None:
-            return *nothing[:3], invitation, *nothing[4:]
+            return *nothing[:2], invitation, *nothing[3:]
         detections, milliseconds = ask(in_tiles if tiles else models.detector, given.path, plain=given.plain)
         with plain_errors(given.plain):
             kept = Found(Screen.of(given.path, _LONGEST), detections, milliseconds)
-        return kept, gr.Dropdown(classes_of(detections), value=None), *show(kept, threshold)
+        return kept, *show(kept, threshold), gr.Dropdown(classes_of(detections), value=None)
 
     def redraw(kept: Found | None, threshold: float, wanted: list[str] | None) -> tuple[Any, ...]:
         return (None, invitation, None, "") if kept is None else show(kept, threshold, wanted or ())
 
     for change, public in ((picture.change, True), (tiles.input, False)):
         named: dict[str, Any] = {"api_name": PAGE.path} if public else {"api_visibility": "private"}
-        asked = change(detect, [picture, threshold, tiles], [found, wanted, *shown], preprocess=False, **named)
-        asked.failure(lambda: nothing, outputs=[found, wanted, *shown], api_visibility="private", queue=False)
+        asked = change(detect, [picture, threshold, tiles], [found, *shown, wanted], preprocess=False, **named)
+        asked.failure(lambda: nothing, outputs=[found, *shown, wanted], api_visibility="private", queue=False)
     for moved in (threshold.change, wanted.input):
         moved(
             redraw,
