@@ -61,12 +61,15 @@ def build(models: Models) -> None:
                 buttons=["download", "fullscreen"],
                 alt_text="The picture with a box around each thing found",
             )
+            counts = gr.HTML(label="Counts", js_on_load=None, apply_default_css=False)
             things = gr.HTML(label="Things", js_on_load=None, apply_default_css=False)
             with gr.Accordion("The result as JSON", open=False):
                 result = gr.JSON(label="Detections")
     found = gr.State(time_to_live=KEPT_SECONDS)
-    shown = [result, answer, drawn, things]
-    nothing = (None, None, NO_ANSWER, None, "", gr.Dropdown([], value=None))
+    shown = [result, answer, drawn, counts, things]
+
+    def nothing(said: str = NO_ANSWER) -> tuple[Any, ...]:
+        return None, None, said, None, "", "", gr.Dropdown([], value=None)
 
     def detect(
         picture: dict[str, Any] | None, threshold: float = SCORE_THRESHOLD, tiles: bool = False
@@ -78,19 +81,19 @@ def build(models: Models) -> None:
         """
         given = chosen(picture)
         if given is None:
-            return *nothing[:2], invitation, *nothing[3:]
+            return nothing(invitation)
         detections, milliseconds = ask(in_tiles if tiles else models.detector, given.path, plain=given.plain)
         with plain_errors(given.plain):
             kept = Found(Screen.of(given.path, _LONGEST), detections, milliseconds)
         return kept, *show(kept, threshold), gr.Dropdown(classes_of(detections), value=None)
 
     def redraw(kept: Found | None, threshold: float, wanted: list[str] | None) -> tuple[Any, ...]:
-        return (None, invitation, None, "") if kept is None else show(kept, threshold, wanted or ())
+        return (None, invitation, None, "", "") if kept is None else show(kept, threshold, wanted or ())
 
     for change, public in ((picture.change, True), (tiles.input, False)):
         named: dict[str, Any] = {"api_name": PAGE.path} if public else {"api_visibility": "private"}
         asked = change(detect, [picture, threshold, tiles], [found, *shown, wanted], preprocess=False, **named)
-        asked.failure(lambda: nothing, outputs=[found, *shown, wanted], api_visibility="private", queue=False)
+        asked.failure(nothing, outputs=[found, *shown, wanted], api_visibility="private", queue=False)
     for moved in (threshold.change, wanted.input):
         moved(
             redraw,
@@ -122,7 +125,7 @@ class Found:
     milliseconds: float
 
 
-def show(found: Found, threshold: float, wanted: Sequence[str] = ()) -> tuple[dict[str, Any], str, str, str]:
+def show(found: Found, threshold: float, wanted: Sequence[str] = ()) -> tuple[dict[str, Any], str, str, str, str]:
     """JSON, line, drawing and tables of what scores at least ``threshold`` and is of the wanted classes.
 
     Args:
@@ -140,7 +143,7 @@ def show(found: Found, threshold: float, wanted: Sequence[str] = ()) -> tuple[di
     drawn = sent(draw_detections(found.screen.image(), kept))
     taken = (time.perf_counter() - begun) * 1000
     line = f"{_counted(kept)} · {found.milliseconds:.0f} ms · drawn in {taken:.0f} ms"
-    return kept.to_json(), line, drawn, _counts(kept) + _things(kept)
+    return kept.to_json(), line, drawn, _counts(kept), _things(kept)
 
 
 def at_least(found: Detections, threshold: float, wanted: Sequence[str] = ()) -> Detections:
