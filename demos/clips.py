@@ -23,7 +23,7 @@ from demos.pages import NO_ANSWER, plain_errors, says
 from demos.pictures import chosen, uploads_only
 from demos.tables import Cell, table
 from shared.predictor import Predictor
-from shared.types import UInt8
+from shared.types import Failure, UInt8
 from vision.detection.task import SCORE_THRESHOLD
 from vision.draw import draw_detections
 from vision.types import Detections
@@ -107,6 +107,8 @@ def draw_clip(detector: Predictor[Any, Detections], path: Path, out: Path) -> Co
     with VideoWriter(out) as writer, closing(read_frames(path, fps=FPS)) as given:
         for frame in _bounded(given):
             found = detector.predict([frame.pixels])[0]
+            if isinstance(found, Failure):  # only where errors are kept
+                continue
             sure = [label for label, score in zip(found.labels, found.scores) if score >= SCORE_THRESHOLD]
             counts = Counter(sure)
             most |= counts
@@ -133,7 +135,7 @@ def _told(found: Counted) -> str:
 
 
 def _table(found: Counted) -> str:
-    rows = [
+    rows: list[list[Cell | str]] = [
         [label, Cell(str(n), tag="number"), Cell(f"{found.seen[label]} of {found.frames}", tag="number")]
         for label, n in found.most.most_common()
     ]

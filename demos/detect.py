@@ -174,7 +174,7 @@ def _counted(found: Detections) -> str:
 def _counts(found: Detections) -> str:
     """How many of each class, and the surest of them."""
     best = dict(reversed(list(zip(found.labels, found.scores.tolist()))))
-    rows = [
+    rows: list[list[Cell | str]] = [
         [label, Cell(str(n), tag="number"), Cell(f"{best[label]:.0%}", tag="number")]
         for label, n in Counter(found.labels).most_common()
     ]

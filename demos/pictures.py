@@ -75,7 +75,8 @@ class Screen:
 
 def sent(picture: Image.Image) -> str:
     """Where a drawn picture lies for the browser: as PNG if it is see-through, else as JPEG, which is far quicker."""
-    return save_pil_to_cache(picture, get_upload_folder(), format="png" if picture.mode == "RGBA" else "jpeg")
+    path: str = save_pil_to_cache(picture, get_upload_folder(), format="png" if picture.mode == "RGBA" else "jpeg")
+    return path
 
 
 def picture_input(label: str = "Picture") -> gr.Image:

@@ -76,8 +76,8 @@ def reason(picked: Sequence[str], item: Id, recommender: Recommender, shelf: She
 def listed(items: Sequence[Id], reasons: Sequence[str], shelf: Shelf) -> str:
     """A list with a reason each, as a table."""
     if shelf.told:
-        return table("Next", ["Item", "Why"], [[linked(item, shelf), why] for item, why in zip(items, reasons)])
-    rows = [[linked(item, shelf), by_id(item).line, why] for item, why in zip(items, reasons)]
+        return table("Next", ["Item", "Why"], [[linked(item, shelf), Cell(why)] for item, why in zip(items, reasons)])
+    rows: list[list[Cell | str]] = [[linked(item, shelf), by_id(item).line, why] for item, why in zip(items, reasons)]
     return table("Read next", ["Book", "About", "Why"], rows)
 
 

@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 import gradio as gr
+from gradio.events import api
 
 from demos.described import described_input, describing
 from demos.library import books, by_id
@@ -111,7 +112,7 @@ def build(models: Models) -> None:
     )
     for shown in (ranked, alike, described):
         shown.select(on_title, [model, own], alike, api_visibility="private", show_progress="minimal")
-    gr.api(similar, api_name="similar")
+    api(similar, api_name="similar")
 
 
 def _controls(choices: list[tuple[str, str]], names: list[str]) -> tuple[gr.Dropdown, gr.Slider, gr.Radio]:
