@@ -88,21 +88,22 @@ def alike(item: Id, recommender: Recommender, shelf: Shelf) -> str:
         UnknownNameError: there is no such item.
     """
     near = recommender.similar_items([item], SIMILAR)[0]
+    pairs = zip(near.items, near.scores.tolist())
+    caption = f"Like {shelf.titles[near.item]}"
+    if shelf.told:
+        bare = [[linked(found, shelf), Cell(f"{score:.3f}", tag="number")] for found, score in pairs]
+        return table(caption, ["Item", "Likeness"], bare)
     rows = [
-        [linked(found, shelf), Cell(_genres(found, shelf)), Cell(f"{score:.3f}", tag="number")]
-        for found, score in zip(near.items, near.scores.tolist())
+        [linked(found, shelf), Cell(", ".join(by_id(found).genres)), Cell(f"{score:.3f}", tag="number")]
+        for found, score in pairs
     ]
-    return table(f"Like {shelf.titles[near.item]}", ["Book", "Genres", "Likeness"], rows)
+    return table(caption, ["Book", "Genres", "Likeness"], rows)
 
 
 def linked(item: Id, shelf: Shelf) -> Cell:
     """The title of an item, which leads to what is like it."""
     soft = f"{by_id(item).author}, {by_id(item).when}" if not shelf.told else ""
     return Cell(shelf.titles[item], soft=soft, href=f"{LINK}{quote(str(item), safe='')}")
-
-
-def _genres(item: Id, shelf: Shelf) -> str:
-    return "" if shelf.told else ", ".join(by_id(item).genres)
 
 
 def titles_of(picked: Sequence[Id], shelf: Shelf) -> str:
