@@ -1,27 +1,31 @@
-"""The detection page: where the things in a picture are."""
+"""The detection page: where the things in a picture are, and how many of each a video shows."""
 
 from __future__ import annotations
 
+import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import gradio as gr
 import numpy as np
-from PIL import Image
 
+from demos.clips import clip_input
 from demos.examples import DETECT
-from demos.models import LOWEST_SCORE, Models
+from demos.models import LOWEST_SCORE, Model, Models
 from demos.pages import KEPT_SECONDS, NO_ANSWER, Page, ask, head, plain_errors, refusal, says
-from demos.pictures import Chosen, chosen, example_pictures, picture_input
+from demos.pictures import Screen, chosen, example_pictures, picture_input, sent
 from demos.tables import Cell, table
 from vision.detection.task import SCORE_THRESHOLD
 from vision.draw import draw_detections
-from vision.images import View, load_view
+from vision.tiles import TILE, tiled
 from vision.types import Detections
 
 PAGE = Page("Detect", "detect", "What is in this picture, and where? People, animals, vehicles and 70 other things.")
 
+MOST_TILED = 24_000_000
+"""Pixels of a picture that is looked at in tiles: about a hundred tiles, each of which asks the model once."""
 _LONGEST = 1280
 """Pixels of the longer side of what is drawn and sent to the browser; boxes in the JSON are the picture's own."""
 
@@ -30,6 +34,7 @@ def build(models: Models) -> None:
     """Lay the page out in the Blocks that is open."""
     head(PAGE)
     invitation = "Choose a picture, or click an example."
+    in_tiles = Model("Detect", models.detector.card, lambda: _tiled(models))
     with gr.Row():
         with gr.Column(scale=2, min_width=300):
             picture = picture_input()
@@ -41,6 +46,12 @@ def build(models: Models) -> None:
                 label="Least score",
                 info="Shows the boxes that score at least this. Moving it asks the model nothing.",
             )
+            wanted = gr.Dropdown([], multiselect=True, label="Show only", info="Of the classes found; empty shows all.")
+            tiles = gr.Checkbox(
+                False,
+                label="Look in tiles too",
+                info=f"For small things in large pictures: overlapping tiles of {TILE} pixels, slower.",
+            )
             example_pictures(DETECT, picture)
         with gr.Column(scale=3, min_width=300):
             answer = says(invitation)
@@ -50,64 +61,95 @@ def build(models: Models) -> None:
                 buttons=["download", "fullscreen"],
                 alt_text="The picture with a box around each thing found",
             )
+            counts = gr.HTML(label="Counts", js_on_load=None, apply_default_css=False)
             things = gr.HTML(label="Things", js_on_load=None, apply_default_css=False)
             with gr.Accordion("The result as JSON", open=False):
                 result = gr.JSON(label="Detections")
     found = gr.State(time_to_live=KEPT_SECONDS)
-    shown = [result, answer, drawn, things]
+    shown = [result, answer, drawn, counts, things]
 
-    def detect(picture: dict[str, Any] | None, threshold: float = SCORE_THRESHOLD) -> tuple[Any, ...]:
-        """Where the things in a picture are: boxes in pixels of the upright picture, best first."""
+    def nothing(said: str = NO_ANSWER) -> tuple[Any, ...]:
+        return None, None, said, None, "", "", gr.Dropdown([], value=None)
+
+    def detect(
+        picture: dict[str, Any] | None, threshold: float = SCORE_THRESHOLD, tiles: bool = False
+    ) -> tuple[Any, ...]:
+        """Where the things in a picture are: boxes in pixels of the upright picture, best first.
+
+        ``threshold`` is the least score of a box that is shown, in 0..1; ``tiles`` looks at overlapping parts of the
+        picture too. Returns the boxes as JSON, a line of counts, the drawn picture and tables in HTML.
+        """
         given = chosen(picture)
         if given is None:
-            return None, None, invitation, None, ""
-        detections, milliseconds = ask(models.detector, given.path, plain=given.plain)
-        kept = Found(given, detections, milliseconds)
-        return kept, *show(kept, threshold)
+            return nothing(invitation)
+        detections, milliseconds = ask(in_tiles if tiles else models.detector, given.path, plain=given.plain)
+        with plain_errors(given.plain):
+            kept = Found(Screen.of(given.path, _LONGEST), detections, milliseconds)
+        return kept, *show(kept, threshold), gr.Dropdown(classes_of(detections), value=None)
 
-    def filter_boxes(kept: Found | None, threshold: float) -> tuple[Any, ...]:
-        return (None, invitation, None, "") if kept is None else show(kept, threshold)
+    def redraw(kept: Found | None, threshold: float, wanted: list[str] | None) -> tuple[Any, ...]:
+        return (None, invitation, None, "", "") if kept is None else show(kept, threshold, wanted or ())
 
-    asked = picture.change(detect, [picture, threshold], [found, *shown], preprocess=False, api_name=PAGE.path)
-    asked.failure(
-        lambda: (None, None, NO_ANSWER, None, ""), outputs=[found, *shown], api_visibility="private", queue=False
-    )
-    threshold.change(filter_boxes, [found, threshold], shown, api_visibility="private", show_progress="hidden")
+    for change, public in ((picture.change, True), (tiles.input, False)):
+        named: dict[str, Any] = {"api_name": PAGE.path} if public else {"api_visibility": "private"}
+        asked = change(detect, [picture, threshold, tiles], [found, *shown, wanted], preprocess=False, **named)
+        asked.failure(nothing, outputs=[found, *shown, wanted], api_visibility="private", queue=False)
+    for moved in (threshold.change, wanted.input):
+        moved(
+            redraw,
+            [found, threshold, wanted],
+            shown,
+            api_visibility="private",
+            show_progress="hidden",
+            trigger_mode="always_last",
+        )
+    clip_input(models)
+
+
+def _tiled(models: Models) -> Any:
+    return tiled(models.detector.get(gr.Info), max_pixels=MOST_TILED)
 
 
 @dataclass(frozen=True)
 class Found:
-    """What the model answered for the picture that is shown, kept so that the slider need not ask again.
+    """What the model answered for the picture that is shown, kept so that no control need ask again.
 
     Attributes:
-        picture: the visitor's.
+        screen: the visitor's picture, as it is drawn on.
         detections: all of them, down to :data:`demos.models.LOWEST_SCORE`.
         milliseconds: what they took.
     """
 
-    picture: Chosen
+    screen: Screen
     detections: Detections
     milliseconds: float
 
 
-def show(found: Found, threshold: float) -> tuple[dict[str, Any], str, Image.Image, str]:
-    """JSON, line, drawing and table of what scores at least ``threshold``.
+def show(found: Found, threshold: float, wanted: Sequence[str] = ()) -> tuple[dict[str, Any], str, str, str, str]:
+    """JSON, line, drawing and tables of what scores at least ``threshold`` and is of the wanted classes.
+
+    Args:
+        found: what the model answered.
+        threshold: the least score, in 0..1.
+        wanted: names of classes; all when empty.
 
     Raises:
-        gradio.Error: ``threshold`` is not in 0..1, or the picture was deleted meanwhile.
+        gradio.Error: ``threshold`` is not in 0..1.
     """
     if not isinstance(threshold, int | float) or not 0 <= threshold <= 1:
         raise refusal(f"the least score must be a number from 0 to 1. Got {threshold!r} instead")
-    kept = at_least(found.detections, threshold)
-    with plain_errors(found.picture.plain):
-        pixels, _ = load_view(found.picture.path, _for_screen)
-    line = f"{_counted(kept)} · {found.milliseconds:.0f} ms"
-    return kept.to_json(), line, draw_detections(pixels, kept), _things(kept)
+    begun = time.perf_counter()
+    kept = at_least(found.detections, threshold, wanted)
+    drawn = sent(draw_detections(found.screen.image(), kept))
+    taken = (time.perf_counter() - begun) * 1000
+    line = f"{_counted(kept)} · {found.milliseconds:.0f} ms · drawn in {taken:.0f} ms"
+    return kept.to_json(), line, drawn, _counts(kept), _things(kept)
 
 
-def at_least(found: Detections, threshold: float) -> Detections:
-    """The detections that score at least so much."""
-    kept = np.flatnonzero(found.scores >= threshold)
+def at_least(found: Detections, threshold: float, wanted: Sequence[str] = ()) -> Detections:
+    """The detections that score at least so much, of the wanted classes; of all when none is named."""
+    named = np.array([not wanted or label in wanted for label in found.labels], np.bool_)
+    kept = np.flatnonzero((found.scores >= threshold) & named)
     return replace(
         found,
         xyxy=found.xyxy[kept],
@@ -117,6 +159,11 @@ def at_least(found: Detections, threshold: float) -> Detections:
     )
 
 
+def classes_of(found: Detections) -> list[str]:
+    """The classes found, the surest first."""
+    return list(dict.fromkeys(found.labels))
+
+
 def _counted(found: Detections) -> str:
     """How many of each, in words: ``4 × person, 1 × bus``."""
     if not found.labels:
@@ -124,10 +171,14 @@ def _counted(found: Detections) -> str:
     return f"**{', '.join(f'{n} × {label}' for label, n in Counter(found.labels).most_common())}**"
 
 
-def _for_screen(height: int, width: int) -> View:
-    """The whole picture, its longer side at most :data:`_LONGEST` pixels."""
-    scale = min(1.0, _LONGEST / max(height, width))
-    return View((0, 0, width, height), (max(1, round(height * scale)), max(1, round(width * scale))))
+def _counts(found: Detections) -> str:
+    """How many of each class, and the surest of them."""
+    best = dict(reversed(list(zip(found.labels, found.scores.tolist()))))
+    rows: list[list[Cell | str]] = [
+        [label, Cell(str(n), tag="number"), Cell(f"{best[label]:.0%}", tag="number")]
+        for label, n in Counter(found.labels).most_common()
+    ]
+    return table("Counts", ["Thing", "Count", "Surest"], rows) if rows else ""
 
 
 def _things(found: Detections) -> str:

@@ -100,7 +100,7 @@ def readings(readers: int = 1500, *, rng: np.random.Generator) -> list[tuple[str
     """
     shelf = books()
     taste, fame = rng.dirichlet(np.full(len(_genres()), 0.12), size=readers), rng.lognormal(0.0, 0.6, size=len(shelf))
-    appeal = np.log(taste @ _genres_of_books().T + 0.002) + np.log(fame)  # (readers, books)
+    appeal = np.log(taste @ genres_of_books().T + 0.002) + np.log(fame)  # (readers, books)
     order = np.argsort(-(appeal + rng.gumbel(size=appeal.shape)), axis=1)
     counts = np.clip(3 + rng.poisson(9.0, size=readers), 3, 30)
     return [(f"reader-{r}", shelf[b].id) for r in range(readers) for b in order[r, : counts[r]]]
@@ -110,8 +110,11 @@ def _genres() -> list[str]:
     return sorted({genre for book in books() for genre in book.genres})
 
 
-def _genres_of_books() -> Float64:
-    """How much of each genre a book is, float64 of shape (books, genres); each row adds up to 1."""
+def genres_of_books() -> Float64:
+    """How much of each genre a book is, float64 of shape (books, genres), in the order of :func:`books`.
+
+    Each row adds up to 1.
+    """
     names = _genres()
     shares: Float64 = np.array([[genre in book.genres for genre in names] for book in books()], dtype=np.float64)
     shares /= shares.sum(axis=1, keepdims=True)

@@ -1,21 +1,27 @@
-"""The picture input of the vision pages: a file from the visitor's machine, read by this project's own loader."""
+"""The picture input of the vision pages: a file from the visitor's machine, read by this project's own loader; and
+what is drawn for the browser.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.processing_utils import save_pil_to_cache
 from gradio.utils import get_upload_folder
+from PIL import Image
 
 from demos.examples import pictures
 from demos.pages import refusal
+from vision.images import View, load_view
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """A picture that a visitor chose.
+    """A file that a visitor chose.
 
     Attributes:
         path: where its bytes lie on this machine.
@@ -28,6 +34,49 @@ class Chosen:
     def plain(self, message: str) -> str:
         """The message with the visitor's name of the file in the place of ours."""
         return message.replace(str(self.path), self.name)
+
+
+@dataclass(frozen=True)
+class Screen:
+    """A picture in the size that is drawn and sent to the browser, kept so that a control redraws without its file.
+
+    Attributes:
+        jpeg: its bytes: a tenth of its pixels, for a server keeps one for every visitor.
+    """
+
+    jpeg: bytes
+
+    @classmethod
+    def of(cls, path: Path, longest: int) -> Screen:
+        """The upright picture, its longer side at most ``longest`` pixels.
+
+        Raises:
+            InputError: the picture cannot be used.
+        """
+
+        def for_screen(height: int, width: int) -> View:
+            scale = min(1.0, longest / max(height, width))
+            return View((0, 0, width, height), (max(1, round(height * scale)), max(1, round(width * scale))))
+
+        pixels, _ = load_view(path, for_screen)
+        return cls.holding(Image.fromarray(pixels))
+
+    @classmethod
+    def holding(cls, picture: Image.Image) -> Screen:
+        """A picture that was drawn already."""
+        held = BytesIO()
+        picture.save(held, "JPEG", quality=95)
+        return cls(held.getvalue())
+
+    def image(self) -> Image.Image:
+        """The picture, RGB, the caller's own."""
+        return Image.open(BytesIO(self.jpeg)).convert("RGB")
+
+
+def sent(picture: Image.Image) -> str:
+    """Where a drawn picture lies for the browser: as PNG if it is see-through, else as JPEG, which is far quicker."""
+    path: str = save_pil_to_cache(picture, get_upload_folder(), format="png" if picture.mode == "RGBA" else "jpeg")
+    return path
 
 
 def picture_input(label: str = "Picture") -> gr.Image:
@@ -44,15 +93,25 @@ def picture_input(label: str = "Picture") -> gr.Image:
         height=320,
         alt_text="The picture you chose",
     )
-    keep = picture.async_move_resource_to_block_cache
+    uploads_only(picture, "a picture")
+    return picture
+
+
+def uploads_only(component: gr.components.Component, what: str) -> None:
+    """Have a component refuse the addresses that Gradio would fetch.
+
+    Args:
+        component: that takes a file.
+        what: the file is, for people: ``"a picture"``.
+    """
+    keep = component.async_move_resource_to_block_cache
 
     async def keep_uploads_only(path: str | Path | None) -> str | None:
         if str(path).lower().startswith(("http://", "https://")):
-            raise refusal("a picture must be an uploaded file. Got an address instead: download it and upload the file")
+            raise refusal(f"{what} must be an uploaded file. Got an address instead: download it and upload the file")
         return await keep(path)
 
-    picture.async_move_resource_to_block_cache = keep_uploads_only  # type: ignore[assignment,method-assign]
-    return picture
+    component.async_move_resource_to_block_cache = keep_uploads_only  # type: ignore[assignment,method-assign]
 
 
 def example_pictures(wanted: tuple[tuple[str, str], ...], picture: gr.Image) -> None:
@@ -62,8 +121,8 @@ def example_pictures(wanted: tuple[tuple[str, str], ...], picture: gr.Image) -> 
         gr.Examples(found, picture, cache_examples=False, api_visibility="private")
 
 
-def chosen(value: dict[str, Any] | None) -> Chosen | None:
-    """The picture that an event brought, if any.
+def chosen(value: dict[str, Any] | None, what: str = "a picture") -> Chosen | None:
+    """The file that an event brought, if any; ``what`` it is, for people.
 
     Raises:
         gradio.Error: the value names no upload, or the upload was deleted since.
@@ -72,7 +131,7 @@ def chosen(value: dict[str, Any] | None) -> Chosen | None:
         return None
     path = Path(value.get("path") or "").resolve()
     if not path.is_relative_to(Path(get_upload_folder()).resolve()):  # else a client could have us read any file here
-        raise refusal("a picture must be an uploaded file. Got something else instead: upload the file first")
+        raise refusal(f"{what} must be an uploaded file. Got something else instead: upload the file first")
     if not path.is_file():
-        raise refusal("this upload was deleted meanwhile, as all uploads are. Choose the picture again")
+        raise refusal("this upload was deleted meanwhile, as all uploads are. Choose the file again")
     return Chosen(path, value.get("orig_name") or path.name)

@@ -1,25 +1,27 @@
-"""The recommendation page: pick books, and see what readers of those books would read next."""
+"""The recommendation page: pick books, or films of one's own ratings, and see at once what comes next and why."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
+from gradio.events import api
 
+from demos.described import described_input, describing
 from demos.library import books, by_id
 from demos.models import Models
+from demos.own_ratings import Shelf, Shelves, ratings_input
 from demos.pages import Page, head, plain_errors, refusal, says
-from demos.tables import Cell, table
-from recsys.model import Recommender
-from shared.types import Id
+from demos.reasons import SIMILAR, likeness, listed, reason, titles_of, varied
+from demos.reasons import alike as like
 
 PAGE = Page("Recommend", "recommend", "Pick books that you like, and see what their readers would read next.")
 
 MOST_PICKS = 20
-_SHOWN = 10
-_SIMILAR = 5
+POOL = 60
+"""Candidates that diversity chooses from."""
+_READERS = 1500
 _EXAMPLES = {
     "Castles at night": ["dracula", "frankenstein", "carmilla"],
     "Drawing rooms": ["pride-and-prejudice", "age-of-innocence"],
@@ -27,6 +29,11 @@ _EXAMPLES = {
     "To the moon and below": ["time-machine", "first-men-in-the-moon", "journey-to-the-centre"],
     "Small and brave": ["alice-in-wonderland", "secret-garden", "pinocchio"],
 }
+_ON_LINK = """element.addEventListener('click', event => {
+  const link = event.target.closest('a[href^="#like-"]');
+  if (link) { event.preventDefault(); trigger('select', {item: decodeURIComponent(link.hash.slice(6))}); }
+})"""
+"""A title leads to what is like it, by mouse and by keyboard."""
 
 
 def build(models: Models) -> None:
@@ -36,88 +43,103 @@ def build(models: Models) -> None:
         f"The {len(books())} books are real, of the public domain. **The readers are simulated**: drawn from a seed, "
         "by taste in genres and by fame. No real person's reading is in here.",
     )
+    library = Shelf({book.id: book.title for book in books()}, _READERS, models.recommenders)
+    shelves = Shelves()
+    choices = [(f"{book.title} · {book.author}", book.id) for book in sorted(books(), key=lambda b: b.title)]
+    names = list(models.recommenders)
     with gr.Row():
         with gr.Column(scale=2, min_width=300):
-            picks = gr.Dropdown(
-                [(f"{book.title} · {book.author}", book.id) for book in sorted(books(), key=lambda b: b.title)],
-                value=[],
-                multiselect=True,
-                max_choices=MOST_PICKS,
-                label="Books that you like",
-                info=f"Type a title or an author; up to {MOST_PICKS}.",
-            )
-            names = list(models.recommenders)
-            model = gr.Radio(names, value=names[0], label="Model", info="Both are fitted here, at first use.")
-            gr.Examples(
-                [[ids] for ids in _EXAMPLES.values()],
-                picks,
-                label="Or begin with",
-                example_labels=list(_EXAMPLES),
-                cache_examples=False,
-                api_visibility="private",
-            )
+            picks, diversity, model = _controls(choices, names)
         with gr.Column(scale=3, min_width=300):
             answer = says("")
-            ranked = gr.HTML(label="Recommendations", js_on_load=None, apply_default_css=False)
-            alike = gr.HTML(label="Similar books", js_on_load=None, apply_default_css=False)
+            ranked = gr.HTML(label="Recommendations", js_on_load=_ON_LINK, apply_default_css=False)
+            alike = gr.HTML(label="Similar books", js_on_load=_ON_LINK, apply_default_css=False)
             with gr.Accordion("The result as JSON", open=False):
                 result = gr.JSON(label="Recommendations")
+    own = gr.State("")
+    described = described_input(describing(), picks, own, library, _ON_LINK)
+    ratings_input(shelves, picks, own, choices)
 
-    def recommend(picked: list[str], name: str) -> tuple[Any, ...]:
-        """Books for somebody who likes some books; with none, the popular ones. The reason says which it was."""
+    def shelf_of(word: str | None) -> Shelf:
+        return shelves.get(word) if word else library
+
+    def recommend(picked: list[str], name: str, diversity: float = 0.0, own: str = "") -> tuple[Any, ...]:
+        """Books for somebody who likes some books; with none, the popular ones. The reason says which it was.
+
+        ``diversity`` in 0..1 trades score for unlikeness within the list (maximal marginal relevance). Returns the
+        recommendations as JSON, a line, and two tables in HTML: the list with a reason each, and what is like the last
+        pick.
+        """
         if len(picked) > MOST_PICKS:
             raise refusal(f"at most {MOST_PICKS} books can be picked. Got {len(picked)}")
         with plain_errors():
-            recommender = models.recommenders[name].get(gr.Info)
+            shelf = shelf_of(own)
+            recommender = shelf.recommenders[name].get(gr.Info)
             begun = time.perf_counter()
-            found = recommender.fold_in(picked, _SHOWN)
+            found = varied(recommender.fold_in(picked, POOL), diversity, recommender, shelf)
+            reasons = [reason(picked, item, recommender, shelf) for item in found.items]
             taken = (time.perf_counter() - begun) * 1000
-        told = "What most readers read" if found.kind == "popular" else f"For a reader of {_titles(picked)}"
-        line = f"**{told}** · {found.reason} · {taken:.1f} ms"
-        return found.to_json(), line, _ranked(found.items, picked, recommender), _alike(picked, recommender)
+        told = "What most people like" if own else "What most readers read"
+        told = told if found.kind == "popular" else f"For a reader of {titles_of(picked, shelf)}"
+        line = f"**{told}** · {found.reason} · {likeness(found.items, recommender, shelf)} · {taken:.1f} ms"
+        last = like(picked[-1], recommender, shelf) if picked else ""
+        return found.to_json(), line, listed(found.items, reasons, shelf), last
+
+    def similar(item: str, model: str = names[0]) -> list[dict[str, Any]]:
+        """The books that are most like one, by who reads them: item, title and score, best first."""
+        with plain_errors():
+            if model not in models.recommenders:
+                raise refusal(f"the model must be one of {', '.join(models.recommenders)}. Got {model!r} instead")
+            near = models.recommenders[model].get(str).similar_items([item], SIMILAR)[0]
+        return [
+            {"item": found, "title": by_id(found).title, "score": round(score, 4)}
+            for found, score in zip(near.items, near.scores.tolist())
+        ]
+
+    def on_title(name: str, own: str, event: gr.EventData) -> str:
+        with plain_errors():
+            shelf = shelf_of(own)
+            return like(str(event.item), shelf.recommenders[name].get(gr.Info), shelf)
 
     gr.on(
         None,  # when the page is opened, and when an input changes
         recommend,
-        [picks, model],
+        [picks, model, diversity, own],
         [result, answer, ranked, alike],
         api_name=PAGE.path,
         show_progress="minimal",
+        trigger_mode="always_last",
     )
+    for shown in (ranked, alike, described):
+        shown.select(on_title, [model, own], alike, api_visibility="private", show_progress="minimal")
+    api(similar, api_name="similar")
 
 
-def _ranked(items: Sequence[Id], picked: Sequence[str], recommender: Recommender) -> str:
-    reasons = _reasons(picked, recommender)
-    rows = [[_book(item), Cell(by_id(item).line), Cell(reasons.get(item, "read by many"))] for item in items]
-    return table("Read next", ["Book", "About", "Why"], rows)
-
-
-def _reasons(picked: Sequence[str], recommender: Recommender) -> dict[Id, str]:
-    """For each book the pick that speaks most for it, in words; none for a book that no pick speaks for."""
-    best: dict[Id, tuple[float, str]] = {}
-    for near in recommender.similar_items(picked, len(books())):
-        for item, score in zip(near.items, near.scores.tolist()):
-            best[item] = max(best.get(item, (0.0, "")), (score, f"liked by readers of {by_id(near.item).title}"))
-    return {item: words for item, (score, words) in best.items() if score > 0}
-
-
-def _alike(picked: Sequence[str], recommender: Recommender) -> str:
-    """Books like the pick that came last."""
-    if not picked:
-        return ""
-    near = recommender.similar_items(picked[-1:], _SIMILAR)[0]
-    rows = [
-        [_book(item), Cell(", ".join(by_id(item).genres)), Cell(f"{score:.3f}", tag="number")]
-        for item, score in zip(near.items, near.scores.tolist())
-    ]
-    return table(f"Like {by_id(near.item).title}", ["Book", "Genres", "Likeness"], rows)
-
-
-def _book(item: Id) -> Cell:
-    book = by_id(item)
-    return Cell(book.title, soft=f"{book.author}, {book.when}")
-
-
-def _titles(picked: Sequence[str]) -> str:
-    titles = [by_id(item).title for item in picked]
-    return titles[0] if len(titles) == 1 else f"{', '.join(titles[:-1])} and {titles[-1]}"
+def _controls(choices: list[tuple[str, str]], names: list[str]) -> tuple[gr.Dropdown, gr.Slider, gr.Radio]:
+    """What is liked, how mixed the list shall be, and which model is asked."""
+    picks = gr.Dropdown(
+        choices,
+        value=[],
+        multiselect=True,
+        max_choices=MOST_PICKS,
+        label="Books that you like",
+        info=f"Type a title or an author; up to {MOST_PICKS}.",
+    )
+    diversity = gr.Slider(
+        0,
+        1,
+        0,
+        step=0.05,
+        label="Diversity",
+        info="0 ranks by score alone; more puts unlike things side by side.",
+    )
+    model = gr.Radio(names, value=names[0], label="Model", info="Both are fitted here, at first use.")
+    gr.Examples(
+        [[ids] for ids in _EXAMPLES.values()],
+        picks,
+        label="Or begin with",
+        example_labels=list(_EXAMPLES),
+        cache_examples=False,
+        api_visibility="private",
+    )
+    return picks, diversity, model

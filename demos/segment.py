@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import threading
-import time
-from collections import OrderedDict
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 from PIL import Image
 
+from demos.clicks import CLICK, NOW_CLICK, Clicked, prompt_input
 from demos.examples import SEGMENT
-from demos.models import Model, Models
-from demos.pages import NO_ANSWER, Page, ask, head, plain_errors, refusal, says
-from demos.pictures import Chosen, chosen, example_pictures, picture_input
+from demos.models import Models
+from demos.pages import KEPT_SECONDS, NO_ANSWER, Page, ask, head, plain_errors, refusal, says
+from demos.pictures import Chosen, Screen, chosen, example_pictures, picture_input, sent
 from demos.tables import Cell, table
-from vision.images import View, load_view
-from vision.segmentation.draw import cut_out, draw_segmentation
-from vision.segmentation.promptable import EmbeddedImage, PromptableSegmenter
+from vision.segmentation.draw import OPACITY, cut_out, draw_segmentation
 from vision.types import Segmentation
 
 PAGE = Page(
@@ -27,14 +22,13 @@ PAGE = Page(
     "segment",
     "Which pixels belong to what? People, animals, vehicles and furniture; or the foreground, cut out with soft edges.",
 )
-CLICK = "What I click on"
-CLICKED_KEPT = 4
-"""Pictures that stay encoded for further clicks, over all visitors."""
+OVERLAY, CUT_OUT = "Colours over the picture", "Cut out"
 
-_LONGEST = {"overlay": 1280, "cut-out": 2048}
-"""Pixels of the longer side of what is drawn and sent to the browser; masks in the JSON have the picture's own."""
+_LONGEST = 1280
+"""Pixels of the longer side of what is drawn in colours and sent to the browser."""
+_LONGEST_CUT = 2048
+"""The same for a cut-out, which people keep; masks in the JSON have the picture's own size."""
 _INVITATION = "Choose a picture, or click an example."
-_NOW_CLICK = "Now click on a thing in the picture on the left."
 
 
 def build(models: Models) -> None:
@@ -45,104 +39,130 @@ def build(models: Models) -> None:
         with gr.Column(scale=2, min_width=300):
             picture = picture_input()
             wanted = gr.Radio(choices, value=choices[0], label="What to find")
+            way = gr.Radio([OVERLAY, CUT_OUT], value=OVERLAY, label="Show it as")
+            opacity = gr.Slider(
+                0, 1, OPACITY, step=0.05, label="Opacity", info="Of the colours. Moving it asks the model nothing."
+            )
             example_pictures(SEGMENT, picture)
         with gr.Column(scale=3, min_width=300):
             answer = says(_INVITATION)
             drawn = gr.Image(
                 label="Found",
                 interactive=False,
-                format="png",
                 buttons=["download", "fullscreen"],
                 alt_text="The picture with a colour on each segment, or the foreground cut out",
             )
             areas = gr.HTML(label="Areas", js_on_load=None, apply_default_css=False)
             with gr.Accordion("The result as JSON", open=False):
                 result = gr.JSON(label="Segmentation")
+    found = gr.State(time_to_live=KEPT_SECONDS)
     shown = [result, answer, drawn, areas]
+    nothing = (None, None, NO_ANSWER, None, "")
 
-    def segment(picture: dict[str, Any] | None, wanted: str = choices[0]) -> tuple[Any, ...]:
-        """Which pixels of a picture belong to what: masks as COCO's run lengths, areas, and alpha of a foreground."""
+    def segment(
+        picture: dict[str, Any] | None, wanted: str = choices[0], way: str = OVERLAY, opacity: float = OPACITY
+    ) -> tuple[Any, ...]:
+        """Which pixels of a picture belong to what: masks as COCO's run lengths, areas, and alpha of a foreground.
+
+        ``way`` is how it is drawn, ``opacity`` how strongly the colours cover the picture, in 0..1.
+        """
         given = chosen(picture)
         if given is None:
-            return None, _INVITATION, None, ""
+            return *nothing[:2], _INVITATION, *nothing[3:]
         if wanted == CLICK and models.promptable:
-            return None, _NOW_CLICK, None, ""
+            return *nothing[:2], NOW_CLICK, *nothing[3:]
         if wanted not in models.segmenters:
             raise refusal(f"what to find must be one of {', '.join(models.segmenters)}. Got {wanted!r} instead")
-        found, milliseconds = ask(models.segmenters[wanted], given.path, plain=given.plain)
-        return show(given, found, milliseconds)
+        kept = held(given, *ask(models.segmenters[wanted], given.path, plain=given.plain))
+        return kept, *show(kept, way, opacity)
 
-    for change, public in ((picture.change, True), (wanted.change, False)):
+    def redraw(kept: Found | None, way: str, opacity: float) -> Any:
+        return gr.skip() if kept is None else draw(kept, way, opacity)
+
+    for change, public in ((picture.change, True), (wanted.input, False)):
         named: dict[str, Any] = {"api_name": PAGE.path} if public else {"api_visibility": "private"}
-        asked = change(segment, [picture, wanted], shown, preprocess=False, **named)
-        asked.failure(lambda: (None, NO_ANSWER, None, ""), outputs=shown, api_visibility="private", queue=False)
+        asked = change(segment, [picture, wanted, way, opacity], [found, *shown], preprocess=False, **named)
+        asked.failure(lambda: nothing, outputs=[found, *shown], api_visibility="private", queue=False)
+    for moved in (opacity.change, way.input):
+        moved(
+            redraw,
+            [found, way, opacity],
+            drawn,
+            api_visibility="private",
+            show_progress="hidden",
+            trigger_mode="always_last",
+        )
     if models.promptable is not None:
-        _answer_clicks(Clicked(models.promptable), picture, wanted, shown)
 
+        def answered(given: Chosen, told: Segmentation, milliseconds: float, way: str, opacity: float) -> Any:
+            kept = held(given, told, milliseconds)
+            return kept, *show(kept, way, opacity)
 
-def _answer_clicks(clicked: Clicked, picture: gr.Image, wanted: gr.Radio, shown: list[Any]) -> None:
-    def click(picture: dict[str, Any] | None, wanted: str, event: gr.SelectData) -> tuple[Any, ...]:
-        given = chosen(picture)
-        if given is None or wanted != CLICK:
-            return (gr.skip(),) * len(shown)
-        with plain_errors(given.plain):
-            photo = clicked.photo(given.path)
-            begun = time.perf_counter()
-            found = photo.segment(points=[event.index])
-            taken = (time.perf_counter() - begun) * 1000
-        return show(given, found, taken)
-
-    asked = picture.select(click, [picture, wanted], shown, preprocess=False, api_visibility="private")
-    asked.failure(lambda: (None, NO_ANSWER, None, ""), outputs=shown, api_visibility="private", queue=False)
+        prompt_input(
+            Clicked(models.promptable),
+            picture,
+            wanted,
+            drawing=(way, opacity),
+            shown=[found, *shown],
+            answered=answered,
+        )
 
 
 @dataclass(frozen=True)
-class Clicked:
-    """The pictures that were clicked on last, encoded once each.
+class Found:
+    """What the model answered for the picture that is shown, kept so that no control need ask again.
 
     Attributes:
-        model: what encodes them.
+        picture: the visitor's.
+        segmentation: what was found in it.
+        milliseconds: what it took.
+        bare: the picture with outlines alone, as it is shown at opacity 0.
+        covered: the same at opacity 1. What lies between is a blend of the two, for segments do not overlap.
     """
 
-    model: Model[PromptableSegmenter]
-    _recent: OrderedDict[Path, EmbeddedImage] = field(default_factory=OrderedDict)
-    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
-
-    def photo(self, path: Path) -> EmbeddedImage:
-        """The picture, ready for prompts.
-
-        Raises:
-            TriptychError: the model cannot be had, or the picture cannot be used.
-        """
-        model = self.model.get(gr.Info)
-        with self._lock:
-            found = self._recent.get(path)
-        found = found or model.embed(path)
-        with self._lock:
-            self._recent[path] = found
-            self._recent.move_to_end(path)
-            while len(self._recent) > CLICKED_KEPT:
-                self._recent.popitem(last=False)
-        return found
+    picture: Chosen
+    segmentation: Segmentation
+    milliseconds: float
+    bare: Screen
+    covered: Screen
 
 
-def show(given: Chosen, found: Segmentation, milliseconds: float) -> tuple[dict[str, Any], str, Image.Image, str]:
-    """JSON, line, drawing and table of a result.
+def held(given: Chosen, found: Segmentation, milliseconds: float) -> Found:
+    """A result with its two drawings.
 
     Raises:
         gradio.Error: the picture was deleted meanwhile.
     """
-    is_cut = found.kind == "foreground"
-    longest = _LONGEST["cut-out" if is_cut else "overlay"]
-
-    def for_screen(height: int, width: int) -> View:
-        scale = min(1.0, longest / max(height, width))
-        return View((0, 0, width, height), (max(1, round(height * scale)), max(1, round(width * scale))))
-
     with plain_errors(given.plain):
-        pixels, _ = load_view(given.path, for_screen)
-        drawn = (cut_out if is_cut else draw_segmentation)(pixels, found)
-    return found.to_json(), f"{_told(found)} · {milliseconds:.0f} ms", drawn, _areas(found)
+        pixels = Screen.of(given.path, _LONGEST).image()
+    bare, covered = (Screen.holding(draw_segmentation(pixels, found, opacity=opacity)) for opacity in (0, 1))
+    return Found(given, found, milliseconds, bare, covered)
+
+
+def show(found: Found, way: str, opacity: float) -> tuple[dict[str, Any], str, str, str]:
+    """JSON, line, drawing and table of a result.
+
+    Raises:
+        gradio.Error: as :func:`draw`.
+    """
+    told, drawn = found.segmentation, draw(found, way, opacity)
+    return told.to_json(), f"{_told(told)} · {found.milliseconds:.0f} ms", drawn, _areas(told)
+
+
+def draw(found: Found, way: str, opacity: float) -> str:
+    """Where the drawing of a result lies for the browser.
+
+    Raises:
+        gradio.Error: ``way`` is not offered, ``opacity`` is not in 0..1, or the picture was deleted meanwhile.
+    """
+    if way not in (OVERLAY, CUT_OUT):
+        raise refusal(f"the way to show it must be one of {OVERLAY}, {CUT_OUT}. Got {way!r} instead")
+    if not isinstance(opacity, int | float) or not 0 <= opacity <= 1:
+        raise refusal(f"the opacity must be a number from 0 to 1. Got {opacity!r} instead")
+    if way == OVERLAY:
+        return sent(Image.blend(found.bare.image(), found.covered.image(), opacity))
+    with plain_errors(found.picture.plain):
+        return sent(cut_out(Screen.of(found.picture.path, _LONGEST_CUT).image(), found.segmentation))
 
 
 def _told(found: Segmentation) -> str:

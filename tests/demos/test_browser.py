@@ -105,8 +105,11 @@ def test_recommendations_follow_the_picks(visit: Callable[..., Any]) -> None:
     says(page, "For a reader of Dracula, Frankenstein and Carmilla.*fold-in")
     gothic = ranked.inner_text()
     assert gothic != popular
-    assert "liked by readers of" in gothic
+    assert re.search(r"because you liked .*(Dracula|Frankenstein|Carmilla) \(\d+%\)", gothic)
     page.locator(".facts", has_text="Like Carmilla").wait_for()
+    ranked.get_by_role("link").first.press("Enter")
+    title = ranked.get_by_role("link").first.inner_text()
+    page.locator(".facts", has_text=f"Like {title}").wait_for()
     page.get_by_label("Nearest neighbours").check()
     page.wait_for_function("before => !document.body.innerText.includes(before)", arg=gothic)
     box = page.get_by_label("Books that you like")
@@ -114,6 +117,48 @@ def test_recommendations_follow_the_picks(visit: Callable[..., Any]) -> None:
     box.fill("emma")
     page.get_by_role("option", name="Emma").click()
     says(page, "Carmilla and Emma")
+    found.assert_well_behaved()
+
+
+def test_a_list_is_varied_and_a_new_book_is_placed(visit: Callable[..., Any]) -> None:
+    found = visit()
+    page = found.open("recommend")
+    example(page).click()
+    says(page, "For a reader of Dracula")
+    number = page.get_by_role("spinbutton", name=re.compile("Diversity"))
+    number.fill("0.6")
+    number.press("Enter")
+    says(page, r"diversified, relevance 0\.4")
+    page.get_by_text("A new book, in your words").click()
+    page.get_by_label("What the book is about").fill("A ghost in a castle, and a family with a secret")
+    page.get_by_role("table", name=re.compile("Books like it")).get_by_role("link").first.wait_for()
+    found.assert_well_behaved()
+
+
+def test_a_visitors_own_ratings_take_the_place_of_the_books(
+    visit: Callable[..., Any], look: Callable[[Any, str], Path], tmp_path: Path
+) -> None:
+    rows = [f"u{user},m{item},{5 if (user + item) % 2 else 4}" for user in range(30) for item in range(user % 5, 12, 2)]
+    (tmp_path / "ratings.csv").write_text("userId,movieId,rating\n" + "\n".join(rows))
+    (tmp_path / "movies.csv").write_text("movieId,title\n" + "".join(f"m{at},Film {at:02}\n" for at in range(12)))
+    (tmp_path / "letter.csv").write_text("Dear all")
+    found = visit()
+    page = found.open("recommend")
+    says(page, "What most readers read")
+    page.get_by_text("Your own ratings instead").click()
+    files = page.get_by_test_id("file-upload")
+    files.nth(1).set_input_files(str(tmp_path / "movies.csv"))
+    says(page, "Now choose the ratings too")
+    files.nth(0).set_input_files(str(tmp_path / "ratings.csv"))
+    says(page, "likes of 30 people and 12 items, read and fitted in")
+    says(page, "What most people like")
+    box = page.get_by_label("What you like")
+    box.click()
+    box.fill("Film 03")
+    page.get_by_role("option", name="Film 03").click()
+    says(page, "For a reader of Film 03")
+    look(page, "own-ratings")
+    page.get_by_label("Remove").or_(page.get_by_label("Clear")).last.click()
     found.assert_well_behaved()
 
 
