@@ -25,6 +25,7 @@ PAGES = (
     "translate",
     "ask",
     "recommend",
+    "compare",
     "experiments",
 )
 

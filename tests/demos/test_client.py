@@ -37,7 +37,20 @@ def posted(address: str, endpoint: str, *data: Any) -> str:
 def test_the_endpoints_are_named(client: Any) -> None:
     named = client.view_api(return_format="dict")["named_endpoints"]
     plans = ("experiments_analyse", "experiments_peek", "experiments_plan")
-    jobs = ("ask", "classify", "detect", "entities", *plans, "faces", "recommend", "segment", "text", "translate")
+    jobs = (
+        "ask",
+        "classify",
+        "compare_table",
+        "compare_text",
+        "detect",
+        "entities",
+        *plans,
+        "faces",
+        "recommend",
+        "segment",
+        "text",
+        "translate",
+    )
     assert sorted(named) == [f"/{job}" for job in jobs]
 
 
