@@ -267,7 +267,7 @@ def _example() -> str:
 
 
 def _lines(title: str, across: str, up: str, colour: str) -> gr.LinePlot:
-    return gr.LinePlot(x=across, y=up, color=colour, title=title, label=title, height=260)
+    return gr.LinePlot(x=across, y=up, color=colour, label=title, height=330)
 
 
 def _examples(examples: dict[str, list[Any]], given: list[Any]) -> None:
