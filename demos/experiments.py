@@ -57,7 +57,7 @@ def _build_plan() -> None:
         with gr.Column(scale=3, min_width=300):
             answer = says("")
             sizes = gr.HTML(label="Sizes", js_on_load=None, apply_default_css=False)
-            curve = _lines("Power by days", "day", "power", "Way of looking")
+            curve = _lines("Power by days: one look blue, any number orange", "day", "power", "Way of looking")
             with gr.Accordion("The result as JSON", open=False):
                 result = gr.JSON(label="SizePlan")
 
@@ -113,8 +113,12 @@ def _build_peek() -> None:
         with gr.Column(scale=3, min_width=300):
             answer = says("")
             shares = gr.HTML(label="Calls", js_on_load=None, apply_default_css=False)
-            p_values = _lines("One experiment: p-value by day", "day", "p-value", "Line")
-            interval = _lines("The same experiment: difference, in points of percent", "day", "points", "Line")
+            p_values = _lines(
+                "One experiment, p-value by day: naive blue, always valid orange, 5 % red", "day", "p-value", "Line"
+            )
+            interval = _lines(
+                "Its difference in points of percent (blue), always-valid from orange to red", "day", "points", "Line"
+            )
             with gr.Accordion("The result as JSON", open=False):
                 result = gr.JSON(label="Peeks")
 
