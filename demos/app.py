@@ -12,7 +12,20 @@ from contextlib import contextmanager
 
 import gradio as gr
 
-from demos import ask, classify, detect, entities, faces, home, recommend, segment, text, translate
+from demos import (
+    ask,
+    classify,
+    compare,
+    detect,
+    entities,
+    experiments,
+    faces,
+    home,
+    recommend,
+    segment,
+    text,
+    translate,
+)
 from demos.models import declare
 from demos.pages import KEPT_SECONDS
 from demos.theme import CSS, HEAD, theme
@@ -23,7 +36,7 @@ MAX_UPLOAD = "20mb"
 QUEUE_LENGTH = 32
 SESSIONS = 200
 
-_JOBS = (classify, detect, segment, faces, text, entities, translate, ask, recommend)
+_JOBS = (classify, detect, segment, faces, text, entities, translate, ask, recommend, compare, experiments)
 
 
 def build() -> gr.Blocks:

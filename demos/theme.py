@@ -37,6 +37,14 @@ button.small { flex-grow: 0 !important; align-self: flex-start; width: auto !imp
 .facts .tag { display: inline-block; padding: 0 0.5em; border-radius: 1em;
   border: 1px solid var(--border-color-primary); color: var(--body-text-color-subdued);
   font-size: var(--text-xs); white-space: nowrap; }
+.forest { padding: 0.7rem 0.9rem; font-size: var(--text-sm); color: var(--body-text-color); }
+.forest .row { display: grid; grid-template-columns: minmax(6rem, 12rem) 1fr; gap: 0.8rem; align-items: center; }
+.forest svg { display: block; width: 100%; height: 1.6rem; overflow: visible; color: var(--ready); }
+.forest svg.still { color: var(--body-text-color-subdued); }
+.forest circle { fill: currentColor; }
+.forest line { stroke: currentColor; stroke-width: 2; }
+.forest line.zero { stroke: var(--border-color-primary); stroke-dasharray: 3 3; }
+.forest .axis { display: flex; justify-content: space-between; color: var(--body-text-color-subdued); }
 .cited { margin-bottom: 1rem; }
 .cited h3 { margin: 0; padding: 0.5rem 0.9rem; font-size: var(--text-md); font-weight: 600; overflow-wrap: anywhere;
   color: var(--body-text-color); }

@@ -14,7 +14,20 @@ pytest.importorskip("gradio", reason="the pages need the extra 'demos'")
 
 pytestmark = pytest.mark.browser
 SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
-PAGES = ("", "classify", "detect", "segment", "faces", "text", "entities", "translate", "ask", "recommend")
+PAGES = (
+    "",
+    "classify",
+    "detect",
+    "segment",
+    "faces",
+    "text",
+    "entities",
+    "translate",
+    "ask",
+    "recommend",
+    "compare",
+    "experiments",
+)
 
 
 def example(page: Any, number: int = 0) -> Any:

@@ -41,8 +41,10 @@ def posted(address: str, endpoint: str, *data: Any) -> str:
 
 def test_the_endpoints_are_named(client: Any) -> None:
     named = client.view_api(return_format="dict")["named_endpoints"]
+    plans = ("experiments_analyse", "experiments_peek", "experiments_plan")
+    compared = ("compare_table", "compare_text")
     jobs = ("ask", "classify", "detect", "entities", "faces", "recommend", "segment", "text", "translate")
-    assert {f"/{job}" for job in jobs} <= set(named)
+    assert {f"/{job}" for job in (*jobs, *compared, *plans)} <= set(named)
     assert not [name for name in named if name.startswith("/lambda")]
 
 
