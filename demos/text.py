@@ -114,8 +114,9 @@ def build(models: Models) -> None:
     strip([asked, clicked], given=given, result=result, write=elsewhere)
 
 
-def elsewhere(text: str, kind: str, labels: str) -> Elsewhere:
-    """The same request outside the page."""
+def elsewhere(text: str, kind: str, labels: str | None) -> Elsewhere:
+    """The same request outside the page; the field of one's own labels is ``None`` until it is shown."""
+    labels = labels or ""
     task, model = "nlp.classification", ZERO_SHOT if kind == OWN else HEADS[kind]
     own = {"labels": own_labels(labels)} if kind == OWN else {}
     more = f", labels={own['labels']!r}" if own else ""

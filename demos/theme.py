@@ -12,6 +12,8 @@ _MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "DejaVu Sans Mon
 
 CSS = """
 .gradio-container { width: 100%; max-width: 1120px !important; margin: 0 auto !important; }
+:focus-visible, .upload-container button:focus-visible, label:has(> input:focus-visible) {
+  outline: 2px solid var(--ready) !important; outline-offset: 2px !important; }
 footer .divider { display: none; }
 .html-container { padding: 0 !important; }
 button.small { flex-grow: 0 !important; align-self: flex-start; width: auto !important; }
@@ -68,13 +70,22 @@ HEAD = """
 }
 </style>
 <script>
-new MutationObserver(() => document.querySelectorAll(".gallery-item img[alt='']").forEach(image => {
-  const file = decodeURIComponent(image.src.split("/").pop());
-  image.alt = "Example: " + file.replace(/\\.\\w+$/, "").replaceAll("_", " ");
-})).observe(document, { childList: true, subtree: true });
+new MutationObserver(() => {
+  document.querySelectorAll(".gallery-item img[alt='']").forEach(image => {
+    const file = decodeURIComponent(image.src.split("/").pop());
+    image.alt = "Example: " + file.replace(/\\.\\w+$/, "").replaceAll("_", " ");
+  });
+  document.querySelectorAll("div.empty[aria-label]:not([role])").forEach(empty => empty.setAttribute("role", "img"));
+  document.querySelectorAll(".toast-header[role]").forEach(head => {
+    head.removeAttribute("role");
+    head.removeAttribute("tabindex");
+  });
+}).observe(document, { childList: true, subtree: true });
 </script>
 """
-"""For what Gradio keeps out of the style sheet's reach: the navigation bar, and names for the example pictures."""
+"""For what Gradio keeps out of the style sheet's reach: the navigation bar, names for the example pictures, the
+role of what stands for an answer that has not come, without which its name counts for nothing, and the head of a
+message, which is no button because the one that closes it stands inside."""
 
 
 def theme() -> gr.themes.Base:
@@ -93,7 +104,11 @@ def theme() -> gr.themes.Base:
         block_label_background_fill="*background_fill_primary",
         button_primary_background_fill="*primary_700",
         button_primary_background_fill_hover="*primary_800",
+        button_primary_background_fill_dark="*primary_700",
+        button_primary_background_fill_hover_dark="*primary_800",
         button_primary_text_color="white",
         body_text_color_subdued="*neutral_600",
-        body_text_color_subdued_dark="*neutral_400",
+        body_text_color_subdued_dark="*neutral_300",
+        input_placeholder_color="*neutral_500",
+        input_placeholder_color_dark="*neutral_300",
     )

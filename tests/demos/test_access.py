@@ -19,6 +19,13 @@ BAD_ONES = """async () => {
 }"""
 
 
+CLEAR = """() => [...document.querySelectorAll(".facts, .prose")].every(shown => {
+  for (let at = shown; at; at = at.parentElement) if (getComputedStyle(at).opacity < 1) return false;
+  return true;
+})"""
+"""Nothing is faded any more: while it is, contrast is low."""
+
+
 @pytest.fixture(scope="session")
 def axe() -> str:
     """The script of axe-core, which a package carries."""
@@ -29,12 +36,49 @@ def axe() -> str:
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_no_serious_violation_of_accessibility(visit: Callable[..., Any], axe: str, dark: bool) -> None:
     found = visit()
-    told = {}
+    told: list[str] = []
     for path in PAGES:
         page = found.open(path, dark=dark)
-        page.wait_for_timeout(300)  # for a fade that would be read as a lack of contrast
+        page.wait_for_function(CLEAR, timeout=10_000)
         for accordion in page.get_by_role("button", name="Use it elsewhere").all():
             accordion.click()
         page.evaluate(axe)
-        told[path] = page.evaluate(BAD_ONES)
-    assert told == dict.fromkeys(PAGES, [])
+        told += [f"{path or 'home'}: {one}" for one in page.evaluate(BAD_ONES)]
+    assert told == []
+
+
+FOCUSED = """() => {
+  const at = document.activeElement;
+  if (!at || at === document.body) return null;
+  const seen = [at, ...[1, 2, 3].map(n => { let up = at; while (n-- && up) up = up.parentElement; return up; })];
+  const shown = seen.filter(Boolean).some(one => {
+    const style = getComputedStyle(one);
+    return (style.outlineStyle !== "none" && parseFloat(style.outlineWidth) > 0) || style.boxShadow !== "none";
+  });
+  return [at.tagName + ":" + (at.ariaLabel || at.labels?.[0]?.innerText || at.innerText || at.type || "").slice(0, 40),
+          shown];
+}"""
+
+
+@pytest.mark.parametrize(
+    ("path", "wanted"),
+    [
+        ("text", ["Text", "Sentiment", "Tell", "A warm film", "Use it elsewhere"]),
+        ("classify", ["Click to upload or drop files", "Use it elsewhere"]),
+    ],
+)
+def test_every_control_is_reached_by_keyboard_and_seen(visit: Callable[..., Any], path: str, wanted: list[str]) -> None:
+    page = visit().open(path)
+    reached: list[str] = []
+    unseen: list[str] = []
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        at = page.evaluate(FOCUSED)
+        if at is None:
+            break
+        reached.append(at[0])
+        if not at[1]:
+            unseen.append(at[0])
+    missing = [name for name in wanted if not any(name in one for one in reached)]
+    assert missing == [], f"reached: {', '.join(reached)}"
+    assert unseen == []
