@@ -64,7 +64,7 @@ FOCUSED = """() => {
     ("path", "wanted"),
     [
         ("text", ["Text", "Sentiment", "Tell", "A warm film", "Use it elsewhere"]),
-        ("classify", ["Click to upload or drop files", "Use it elsewhere"]),
+        ("classify", ["Drop an image file here to upload", "Use it elsewhere"]),
     ],
 )
 def test_every_control_is_reached_by_keyboard_and_seen(visit: Callable[..., Any], path: str, wanted: list[str]) -> None:
