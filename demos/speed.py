@@ -40,8 +40,7 @@ class Measured:
 
 
 def measured(models: Models) -> Iterator[Measured]:
-    """Open the first model of each page that is on this machine, and time it; none is fetched for that.
-    """
+    """Open the first model of each page that is on this machine, and time it; none is fetched for that."""
     picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (480, 640, 3), np.uint8))
     question = {"question": "Where did Ada Lovelace live?", "context": _TEXT}
     first: list[tuple[Model[Any], Any]] = [
