@@ -66,7 +66,7 @@ def mount(app: FastAPI, path: str = "/ui", *, auth: tuple[str, str] | None = Non
         raise UsageError(f'path must begin with a slash and not end with one, as "/ui" does. Got {path!r} instead')
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "SSR mode is not supported")  # it was told not to
-        return gr.mount_gradio_app(
+        mounted: FastAPI = gr.mount_gradio_app(
             app,
             build(),
             path,
@@ -82,3 +82,4 @@ def mount(app: FastAPI, path: str = "/ui", *, auth: tuple[str, str] | None = Non
             ssr_mode=False,
             pwa=False,
         )
+    return mounted

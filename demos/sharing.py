@@ -85,14 +85,15 @@ def strip(
             service = _listing("curl to triptych serve")
         if not result.is_rendered:
             with gr.Tab("JSON"):
-                result.render()
+                result.render()  # type: ignore[no-untyped-call]
     shown = [python, command, here, service]
 
     def fill(request: gr.Request, *values: Any) -> tuple[str, ...]:
         found = write(*values)
-        if found is None:
+        if found is None or request.request is None:  # which it is where no page asks
             return ("",) * len(shown)
-        return found.python, found.command, to_this_application(found, str(request.request.base_url)), to_service(found)
+        base = str(request.request.base_url)
+        return found.python, found.command, to_this_application(found, base), to_service(found)
 
     for event in [asked] if isinstance(asked, Dependency) else asked:
         event.success(
@@ -150,7 +151,9 @@ def to_this_application(wanted: Elsewhere, base: str) -> str:
         event=$(curl -sf http://localhost:7860/gradio_api/call/text --json '{"data": ["so dull"]}' | cut -d '"' -f 4)
         curl -sfN http://localhost:7860/gradio_api/call/text/$event
     """
-    api, lines, variables = f"{base.rstrip('/')}/gradio_api", [], {}
+    api = f"{base.rstrip('/')}/gradio_api"
+    lines: list[str] = []
+    variables: dict[str, str] = {}
 
     def sent(value: Any) -> Any:
         if isinstance(value, list | tuple) and any(isinstance(one, Upload) for one in value):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -15,23 +15,21 @@ from demos.library import books
 SESSIONS = 20
 
 
-async def asked(client: Any, endpoint: str, *data: Any) -> list[Any]:
-    event = (await client.post(f"gradio_api/call/{endpoint}", json={"data": data})).json()["event_id"]
-    told = (await client.get(f"gradio_api/call/{endpoint}/{event}")).text
-    assert "event: complete" in told, told
-    line = next(line for line in told.splitlines() if line.startswith("data: ["))
-    found: list[Any] = json.loads(line.removeprefix("data: "))
-    return found
-
-
 def at_once(address: str, endpoint: str, given: list[list[Any]]) -> list[list[Any]]:
+    """The answers, each request in a thread of its own: the browser tests hold this thread's event loop."""
     import httpx
 
-    async def all_of_them() -> list[list[Any]]:
-        async with httpx.AsyncClient(base_url=address, timeout=60) as client:
-            return await asyncio.gather(*(asked(client, endpoint, *data) for data in given))
+    with httpx.Client(base_url=address, timeout=60) as client, ThreadPoolExecutor(len(given)) as threads:
 
-    return asyncio.run(all_of_them())
+        def asked(data: list[Any]) -> list[Any]:
+            event = client.post(f"gradio_api/call/{endpoint}", json={"data": data}).json()["event_id"]
+            told = client.get(f"gradio_api/call/{endpoint}/{event}").text
+            assert "event: complete" in told, told
+            line = next(line for line in told.splitlines() if line.startswith("data: ["))
+            found: list[Any] = json.loads(line.removeprefix("data: "))
+            return found
+
+        return list(threads.map(asked, given))
 
 
 def test_twenty_sessions_are_answered_each_with_its_own(address: str) -> None:
