@@ -42,6 +42,7 @@ def test_no_serious_violation_of_accessibility(visit: Callable[..., Any], axe: s
         page.wait_for_function(CLEAR, timeout=10_000)
         for accordion in page.get_by_role("button", name="Use it elsewhere").all():
             accordion.click()
+            page.locator(".listing:visible").wait_for()
         page.evaluate(axe)
         told += [f"{path or 'home'}: {one}" for one in page.evaluate(BAD_ONES)]
     assert told == []
