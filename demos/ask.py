@@ -166,10 +166,13 @@ def build(models: Models) -> None:
 def elsewhere(files: list[dict[str, Any]] | None, pasted: str, question: str, form: str) -> Elsewhere:
     """The same request outside the page; a text that was pasted becomes a file there."""
     given = [file for file in map(upload, files or []) if file is not None]
-    save, sent = "", list(given)
+    save, write, sent = "", "", list(given)
     if pasted.strip():
         short = len(pasted) <= MOST_SHOWN
-        save = f"printf %s {shlex.quote(pasted)} > {shlex.quote(PASTED)}" if short else f"# your text, in {PASTED!r}"
+        save = write = f"# {PASTED!r} is the text that you wrote"
+        if short:
+            save = f"printf %s {shlex.quote(pasted)} > {shlex.quote(PASTED)}"
+            write = f"from pathlib import Path\n\nPath({PASTED!r}).write_text({pasted!r}, 'utf-8')"
         given.append(Upload(PASTED))
         if not short:
             sent, pasted = list(given), ""
@@ -190,7 +193,7 @@ def elsewhere(files: list[dict[str, Any]] | None, pasted: str, question: str, fo
     ]
     code = _CODE.format(files=names, question=question, reader="" if reader is None else f", reader={reader!r}")
     return Elsewhere(
-        f"# {names[-1]!r} is the text that you wrote\n{code}" if save else code,
+        "\n".join(filter(None, [write, code])),
         "\n".join(filter(None, [save, *steps])),
         PAGE.path,
         [sent, pasted, question, form],

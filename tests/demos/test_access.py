@@ -48,6 +48,23 @@ def test_no_serious_violation_of_accessibility(visit: Callable[..., Any], axe: s
     assert told == []
 
 
+@pytest.mark.weights
+@pytest.mark.parametrize(("path", "example"), [("text", "A warm film"), ("entities", "A life")])
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_nor_any_when_an_answer_is_shown(
+    visit: Callable[..., Any], axe: str, path: str, example: str, dark: bool
+) -> None:
+    page = visit().open(path, dark=dark)
+    page.get_by_role("button", name=example).click()
+    page.locator(".prose.says", has_text=" ms").wait_for(timeout=60_000)
+    page.get_by_role("button", name="Use it elsewhere").click()
+    page.get_by_role("tab", name="JSON").click()
+    page.get_by_text("TextLabels" if path == "text" else "Entities and Redacted").first.wait_for()
+    page.wait_for_function(CLEAR, timeout=10_000)
+    page.evaluate(axe)
+    assert page.evaluate(BAD_ONES) == []
+
+
 FOCUSED = """() => {
   const at = document.activeElement;
   if (!at || at === document.body) return null;

@@ -26,7 +26,7 @@ AWKWARD = 'It\'s a "dull" film: $HOME, `ls`, \\n and\n--a second line; Ada Lovel
 
 
 def answers(wanted: Elsewhere, folder: Path) -> tuple[list[Any], list[Any]]:
-    """What the shown Python and the shown command print, each line read as JSON."""
+    """What the shown Python and the shown command print: their lines that are JSON objects."""
     triptych = folder / "triptych"
     triptych.write_text(
         f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -c "from shared.cli.main import main; main()" "$@"\n'
@@ -42,8 +42,10 @@ def answers(wanted: Elsewhere, folder: Path) -> tuple[list[Any], list[Any]]:
         text=True,
         check=True,
     )
-    python, command = ran.stdout.split("====\n")
-    return [json.loads(line) for line in python.splitlines()], [json.loads(line) for line in command.splitlines()]
+    python, command = (
+        [json.loads(line) for line in told.splitlines() if line.startswith("{")] for told in ran.stdout.split("====\n")
+    )
+    return python, command
 
 
 def about(result: Any) -> Any:
@@ -78,6 +80,17 @@ def test_classify_elsewhere(client: Any, tmp_path: Path) -> None:
     assert wanted is not None
     (python,), (command,) = answers(wanted, tmp_path)
     assert about(python) == about(command["result"]) == about(page)
+
+
+@pytest.mark.weights
+def test_ask_elsewhere(client: Any, tmp_path: Path) -> None:
+    pasted, question = '# Alps\n\nThe Eiger\'s summit is 3,967 m "high".\n', "How high is the Eiger?"
+    page = client.predict(None, pasted, question, ask.SENTENCES, api_name="/ask")[0]
+    (python,), command = answers(ask.elsewhere(None, pasted, question, ask.SENTENCES), tmp_path)
+    told = [found["text"] for found in page["answers"]]
+    assert told
+    assert [found["text"] for found in python["answers"]] == told
+    assert [found["text"] for found in command[-1]["result"]["answers"]] == told
 
 
 @pytest.mark.weights
