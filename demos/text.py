@@ -24,6 +24,8 @@ MOST_LABELS = 20
 MOST_LABEL_CHARACTERS = 100
 MOST_EXPLAINED = 1_500
 """Characters of a text whose words are weighed; each word costs an answer."""
+STRONGEST = 0.6
+"""How opaque the colour of the word is that weighs most: a stronger one leaves too little contrast to read the word."""
 _EXAMPLES = {
     "A warm film": ["A warm, funny film that earns every one of its tears.", "Sentiment", ""],
     "A loud film": ["Two hours of noise, and not one person in it to care about.", "Sentiment", ""],
@@ -133,18 +135,18 @@ def elsewhere(text: str, kind: str, labels: str | None) -> Elsewhere:
 
 
 def weighed(text: str, found: Attribution) -> list[tuple[str, str | float | None]]:
-    """The text in stretches, each with its weight as a share of the largest, or ``None`` between words.
+    """The text in stretches, each with its weight, the largest at :data:`STRONGEST`, or ``None`` between words.
 
     Example:
         >>> spans, weights = np.array([[0, 4], [5, 9]]), np.float32([1, -2])
         >>> weighed("warm dull", Attribution("positive", 0.5, ("warm", "dull"), spans, weights))
-        [('warm', 0.5), (' ', None), ('dull', -1.0)]
+        [('warm', 0.3), (' ', None), ('dull', -0.6)]
     """
     largest = float(np.abs(found.weights).max(initial=0.0)) or 1.0
     stretches: list[tuple[str, str | float | None]] = []
     at = 0
     for (start, end), weight in zip(found.spans.tolist(), found.weights.tolist()):
-        stretches += [(text[at:start], None), (text[start:end], round(weight / largest, 3))]
+        stretches += [(text[at:start], None), (text[start:end], round(STRONGEST * weight / largest, 3))]
         at = end
     return [(part, weight) for part, weight in [*stretches, (text[at:], None)] if part]
 

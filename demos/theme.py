@@ -50,6 +50,10 @@ button[role="tab"][aria-selected="true"] { color: var(--ready) !important; }
 .facts .tag.yes { color: var(--ready); border-color: currentColor; }
 :root { --ready: #0f766e; }
 .dark { --ready: #5eead4; }
+.json-node { --string-color: #9a3412 !important; --number-color: #166534 !important; --text-color: #9d174d !important;
+  --key-color: #9d174d !important; }
+.dark .json-node { --string-color: #ce9178 !important; --number-color: #b5cea8 !important;
+  --text-color: #f0a8c4 !important; --key-color: #f0a8c4 !important; }
 @media (max-width: 640px) {
   .gradio-container > .main, .gradio-container main { padding-left: 12px !important; padding-right: 12px !important; }
   .facts thead { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
