@@ -32,8 +32,10 @@ def page(name: str, *, models: Models | None = None) -> gr.Blocks:
 
     Example:
         >>> import demos
-        >>> demos.page("detect").title
-        'Detect'
+        >>> demos.page("detekt")
+        Traceback (most recent call last):
+        ...
+        shared.errors.UnknownNameError: unknown page 'detekt'
     """
     known = {job.PAGE.path: job for job in JOBS}
     if name not in known:
