@@ -36,7 +36,7 @@ MAX_UPLOAD = "20mb"
 QUEUE_LENGTH = 32
 SESSIONS = 200
 
-_JOBS = (classify, detect, segment, faces, text, entities, translate, ask, recommend, compare, experiments)
+JOBS = (classify, detect, segment, faces, text, entities, translate, ask, recommend, compare, experiments)
 
 
 def build() -> gr.Blocks:
@@ -44,8 +44,8 @@ def build() -> gr.Blocks:
     models = declare()
     app = gr.Blocks(title="Triptych", delete_cache=(60, KEPT_SECONDS), analytics_enabled=False)
     with app:
-        home.build(models, [job.PAGE for job in _JOBS])
-    for job in _JOBS:
+        home.build(models, [job.PAGE for job in JOBS])
+    for job in JOBS:
         with app.route(job.PAGE.name, job.PAGE.path):
             job.build(models)
     app.queue(max_size=QUEUE_LENGTH, default_concurrency_limit=cpu_count())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import html
+import shlex
 import tempfile
 import time
 from collections.abc import Sequence
@@ -14,7 +15,8 @@ from typing import Any
 import gradio as gr
 
 from demos.models import Models
-from demos.pages import KEPT_SECONDS, NO_ANSWER, Page, head, plain_errors, refusal, says
+from demos.pages import KEPT_SECONDS, NO_ANSWER, Page, head, plain_errors, refusal, says, which
+from demos.sharing import Elsewhere, Upload, result_viewer, strip, upload
 from nlp.qa.ask import NO_READER, asker
 from nlp.retrieval.documents import SUFFIXES, read_document
 from nlp.retrieval.index import Index, open_index
@@ -28,6 +30,8 @@ MOST_FILES = 10
 MOST_CHARACTERS = 1_000_000
 """Of all documents of a visitor: a book, or about a minute's work."""
 MOST_QUESTION = 500
+MOST_SHOWN = 4_000
+"""Characters of a pasted text up to which the request elsewhere carries it."""
 PASTED = "pasted text.md"
 FEW_WORDS, SENTENCES = "A few words", "A whole sentence"
 _HANDBOOK = """# Office handbook
@@ -52,6 +56,17 @@ _EXAMPLES = {
     "How long may a room be booked?": [_HANDBOOK, "How long can I book a meeting room for?"],
     "Something that it does not say": [_HANDBOOK, "Who won the cup final of 1966?"],
 }
+
+_CODE = """import json
+
+import nlp
+
+with nlp.open_index("asked.index", create=True) as index:
+    for row in index.add({files!r}):
+        print(row)
+    found = nlp.asker(index{reader}).predict([{question!r}])[0]
+print(json.dumps(found.to_json()))
+"""
 
 
 @dataclass(eq=False)
@@ -96,6 +111,7 @@ def build(models: Models) -> None:
                 label="Answer with",
                 info="Words are those that a reader chose; it says so where there is no answer.",
             )
+            which(models.reranker.card, models.reader.card)
             button = gr.Button("Ask", variant="primary")
             examples = gr.Examples(
                 list(_EXAMPLES.values()),
@@ -107,8 +123,7 @@ def build(models: Models) -> None:
         with gr.Column(min_width=300):
             answer = says("Give a document and ask, or click an example.")
             shown = gr.HTML(label="Answers", js_on_load=None, apply_default_css=False)
-            with gr.Accordion("The result as JSON", open=False):
-                result = gr.JSON(label="CitedAnswers")
+    result = result_viewer("CitedAnswers")
     kept = gr.State(None, time_to_live=KEPT_SECONDS, delete_callback=_forget)
 
     def tell(files: list[str] | None, pasted: str, question: str, form: str, kept: Shelf | None) -> tuple[Any, ...]:
@@ -145,6 +160,47 @@ def build(models: Models) -> None:
     clicked = examples.load_input_event.then(tell, given, outputs, api_visibility="private")
     for event in (asked, clicked):
         event.failure(lambda: (None, NO_ANSWER, ""), outputs=outputs[:3], api_visibility="private", queue=False)
+    strip([asked, clicked], given=given[:4], result=result, write=elsewhere)
+
+
+def elsewhere(files: list[dict[str, Any]] | None, pasted: str, question: str, form: str) -> Elsewhere:
+    """The same request outside the page; a text that was pasted becomes a file there."""
+    given = [file for file in map(upload, files or []) if file is not None]
+    save, write, sent = "", "", list(given)
+    if pasted.strip():
+        short = len(pasted) <= MOST_SHOWN
+        save = write = f"# {PASTED!r} is the text that you wrote"
+        if short:
+            save = f"printf %s {shlex.quote(pasted)} > {shlex.quote(PASTED)}"
+            write = f"from pathlib import Path\n\nPath({PASTED!r}).write_text({pasted!r}, 'utf-8')"
+        given.append(Upload(PASTED))
+        if not short:
+            sent, pasted = list(given), ""
+    names, reader = [file.name for file in given], NO_READER if form == SENTENCES else None
+    steps = [
+        shlex.join(["triptych", "index", "build", "asked.index", "--", *names]),
+        shlex.join(
+            [
+                "triptych",
+                "ask",
+                *([] if reader is None else ["--reader", reader]),
+                "--json",
+                "--",
+                "asked.index",
+                question,
+            ]
+        ),
+    ]
+    code = _CODE.format(files=names, question=question, reader="" if reader is None else f", reader={reader!r}")
+    return Elsewhere(
+        "\n".join(filter(None, [write, code])),
+        "\n".join(filter(None, [save, *steps])),
+        PAGE.path,
+        [sent, pasted, question, form],
+        "nlp.qa",
+        {"question": question, "context": pasted or "the text of a document"},
+        remark="The service answers out of one text; documents are searched by the command and from Python.",
+    )
 
 
 def answers_html(answers: Sequence[CitedAnswer]) -> str:

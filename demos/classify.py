@@ -8,12 +8,21 @@ import gradio as gr
 
 from demos.examples import CLASSIFY
 from demos.models import Models
-from demos.pages import NO_ANSWER, Page, ask, head, says
+from demos.pages import NO_ANSWER, Page, ask, head, says, which
 from demos.pictures import chosen, example_pictures, picture_input
+from demos.sharing import Elsewhere, predict_command, result_viewer, strip, upload
 
 PAGE = Page(
     "Classify", "classify", "What is this a picture of? One of the 1,000 things of ImageNet, five best guesses."
 )
+
+_CODE = """import json
+
+import vision
+
+found = vision.classifier().predict([{name!r}])[0]
+print(json.dumps(found.to_json()))
+"""
 
 
 def build(models: Models) -> None:
@@ -23,12 +32,12 @@ def build(models: Models) -> None:
     with gr.Row():
         with gr.Column(min_width=300):
             picture = picture_input()
+            which(models.classifier.card)
             example_pictures(CLASSIFY, picture)
         with gr.Column(min_width=300):
             answer = says(invitation)
             labels = gr.Label(label="Best guesses", show_heading=False)
-            with gr.Accordion("The result as JSON", open=False):
-                result = gr.JSON(label="Classification")
+    result = result_viewer("Classification")
 
     def classify(
         picture: dict[str, Any] | None,
@@ -44,3 +53,13 @@ def build(models: Models) -> None:
     shown = [result, answer, labels]
     asked = picture.change(classify, picture, shown, preprocess=False, api_name=PAGE.path)
     asked.failure(lambda: (None, NO_ANSWER, None), outputs=shown, api_visibility="private", queue=False)
+    strip(asked, given=[picture], result=result, write=elsewhere)
+
+
+def elsewhere(picture: dict[str, Any] | None) -> Elsewhere | None:
+    """The same request outside the page."""
+    file = upload(picture)
+    if file is None:
+        return None
+    task = "vision.classification"
+    return Elsewhere(_CODE.format(name=file.name), predict_command(task, file), PAGE.path, [file], task, file)

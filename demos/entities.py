@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Any, cast
 
 import gradio as gr
 
 from demos.models import Models
-from demos.pages import NO_ANSWER, Page, ask, head, plain_errors, refusal, says
+from demos.pages import NO_ANSWER, Page, ask, head, plain_errors, refusal, says, which
+from demos.sharing import Elsewhere, predict_command, result_viewer, strip
 from demos.tables import Cell, table
 from nlp.ner.identifiers import IDENTIFIERS, find_identifiers
 from nlp.redaction import KINDS, STYLES, redactor
@@ -42,13 +44,17 @@ _EXAMPLES = {
         "hash",
     ],
 }
-_CODE = """import nlp
+_CODE = """import json
 
-found = nlp.entity_recognizer().predict([{text!r}])[0]
-for entity in found.entities:
-    print(entity.text, entity.label, entity.start, entity.end)
+import nlp
 
-print(nlp.redact({text!r}, {kinds!r}, style={style!r}).text)
+text = {text!r}
+found = nlp.entity_recognizer().predict([text])[0]
+print(json.dumps(found.to_json()))
+"""
+_REDACT = """
+redacted = nlp.redact(text, {kinds!r}, style={style!r})
+print(json.dumps(redacted.to_json()))
 """
 
 
@@ -58,6 +64,7 @@ def build(models: Models) -> None:
     with gr.Row():
         with gr.Column(min_width=300):
             text = gr.Textbox(label="Text", lines=6, max_lines=16, max_length=MOST_CHARACTERS, placeholder="Any text.")
+            which(models.entities.card)
             kinds = gr.CheckboxGroup(list(KINDS), value=_TAKEN, label="What to take out")
             style = gr.Radio(list(STYLES), value="label", label="What stands for it")
             button = gr.Button("Find", variant="primary")
@@ -73,10 +80,7 @@ def build(models: Models) -> None:
             marked = gr.HighlightedText(label="Found", show_legend=True, combine_adjacent=False)
             plain = gr.Textbox(label="Without it", lines=3, interactive=False)
             listed = gr.HTML(label="Entities", js_on_load=None, apply_default_css=False)
-            with gr.Accordion("As Python", open=False):
-                code = gr.Code(label="Python", language="python", interactive=False)
-            with gr.Accordion("The result as JSON", open=False):
-                result = gr.JSON(label="Entities and Redacted")
+    result = result_viewer("Entities and Redacted")
 
     def find(text: str, kinds: list[str] = _TAKEN, style: str = "label") -> tuple[Any, ...]:
         """Entities of a text with exact offsets, and the text without what is to be taken out."""
@@ -92,14 +96,27 @@ def build(models: Models) -> None:
                 )[0]
             told["redacted"], clean = redacted.to_json(), getattr(redacted, "text", "")
         line = f"**{_counted(found)}** · {milliseconds:.0f} ms"
-        written = _CODE.format(text=text, kinds=kinds, style=style)
-        return told, line, highlighted(text, marks(text, found)), clean, _listed(found), written
+        return told, line, highlighted(text, marks(text, found)), clean, _listed(found)
 
-    given, shown = [text, kinds, style], [result, answer, marked, plain, listed, code]
+    given, shown = [text, kinds, style], [result, answer, marked, plain, listed]
     asked = button.click(find, given, shown, api_name=PAGE.path)
     clicked = examples.load_input_event.then(find, given, shown, api_visibility="private")
     for event in (asked, clicked):
-        event.failure(lambda: (None, NO_ANSWER, None, "", "", ""), outputs=shown, api_visibility="private", queue=False)
+        event.failure(lambda: (None, NO_ANSWER, None, "", ""), outputs=shown, api_visibility="private", queue=False)
+    strip([asked, clicked], given=given, result=result, write=elsewhere)
+
+
+def elsewhere(text: str, kinds: list[str], style: str) -> Elsewhere:
+    """The same request outside the page."""
+    task = "nlp.ner"
+    code, command = _CODE.format(text=text), predict_command(task, text)
+    if kinds:
+        code += _REDACT.format(kinds=kinds, style=style)
+        asked = [word for kind in kinds for word in ("--kind", kind)]
+        redact = shlex.join(["triptych", "redact", "--whole", "--json", "--style", style, *asked, "-"])
+        command += f"\nprintf %s {shlex.quote(text)} | {redact}"
+    remark = "The service finds; it takes nothing out." if kinds else ""
+    return Elsewhere(code, command, PAGE.path, [text, kinds, style], task, text, remark=remark)
 
 
 def marks(text: str, found: Entities) -> list[Span]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 import gradio as gr
@@ -9,8 +10,9 @@ from PIL import Image, ImageDraw
 
 from demos.examples import FACES, pictures
 from demos.models import Models
-from demos.pages import NO_ANSWER, Page, ask, head, plain_errors, says
+from demos.pages import NO_ANSWER, Page, ask, head, plain_errors, says, which
 from demos.pictures import Chosen, chosen, example_pictures, picture_input
+from demos.sharing import Elsewhere, predict_command, result_viewer, strip, upload
 from demos.tables import Cell, table
 from vision.faces.verify import DEFAULT_FAR, card_threshold, compare
 from vision.images import View, load_view
@@ -21,6 +23,15 @@ PAGE = Page("Faces", "faces", "Which faces are in this picture, how fit are they
 _LONGEST = 1280
 _BOX, _MAIN, _POINT = "#0b7285", "#c2255c", "#ffd43b"
 _PARTS = ("size", "sharpness", "frontality")
+_CODE = """import json
+
+import vision
+
+recognizer = vision.face_recognizer()
+print(json.dumps(recognizer.predict([{first!r}])[0].to_json()))
+"""
+_VERIFY = """print(json.dumps(recognizer.verify({first!r}, {second!r}, far={far!r}).to_json()))
+"""
 
 
 def build(models: Models) -> None:
@@ -32,6 +43,7 @@ def build(models: Models) -> None:
             first = picture_input()
             example_pictures(FACES, first)
             second = picture_input("Second picture, to compare")
+            which(models.faces.card)
         with gr.Column(scale=3, min_width=300):
             answer = says(invitation)
             drawn = gr.Image(
@@ -41,8 +53,7 @@ def build(models: Models) -> None:
                 alt_text="The picture with a box and five points on each face",
             )
             listed = gr.HTML(label="Faces", js_on_load=None, apply_default_css=False)
-            with gr.Accordion("The result as JSON", open=False):
-                result = gr.JSON(label="Faces and comparison")
+    result = result_viewer("Faces and comparison")
 
     def faces(first: dict[str, Any] | None, second: dict[str, Any] | None = None) -> tuple[Any, ...]:
         """Faces of a picture with landmarks and quality; with a second picture, whether their main faces are one's."""
@@ -64,6 +75,23 @@ def build(models: Models) -> None:
     shown = [result, answer, drawn, listed]
     asked = gr.on([first.change, second.change], faces, [first, second], shown, preprocess=False, api_name=PAGE.path)
     asked.failure(lambda: (None, NO_ANSWER, None, ""), outputs=shown, api_visibility="private", queue=False)
+    strip(asked, given=[first, second], result=result, write=elsewhere)
+
+
+def elsewhere(first: dict[str, Any] | None, second: dict[str, Any] | None) -> Elsewhere | None:
+    """The same request outside the page."""
+    one, other = upload(first), upload(second)
+    if one is None:
+        return None
+    task, remark = "vision.faces", ""
+    code, command = _CODE.format(first=one.name), predict_command(task, one)
+    if other is not None:
+        code += _VERIFY.format(first=one.name, second=other.name, far=DEFAULT_FAR)
+        command += "\n" + shlex.join(
+            ["triptych", "faces", "verify", "--far", str(DEFAULT_FAR), "--", one.name, other.name]
+        )
+        remark = "The service finds faces; it compares none."
+    return Elsewhere(code, command, PAGE.path, [one, other], task, one, remark=remark)
 
 
 def draw_faces(picture: Image.Image, found: Faces) -> Image.Image:

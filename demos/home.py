@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 
 import gradio as gr
@@ -11,6 +11,7 @@ from gradio.components import Navbar
 
 from demos.models import Models
 from demos.pages import Page
+from demos.speed import RUNS, measured
 from demos.tables import Cell, table
 from shared.catalogue import ModelCard
 from shared.settings import cpu_count, offline
@@ -43,9 +44,20 @@ def build(models: Models, pages: Sequence[Page]) -> None:
     )
     loaded = gr.HTML(_models(models), js_on_load=None, apply_default_css=False)
     again = gr.Button("Look again", size="sm", elem_classes="small")
+    speed = gr.HTML("", js_on_load=None, apply_default_css=False)
+    measure = gr.Button("Measure speed on this machine", size="sm", elem_classes="small")
     gr.HTML(table("This machine", ["Fact", "Value"], _machine()), js_on_load=None, apply_default_css=False)
     for trigger in (None, again.click):  # None: when the page is opened
         gr.on(trigger, lambda: _models(models), outputs=loaded, api_visibility="private", queue=False)
+
+    def timed() -> Iterator[str]:
+        rows: list[list[Cell | str]] = []
+        for one in measured(models):
+            taken = "—" if one.milliseconds is None else f"{one.milliseconds:.1f} ms"
+            rows.append([one.job, Cell(one.model, soft=one.why), Cell(taken, tag="number")])
+            yield table(f"Speed: one small input, median of {RUNS} after a first one", ["Page", "Model", "Takes"], rows)
+
+    measure.click(timed, outputs=speed, api_visibility="private", concurrency_limit=1)
 
 
 def _link(page: Page) -> Cell:

@@ -106,7 +106,8 @@ class Model(Generic[T]):
         missing = [] if offline() else self.missing()
         if missing:
             return f"Fetching {self.card.name} ({human(sum(file.size or 0 for file in missing))}), once"
-        return f"{'Building' if self.built else 'Opening'} {self.card.name}"
+        size = f" ({human(self.card.size)})" if self.card.files else ""
+        return f"{'Building' if self.built else 'Opening'} {self.card.name}{size}"
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,11 @@ from typing import Any, TypeVar
 import gradio as gr
 
 from demos.models import Model
+from shared.catalogue import ModelCard
 from shared.errors import TriptychError
 from shared.predictor import Predictor
 from shared.types import Failure
+from shared.weights.words import human
 
 Out = TypeVar("Out")
 
@@ -46,6 +48,23 @@ def head(page: Page, *more: str) -> None:
 def says(text: str) -> gr.Markdown:
     """The line that says what came out and how long it took."""
     return gr.Markdown(text, elem_classes="says", label="Answer")
+
+
+def model_line(*cards: ModelCard) -> str:
+    """Which models answer, under which licence and how large, for people.
+
+    Example:
+        >>> from shared.testing import fake_card
+        >>> model_line(fake_card(name="hello"))
+        'Model: **hello** · Apache-2.0'
+    """
+    told = [" · ".join([f"**{c.name}**", c.licence, *([human(c.size)] if c.files else [])]) for c in cards]
+    return f"Model{'s' * (len(told) > 1)}: {'; '.join(told)}"
+
+
+def which(*cards: ModelCard) -> gr.Markdown:
+    """The line of :func:`model_line` on the page."""
+    return gr.Markdown(model_line(*cards), elem_classes="note", label="Model")
 
 
 def ask(model: Model[Predictor[Any, Out]], item: Any, *, plain: Callable[[str], str] = str) -> tuple[Out, float]:

@@ -8,8 +8,9 @@ import gradio as gr
 import numpy as np
 
 import nlp
-from demos.models import Model, Models
-from demos.pages import NO_ANSWER, Page, ask, head, plain_errors, refusal, says
+from demos.models import HEADS, ZERO_SHOT, Model, Models
+from demos.pages import NO_ANSWER, Page, ask, head, model_line, plain_errors, refusal, says, which
+from demos.sharing import Elsewhere, predict_command, result_viewer, strip
 from nlp.types import Attribution, TextLabels
 from shared.predictor import Predictor
 
@@ -23,6 +24,8 @@ MOST_LABELS = 20
 MOST_LABEL_CHARACTERS = 100
 MOST_EXPLAINED = 1_500
 """Characters of a text whose words are weighed; each word costs an answer."""
+STRONGEST = 0.6
+"""How opaque the colour of the word is that weighs most: a stronger one leaves too little contrast to read the word."""
 _EXAMPLES = {
     "A warm film": ["A warm, funny film that earns every one of its tears.", "Sentiment", ""],
     "A loud film": ["Two hours of noise, and not one person in it to care about.", "Sentiment", ""],
@@ -37,6 +40,14 @@ _EXAMPLES = {
     ],
 }
 
+_CODE = """import json
+
+import nlp
+
+found = nlp.text_classifier({model!r}{more}).predict([{text!r}])[0]
+print(json.dumps(found.to_json()))
+"""
+
 
 def build(models: Models) -> None:
     """Lay the page out in the Blocks that is open."""
@@ -46,6 +57,7 @@ def build(models: Models) -> None:
         with gr.Column(min_width=300):
             text = gr.Textbox(label="Text", lines=4, max_lines=12, max_length=MOST_CHARACTERS, placeholder="Any text.")
             kind = gr.Radio(names, value=names[0], label="What to tell")
+            model = which(models.heads[names[0]].card)
             labels = gr.Textbox(
                 label="Your labels",
                 info=f"Two to {MOST_LABELS}, with commas between.",
@@ -68,8 +80,7 @@ def build(models: Models) -> None:
                 visible=False,
                 show_legend=False,
             )
-            with gr.Accordion("The result as JSON", open=False):
-                result = gr.JSON(label="TextLabels")
+    result = result_viewer("TextLabels")
 
     def chosen(kind: str, labels: str) -> Model[Predictor[str, TextLabels]]:
         return models.own_labels.model(own_labels(labels)) if kind == OWN else models.heads[kind]
@@ -90,7 +101,11 @@ def build(models: Models) -> None:
             found = nlp.explain(chosen(kind, labels).get(gr.Info), text)
         return gr.HighlightedText(value=weighed(text, found), visible=True)
 
-    kind.change(lambda chosen: gr.Textbox(visible=chosen == OWN), kind, labels, api_visibility="private", queue=False)
+    def picked(kind: str) -> tuple[gr.Textbox, str]:
+        card = models.own_labels.card if kind == OWN else models.heads[kind].card
+        return gr.Textbox(visible=kind == OWN), model_line(card)
+
+    kind.change(picked, kind, [labels, model], api_visibility="private", queue=False, show_progress="hidden")
     given, shown = [text, kind, labels], [result, answer, scores]
     asked = gr.on([button.click, text.submit], tell, given, shown, api_name=PAGE.path)
     clicked = examples.load_input_event.then(tell, given, shown, api_visibility="private")
@@ -98,21 +113,40 @@ def build(models: Models) -> None:
         event.failure(lambda: (None, NO_ANSWER, None), outputs=shown, api_visibility="private", queue=False)
         event.failure(lambda: gr.HighlightedText(visible=False), outputs=words, api_visibility="private", queue=False)
         event.success(why, given, words, api_visibility="private")
+    strip([asked, clicked], given=given, result=result, write=elsewhere)
+
+
+def elsewhere(text: str, kind: str, labels: str | None) -> Elsewhere:
+    """The same request outside the page; the field of one's own labels is ``None`` until it is shown."""
+    labels = labels or ""
+    task, model = "nlp.classification", ZERO_SHOT if kind == OWN else HEADS[kind]
+    own = {"labels": own_labels(labels)} if kind == OWN else {}
+    more = f", labels={own['labels']!r}" if own else ""
+    return Elsewhere(
+        _CODE.format(model=model, more=more, text=text),
+        predict_command(task, text, model=model, **own),
+        PAGE.path,
+        [text, kind, labels],
+        task,
+        text,
+        model=model,
+        options=own,
+    )
 
 
 def weighed(text: str, found: Attribution) -> list[tuple[str, str | float | None]]:
-    """The text in stretches, each with its weight as a share of the largest, or ``None`` between words.
+    """The text in stretches, each with its weight, the largest at :data:`STRONGEST`, or ``None`` between words.
 
     Example:
         >>> spans, weights = np.array([[0, 4], [5, 9]]), np.float32([1, -2])
         >>> weighed("warm dull", Attribution("positive", 0.5, ("warm", "dull"), spans, weights))
-        [('warm', 0.5), (' ', None), ('dull', -1.0)]
+        [('warm', 0.3), (' ', None), ('dull', -0.6)]
     """
     largest = float(np.abs(found.weights).max(initial=0.0)) or 1.0
     stretches: list[tuple[str, str | float | None]] = []
     at = 0
     for (start, end), weight in zip(found.spans.tolist(), found.weights.tolist()):
-        stretches += [(text[at:start], None), (text[start:end], round(weight / largest, 3))]
+        stretches += [(text[at:start], None), (text[start:end], round(STRONGEST * weight / largest, 3))]
         at = end
     return [(part, weight) for part, weight in [*stretches, (text[at:], None)] if part]
 

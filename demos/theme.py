@@ -12,12 +12,16 @@ _MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "DejaVu Sans Mon
 
 CSS = """
 .gradio-container { width: 100%; max-width: 1120px !important; margin: 0 auto !important; }
+:focus-visible, .upload-container button:focus-visible, label:has(> input:focus-visible) {
+  outline: 2px solid var(--ready) !important; outline-offset: 2px !important; }
 footer .divider { display: none; }
 .html-container { padding: 0 !important; }
 button.small { flex-grow: 0 !important; align-self: flex-start; width: auto !important; }
 .page-head h1 { font-size: 1.6rem; font-weight: 650; letter-spacing: -0.01em; margin: 0.4rem 0 0.2rem; }
 .page-head p, .note p { color: var(--body-text-color-subdued); max-width: 68ch; }
 .note p { font-size: var(--text-sm); }
+.listing textarea { font-family: var(--font-mono); font-size: var(--text-sm); }
+button[role="tab"][aria-selected="true"] { color: var(--ready) !important; }
 .says { min-height: 1.5rem; }
 .says p { color: var(--body-text-color); font-size: var(--text-md); }
 .facts { width: 100%; overflow-x: auto; border: 1px solid var(--border-color-primary); border-radius: 8px;
@@ -54,6 +58,10 @@ button.small { flex-grow: 0 !important; align-self: flex-start; width: auto !imp
 .facts .tag.yes { color: var(--ready); border-color: currentColor; }
 :root { --ready: #0f766e; }
 .dark { --ready: #5eead4; }
+.json-node { --string-color: #9a3412 !important; --number-color: #166534 !important; --text-color: #9d174d !important;
+  --key-color: #9d174d !important; }
+.dark .json-node { --string-color: #ce9178 !important; --number-color: #b5cea8 !important;
+  --text-color: #f0a8c4 !important; --key-color: #f0a8c4 !important; }
 @media (max-width: 640px) {
   .gradio-container > .main, .gradio-container main { padding-left: 12px !important; padding-right: 12px !important; }
   .facts thead { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
@@ -75,13 +83,22 @@ HEAD = """
 }
 </style>
 <script>
-new MutationObserver(() => document.querySelectorAll(".gallery-item img[alt='']").forEach(image => {
-  const file = decodeURIComponent(image.src.split("/").pop());
-  image.alt = "Example: " + file.replace(/\\.\\w+$/, "").replaceAll("_", " ");
-})).observe(document, { childList: true, subtree: true });
+new MutationObserver(() => {
+  document.querySelectorAll(".gallery-item img[alt='']").forEach(image => {
+    const file = decodeURIComponent(image.src.split("/").pop());
+    image.alt = "Example: " + file.replace(/\\.\\w+$/, "").replaceAll("_", " ");
+  });
+  document.querySelectorAll("div.empty[aria-label]:not([role])").forEach(empty => empty.setAttribute("role", "img"));
+  document.querySelectorAll(".toast-header[role]").forEach(head => {
+    head.removeAttribute("role");
+    head.removeAttribute("tabindex");
+  });
+}).observe(document, { childList: true, subtree: true });
 </script>
 """
-"""For what Gradio keeps out of the style sheet's reach: the navigation bar, and names for the example pictures."""
+"""For what Gradio keeps out of the style sheet's reach: the navigation bar, names for the example pictures, the
+role of what stands for an answer that has not come, without which its name counts for nothing, and the head of a
+message, which is no button because the one that closes it stands inside."""
 
 
 def theme() -> gr.themes.Base:
@@ -100,7 +117,11 @@ def theme() -> gr.themes.Base:
         block_label_background_fill="*background_fill_primary",
         button_primary_background_fill="*primary_700",
         button_primary_background_fill_hover="*primary_800",
+        button_primary_background_fill_dark="*primary_700",
+        button_primary_background_fill_hover_dark="*primary_800",
         button_primary_text_color="white",
         body_text_color_subdued="*neutral_600",
-        body_text_color_subdued_dark="*neutral_400",
+        body_text_color_subdued_dark="*neutral_300",
+        input_placeholder_color="*neutral_500",
+        input_placeholder_color_dark="*neutral_300",
     )

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 import gradio as gr
 
 import nlp
 from demos.models import Model, Models
-from demos.pages import NO_ANSWER, Page, ask, head, plain_errors, refusal, says
+from demos.pages import NO_ANSWER, Page, ask, head, model_line, plain_errors, refusal, says, which
+from demos.sharing import Elsewhere, predict_command, result_viewer, strip
 from demos.tables import Cell, table
 from nlp.types import Translation
 from shared.predictor import Predictor
@@ -32,13 +34,13 @@ _EXAMPLES = {
     "en to de": {"A street": ["Two men are standing on the street.\n\n- A dog is running through the grass.", ""]},
     "en to fr": {"A street": ["Two men are standing on the street.\n\n- A dog is running through the grass.", ""]},
 }
-_CODE = """import nlp
+_CODE = """import json
+
+import nlp
 
 translate = nlp.translator(source={source!r}, target={target!r}, glossary={terms!r})
 found = translate.predict([{text!r}])[0]
-print(found.text, found.score, found.warnings)
-for one in found.sentences:
-    print(one.start, one.end, one.target_start, one.target_end)
+print(json.dumps(found.to_json()))
 """
 
 
@@ -50,6 +52,7 @@ def build(models: Models) -> None:
     with gr.Row():
         with gr.Column(min_width=300):
             way = gr.Radio(ways, value=ways[0], label="Direction")
+            model = which(models.translators[ways[0]].card)
             text = gr.Textbox(label="Text", lines=8, max_lines=20, max_length=MOST_CHARACTERS, placeholder="Any text.")
             terms = gr.Textbox(
                 label="Your terms",
@@ -69,10 +72,7 @@ def build(models: Models) -> None:
             answer = says("Write a text, or click an example.")
             plain = gr.Textbox(label="Translation", lines=8, max_lines=20, interactive=False)
             listed = gr.HTML(label="Sentences", js_on_load=None, apply_default_css=False)
-            with gr.Accordion("As Python", open=False):
-                code = gr.Code(label="Python", language="python", interactive=False)
-            with gr.Accordion("The result as JSON", open=False):
-                result = gr.JSON(label="Translation")
+    result = result_viewer("Translation")
 
     def tell(way: str, text: str, terms: str = "") -> tuple[Any, ...]:
         """The translation of a text with its sentences beside their own."""
@@ -80,19 +80,47 @@ def build(models: Models) -> None:
             raise refusal(f"a text must have at most {MOST_CHARACTERS:,} characters. Got {len(text):,}")
         source, _, target = way.partition(" to ")
         glossary = own_terms(terms)
-        model = models.translators[way]
-        found, milliseconds = ask(_with_terms(model, source, target, glossary) if glossary else model, text)
+        opened = models.translators[way]
+        found, milliseconds = ask(_with_terms(opened, source, target, glossary) if glossary else opened, text)
         line = f"**{found.source} to {found.target}** · {_counted(found)} · {milliseconds:.0f} ms"
         if found.warnings:
             line += "\n\n" + "\n".join(f"- {warning}" for warning in found.warnings)
-        written = _CODE.format(source=source, target=target, terms=glossary or None, text=text)
-        return found.to_json(), line, found.text, beside(text, found), written
+        return found.to_json(), line, found.text, beside(text, found)
 
-    given, shown = [way, text, terms], [result, answer, plain, listed, code]
+    way.change(
+        lambda way: model_line(models.translators[way].card),
+        way,
+        model,
+        api_visibility="private",
+        queue=False,
+        show_progress="hidden",
+    )
+
+    given, shown = [way, text, terms], [result, answer, plain, listed]
     asked = button.click(tell, given, shown, api_name=PAGE.path)
     clicked = shown_examples.load_input_event.then(tell, given, shown, api_visibility="private")
     for event in (asked, clicked):
-        event.failure(lambda: (None, NO_ANSWER, "", "", ""), outputs=shown, api_visibility="private", queue=False)
+        event.failure(lambda: (None, NO_ANSWER, "", ""), outputs=shown, api_visibility="private", queue=False)
+    strip([asked, clicked], given=given, result=result, write=elsewhere)
+
+
+def elsewhere(way: str, text: str, terms: str) -> Elsewhere:
+    """The same request outside the page."""
+    task, (source, _, target) = "nlp.translation", way.partition(" to ")
+    glossary, file, before = own_terms(terms), None, ""
+    if glossary:
+        file = "terms.tsv"
+        before = f"printf '%s\\t%s\\n' {shlex.join(part for pair in glossary.items() for part in pair)} > {file}\n"
+    return Elsewhere(
+        _CODE.format(source=source, target=target, terms=glossary or None, text=text),
+        before + predict_command(task, text, source=source, target=target, glossary=file),
+        PAGE.path,
+        [way, text, terms],
+        task,
+        text,
+        options={"source": source, "target": target},
+        remark="There a glossary is chosen when the model is served." if glossary else "",
+    )
 
 
 def own_terms(written: str) -> dict[str, str]:

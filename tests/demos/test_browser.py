@@ -189,7 +189,9 @@ def test_an_example_and_an_upload_are_answered(
     (tmp_path / "my picture.jpg").write_bytes(china)
     upload(page, tmp_path / "my picture.jpg")
     says(page, r"\d+ ms" if path == "detect" else answer)
-    page.get_by_text("The result as JSON").click()
+    page.get_by_text("Use it elsewhere" if path == "classify" else "The result as JSON").click()
+    if path == "classify":
+        page.get_by_role("tab", name="JSON").click()
     page.get_by_text("Classification" if path == "classify" else "Detections").first.wait_for()
     found.assert_well_behaved()
 

@@ -36,7 +36,7 @@ def test_an_address_is_marked_whole_though_a_name_stands_in_it() -> None:
 
 @pytest.mark.weights
 def test_entities_and_the_text_without_them(client: Any) -> None:
-    result, answer, marked, plain, listed, code = client.predict(
+    result, answer, marked, plain, listed = client.predict(
         TICKET, ["person", "email", "card"], "label", api_name="/entities"
     )
     assert result["entities"]["type"] == "Entities"
@@ -46,14 +46,12 @@ def test_entities_and_the_text_without_them(client: Any) -> None:
     assert "Lovelace" not in plain
     assert re.search(r"\d+ entit|1 entity", answer)
     assert "Ada Lovelace" in listed
-    assert "nlp.entity_recognizer" in code
-    compile(code, "page", "exec")
     assert marked
 
 
 @pytest.mark.weights
 def test_nothing_to_take_out_leaves_the_text(client: Any) -> None:
-    result, _, _, plain, _, _ = client.predict(TICKET, [], "label", api_name="/entities")
+    result, _, _, plain, _ = client.predict(TICKET, [], "label", api_name="/entities")
     assert plain == TICKET
     assert result["redacted"] is None
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,11 +15,13 @@ pytest.importorskip("gradio", reason="the pages need the extra 'demos'")
 
 import gradio as gr
 
+from demos.app import JOBS
 from demos.examples import CLASSIFY, DETECT, pictures
 from demos.home import model_row
-from demos.models import OWN_LABELS_KEPT, Model, OwnLabels
-from demos.pages import plain_errors, refusal
+from demos.models import OWN_LABELS_KEPT, Model, OwnLabels, declare
+from demos.pages import model_line, plain_errors, refusal
 from demos.pictures import chosen
+from demos.speed import measured
 from demos.tables import Cell, table
 from shared.catalogue import ModelFile
 from shared.errors import TriptychError, WeightsError
@@ -145,3 +150,42 @@ def test_examples_are_found_where_they_are_installed() -> None:
     assert len(found) >= 2
     assert all(Path(path).is_file() for path in found)
     assert pictures(DETECT)
+
+
+def test_speed_is_measured_on_what_is_here_and_nothing_is_fetched(empty_home: Path) -> None:
+    class Opened:
+        def predict(self, items: list[object]) -> list[object]:
+            return items
+
+        def fold_in(self, history: list[str], k: int) -> list[str]:
+            return history[:k]
+
+    def fake(job: str) -> Model[Any]:
+        return Model(job, fake_card(name=job.lower()), Opened)
+
+    missing = ModelFile("graph.onnx", 1, "0" * 64, ("https://models.example/graph.onnx",))
+    models = replace(
+        declare(),
+        classifier=Model("Classify", fake_card(name="net", files=(missing,)), pytest.fail),
+        detector=fake("Detect"),
+        segmenters={"all": fake("Segment")},
+        faces=fake("Faces"),
+        heads={"Spam": fake("Text")},
+        entities=fake("Entities"),
+        translators={"zh to en": Model("No", fake_card(), pytest.fail), "en to de": fake("Translate")},
+        reader=fake("Ask"),
+        recommenders={"EASE": fake("Recommend")},
+    )
+    first, *others = measured(models)
+    assert (first.job, first.milliseconds, first.why) == ("Classify", None, "not on this machine")
+    assert [one.job for one in others] == [job.PAGE.name for job in JOBS[1:]]
+    assert all(one.milliseconds is not None and one.milliseconds >= 0 for one in others)
+
+
+def test_a_first_use_of_what_is_here_says_what_it_opens_and_how_large_it_is(tmp_path: Path) -> None:
+    said: list[str] = []
+    detector = declare().own_labels.card
+    Model("Test", detector, lambda: "model", built="").get(said.append)
+    assert len(said) == 1
+    assert re.fullmatch(r"(Opening|Fetching) minilm-zero-shot \([\d.]+ [kM]B\)(, once)?", said[0])
+    assert model_line(detector, fake_card(name="hello")).startswith("Models: **minilm-zero-shot** · Apache-2.0 · ")

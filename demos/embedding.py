@@ -1,0 +1,87 @@
+"""The pages in other applications: one as a ``gr.Blocks``, or all under a path of one of FastAPI's."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING
+
+import gradio as gr
+
+from demos.app import JOBS, MAX_UPLOAD, build
+from demos.models import Models, declare
+from demos.pages import KEPT_SECONDS
+from demos.theme import CSS, HEAD, theme
+from shared.errors import UnknownNameError, UsageError
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+
+def page(name: str, *, models: Models | None = None) -> gr.Blocks:
+    """One page, not yet served; no model is opened by it.
+
+    Launch it, or render it inside another ``gr.Blocks``. The look of the pages is ``theme``, ``CSS`` and ``HEAD`` of
+    :mod:`demos.theme`, which are given to ``launch``.
+
+    Args:
+        name: last part of its address, for example ``"detect"``.
+        models: of :func:`demos.models.declare`, so that several pages share what they opened; ``None`` for new ones.
+
+    Raises:
+        UnknownNameError: there is no page of that name; the message lists near ones.
+
+    Example:
+        >>> import demos
+        >>> demos.page("detekt")
+        Traceback (most recent call last):
+        ...
+        shared.errors.UnknownNameError: unknown page 'detekt'
+    """
+    known = {job.PAGE.path: job for job in JOBS}
+    if name not in known:
+        raise UnknownNameError("page", name, known)
+    job = known[name]
+    blocks = gr.Blocks(title=job.PAGE.name, delete_cache=(60, KEPT_SECONDS), analytics_enabled=False)
+    with blocks:
+        job.build(declare() if models is None else models)
+    return blocks
+
+
+def mount(app: FastAPI, path: str = "/ui", *, auth: tuple[str, str] | None = None) -> FastAPI:
+    """Put every page under a path of an application; home answers at the path itself.
+
+    Uploads lie in the folder that ``GRADIO_TEMP_DIR`` names, or in one of the system's, and are deleted within a
+    quarter of an hour, as long as the application's lifespan runs.
+
+    Args:
+        app: the application; it is changed.
+        path: begins with a slash and does not end with one.
+        auth: user and password that visitors are asked for.
+
+    Returns:
+        The same application.
+
+    Raises:
+        UsageError: ``path`` is malformed.
+    """
+    if not path.startswith("/") or path.endswith("/"):
+        raise UsageError(f'path must begin with a slash and not end with one, as "/ui" does. Got {path!r} instead')
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "SSR mode is not supported")  # it was told not to
+        mounted: FastAPI = gr.mount_gradio_app(
+            app,
+            build(),
+            path,
+            auth=auth,
+            theme=theme(),
+            css=CSS,
+            head=HEAD,
+            max_file_size=MAX_UPLOAD,
+            footer_links=["api"],
+            run_history=False,
+            enable_monitoring=False,
+            mcp_server=False,
+            ssr_mode=False,
+            pwa=False,
+        )
+    return mounted

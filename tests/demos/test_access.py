@@ -1,0 +1,102 @@
+"""Whoever cannot see the pages, or has no mouse: axe-core's rules on every page, and every control by keyboard."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+pytest.importorskip("gradio", reason="the pages need the extra 'demos'")
+
+pytestmark = pytest.mark.browser
+PAGES = ("", "classify", "detect", "segment", "faces", "text", "entities", "translate", "ask", "recommend")
+
+BAD_ONES = """async () => {
+  const found = await axe.run(document, {resultTypes: ["violations"]});
+  return found.violations.filter(one => ["serious", "critical"].includes(one.impact)).flatMap(
+    one => one.nodes.map(node => `${one.id}: ${node.html.slice(0, 160)} ${node.any.map(c => c.message).join("; ")}`));
+}"""
+
+
+CLEAR = """() => [...document.querySelectorAll(".facts, .prose")].every(shown => {
+  for (let at = shown; at; at = at.parentElement) if (getComputedStyle(at).opacity < 1) return false;
+  return true;
+})"""
+"""Nothing is faded any more: while it is, contrast is low."""
+
+
+@pytest.fixture(scope="session")
+def axe() -> str:
+    """The script of axe-core, which a package carries."""
+    package = pytest.importorskip("axe_playwright_python.base", reason="axe-core comes with axe-playwright-python")
+    return str(package.AXE_SCRIPT)
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_no_serious_violation_of_accessibility(visit: Callable[..., Any], axe: str, dark: bool) -> None:
+    found = visit()
+    told: list[str] = []
+    for path in PAGES:
+        page = found.open(path, dark=dark)
+        page.wait_for_function(CLEAR, timeout=10_000)
+        for accordion in page.get_by_role("button", name="Use it elsewhere").all():
+            accordion.click()
+            page.locator(".listing:visible").wait_for()
+        page.evaluate(axe)
+        told += [f"{path or 'home'}: {one}" for one in page.evaluate(BAD_ONES)]
+    assert told == []
+
+
+@pytest.mark.weights
+@pytest.mark.parametrize(("path", "example"), [("text", "A warm film"), ("entities", "A life")])
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_nor_any_when_an_answer_is_shown(
+    visit: Callable[..., Any], axe: str, path: str, example: str, dark: bool
+) -> None:
+    page = visit().open(path, dark=dark)
+    page.get_by_role("button", name=example).click()
+    page.locator(".prose.says", has_text=" ms").wait_for(timeout=60_000)
+    page.get_by_role("button", name="Use it elsewhere").click()
+    page.get_by_role("tab", name="JSON").click()
+    page.get_by_text("TextLabels" if path == "text" else "Entities and Redacted").first.wait_for()
+    page.wait_for_function(CLEAR, timeout=10_000)
+    page.evaluate(axe)
+    assert page.evaluate(BAD_ONES) == []
+
+
+FOCUSED = """() => {
+  const at = document.activeElement;
+  if (!at || at === document.body) return null;
+  const seen = [at, ...[1, 2, 3].map(n => { let up = at; while (n-- && up) up = up.parentElement; return up; })];
+  const shown = seen.filter(Boolean).some(one => {
+    const style = getComputedStyle(one);
+    return (style.outlineStyle !== "none" && parseFloat(style.outlineWidth) > 0) || style.boxShadow !== "none";
+  });
+  return [at.tagName + ":" + (at.ariaLabel || at.labels?.[0]?.innerText || at.innerText || at.type || "").slice(0, 40),
+          shown];
+}"""
+
+
+@pytest.mark.parametrize(
+    ("path", "wanted"),
+    [
+        ("text", ["Text", "Sentiment", "Tell", "A warm film", "Use it elsewhere"]),
+        ("classify", ["Drop an image file here to upload", "Use it elsewhere"]),
+    ],
+)
+def test_every_control_is_reached_by_keyboard_and_seen(visit: Callable[..., Any], path: str, wanted: list[str]) -> None:
+    page = visit().open(path)
+    reached: list[str] = []
+    unseen: list[str] = []
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        at = page.evaluate(FOCUSED)
+        if at is None:
+            break
+        reached.append(at[0])
+        if not at[1]:
+            unseen.append(at[0])
+    missing = [name for name in wanted if not any(name in one for one in reached)]
+    assert missing == [], f"reached: {', '.join(reached)}"
+    assert unseen == []
