@@ -15,6 +15,8 @@ import pytest
 from PIL import Image
 
 HERE = Path(__file__).resolve().parent
+collect_ignore = ["batch_toy.py"]
+"""Collected for doctests it would be imported a second time, with classes that are not those of the tests."""
 
 
 @pytest.fixture
