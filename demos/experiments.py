@@ -249,7 +249,7 @@ def _checks(report: ExperimentReport) -> str:
     ratio = report.ratio
     p_value = ratio.always_p_value if ratio.sequential else ratio.p_value
     counted = ", ".join(f"{arm} {n:,}" for arm, n in report.units.items())
-    rows = [
+    rows: list[list[Cell | str]] = [
         ["Units", counted],
         ["Sample ratio", Cell(f"{'mismatch' if ratio.mismatch else 'as planned'}, p = {p_value:.3g}")],
         ["Units in several arms", f"{report.crossed:,}"],

@@ -18,7 +18,7 @@ from shared.experiments.sequential import always_valid_p, mixing_variance, seque
 from shared.types import Float64
 
 MOST_DRAWS = 1_000_000
-"""Runs times days that are simulated at most: four seconds' work."""
+"""Runs times days that are simulated at most: several arrays of so many numbers are held at once."""
 
 
 @dataclass(frozen=True, eq=False)
