@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import gradio as gr
 
@@ -29,8 +29,8 @@ from demos import (
 from demos.models import declare
 from demos.pages import KEPT_SECONDS
 from demos.theme import CSS, HEAD, theme
-from shared.errors import UsageError
 from shared.settings import cpu_count
+from shared.sockets import bound
 
 MAX_UPLOAD = "20mb"
 QUEUE_LENGTH = 32
@@ -52,6 +52,22 @@ def build() -> gr.Blocks:
     return app
 
 
+def appearance() -> dict[str, Any]:
+    """What Gradio is told wherever the pages are served: how they look, what they take, and what stays off."""
+    return {
+        "theme": theme(),
+        "css": CSS,
+        "head": HEAD,
+        "max_file_size": MAX_UPLOAD,
+        "footer_links": ["api"],
+        "run_history": False,
+        "enable_monitoring": False,
+        "mcp_server": False,
+        "ssr_mode": False,
+        "pwa": False,
+    }
+
+
 @contextmanager
 def running(*, host: str = "127.0.0.1", port: int = 0, auth: tuple[str, str] | None = None) -> Iterator[str]:
     """Serve the application in a thread until the block ends; gives its address.
@@ -64,27 +80,19 @@ def running(*, host: str = "127.0.0.1", port: int = 0, auth: tuple[str, str] | N
     Raises:
         UsageError: ``host`` is no address of this machine, or ``port`` is in use.
     """
-    port = _bindable(host, port)
+    with bound(host, port) as probe:  # Gradio's own message for a taken port is a riddle
+        port = int(probe.getsockname()[1])
     with tempfile.TemporaryDirectory(prefix="triptych-demo-") as uploads, _environment(uploads):
         app = build()
         app.launch(
             server_name=host,
             server_port=port,
             auth=auth,
-            theme=theme(),
-            css=CSS,
-            head=HEAD,
-            max_file_size=MAX_UPLOAD,
             state_session_capacity=SESSIONS,
-            footer_links=["api"],
             prevent_thread_lock=True,
             share=False,
             quiet=True,
-            run_history=False,
-            enable_monitoring=False,
-            mcp_server=False,
-            ssr_mode=False,
-            pwa=False,
+            **appearance(),
         )
         try:
             yield str(app.local_url)
@@ -108,25 +116,6 @@ def serve(*, host: str, port: int, auth: tuple[str, str] | None, say: Callable[[
         say("Stop it with Ctrl+C.")
         stop.wait()
     return 0
-
-
-def _bindable(host: str, port: int) -> int:
-    """The port, or a free one for 0, after binding it once: Gradio's own message for a taken port is a riddle."""
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-            return int(probe.getsockname()[1])
-    except socket.gaierror as error:
-        raise UsageError(
-            f"--host must be an address of this machine. Got {host!r} instead: {error.strerror}"
-        ) from error
-    except OSError as error:
-        raise UsageError(
-            f"cannot listen on port {port} of {host}: {error.strerror}. "
-            "Choose another with --port, or let --port 0 find a free one"
-        ) from error
 
 
 def _is_loopback(host: str) -> bool:

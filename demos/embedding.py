@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 
 import gradio as gr
 
-from demos.app import JOBS, MAX_UPLOAD, build
+from demos.app import JOBS, appearance, build
 from demos.models import Models, declare
 from demos.pages import KEPT_SECONDS
-from demos.theme import CSS, HEAD, theme
 from shared.errors import UnknownNameError, UsageError
 
 if TYPE_CHECKING:
@@ -68,20 +67,5 @@ def mount(app: FastAPI, path: str = "/ui", *, auth: tuple[str, str] | None = Non
         raise UsageError(f'path must begin with a slash and not end with one, as "/ui" does. Got {path!r} instead')
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "SSR mode is not supported")  # it was told not to
-        mounted: FastAPI = gr.mount_gradio_app(
-            app,
-            build(),
-            path,
-            auth=auth,
-            theme=theme(),
-            css=CSS,
-            head=HEAD,
-            max_file_size=MAX_UPLOAD,
-            footer_links=["api"],
-            run_history=False,
-            enable_monitoring=False,
-            mcp_server=False,
-            ssr_mode=False,
-            pwa=False,
-        )
+        mounted: FastAPI = gr.mount_gradio_app(app, build(), path, auth=auth, **appearance())
     return mounted

@@ -26,6 +26,7 @@ from shared.serving.app import build_app
 from shared.serving.config import Config, Limits, ServedModel, Shadow, Split, SplitArm
 from shared.serving.protocol import HttpProtocol
 from shared.serving.service import Service
+from shared.sockets import bound
 
 ENVIRONMENT = "TRIPTYCH_SERVE"
 """The variable through which worker processes get the configuration, as JSON."""
@@ -75,19 +76,19 @@ class Server(uvicorn.Server):
 
         To close one that holds such connections would reset them, and with them a request that was sent already.
         """
-        for bound in self._bound:
-            bound.setblocking(False)
-            bound.listen(0)
+        for one in self._bound:
+            one.setblocking(False)
+            one.listen(0)
         await asyncio.sleep(0.02)
         taken: list[socket.socket] = []
-        for bound in self._bound:
+        for one in self._bound:
             with contextlib.suppress(BlockingIOError):
                 while True:
-                    taken.append(bound.accept()[0])
+                    taken.append(one.accept()[0])
         for server in self.servers:
             server.close()
-        for bound in self._bound:
-            bound.close()
+        for one in self._bound:
+            one.close()
         for connection in taken:
             await asyncio.get_running_loop().connect_accepted_socket(self._protocol, connection)
 
@@ -108,16 +109,17 @@ def serve(config: Config, *, say: Callable[[str], object] = print) -> int:
         UsageError: the address cannot be listened on, or several workers cannot do what is asked.
         TriptychError: a model cannot be opened.
     """
-    bound = _bound(config.host, config.port)
-    address = f"http://{config.host}:{bound.getsockname()[1]}"
+    listening = bound(config.host, config.port)
+    listening.set_inheritable(True)
+    address = f"http://{config.host}:{listening.getsockname()[1]}"
     if config.workers > 1:
-        return _serve_several(config, bound, say, address)
+        return _serve_several(config, listening, say, address)
     app = build_app(config)
     service: Service = app.state.service
     server = Server(_uvicorn(app, config), service)
     say(f"Triptych answers at {address}")
-    server.run([bound])
-    bound.close()
+    server.run([listening])
+    listening.close()
     if service.failure is not None:
         raise service.failure
     return 0
@@ -169,7 +171,7 @@ def _uvicorn(app: Any, config: Config, **more: Any) -> uvicorn.Config:
     )
 
 
-def _serve_several(config: Config, bound: socket.socket, say: Callable[[str], object], address: str) -> int:
+def _serve_several(config: Config, listening: socket.socket, say: Callable[[str], object], address: str) -> int:
     from uvicorn.supervisors import Multiprocess  # noqa: PLC0415 - only where there are several workers
 
     logged = [task for task, split in config.splits.items() if split.log]
@@ -178,25 +180,5 @@ def _serve_several(config: Config, bound: socket.socket, say: Callable[[str], ob
     os.environ[ENVIRONMENT] = config_to_json(config)
     whole = _uvicorn("shared.serving.server:worker_app", config, factory=True, workers=config.workers)
     say(f"Triptych answers at {address} with {config.workers} workers")
-    Multiprocess(whole, sockets=[bound]).run()
+    Multiprocess(whole, sockets=[listening]).run()
     return 0
-
-
-def _bound(host: str, port: int) -> socket.socket:
-    """A socket that listens on the address."""
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        found = socket.socket(family, kind, protocol)
-        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        found.bind(address)
-        found.set_inheritable(True)
-        return found
-    except socket.gaierror as error:
-        raise UsageError(
-            f"--host must be an address of this machine. Got {host!r} instead: {error.strerror}"
-        ) from error
-    except OSError as error:
-        raise UsageError(
-            f"cannot listen on port {port} of {host}: {error.strerror}. "
-            "Choose another with --port, or let --port 0 find a free one"
-        ) from error
