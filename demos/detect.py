@@ -16,6 +16,7 @@ from demos.examples import DETECT
 from demos.models import LOWEST_SCORE, Model, Models
 from demos.pages import KEPT_SECONDS, NO_ANSWER, Page, ask, head, plain_errors, refusal, says
 from demos.pictures import Screen, chosen, example_pictures, picture_input, sent
+from demos.sharing import Elsewhere, predict_command, strip, upload
 from demos.tables import Cell, table
 from vision.detection.task import SCORE_THRESHOLD
 from vision.draw import draw_detections
@@ -26,6 +27,13 @@ PAGE = Page("Detect", "detect", "What is in this picture, and where? People, ani
 
 MOST_TILED = 24_000_000
 """Pixels of a picture that is looked at in tiles: about a hundred tiles, each of which asks the model once."""
+_CODE = """import json
+
+import vision
+
+found = {detector}.predict([{name!r}])[0]
+print(json.dumps(found.to_json()))
+"""
 _LONGEST = 1280
 """Pixels of the longer side of what is drawn and sent to the browser; boxes in the JSON are the picture's own."""
 
@@ -90,11 +98,13 @@ def build(models: Models) -> None:
     def redraw(kept: Found | None, threshold: float, wanted: list[str] | None) -> tuple[Any, ...]:
         return (None, invitation, None, "", "") if kept is None else show(kept, threshold, wanted or ())
 
+    events = []
     for change, public in ((picture.change, True), (tiles.input, False)):
         named: dict[str, Any] = {"api_name": PAGE.path} if public else {"api_visibility": "private"}
         asked = change(detect, [picture, threshold, tiles], [found, *shown, wanted], preprocess=False, **named)
         asked.failure(nothing, outputs=[found, *shown, wanted], api_visibility="private", queue=False)
-    for moved in (threshold.change, wanted.input):
+        events.append(asked)
+    events += [
         moved(
             redraw,
             [found, threshold, wanted],
@@ -103,7 +113,32 @@ def build(models: Models) -> None:
             show_progress="hidden",
             trigger_mode="always_last",
         )
+        for moved in (threshold.change, wanted.input)
+    ]
+    strip(events, given=[picture, threshold, tiles, wanted], result=result, write=elsewhere)
     clip_input(models)
+
+
+def elsewhere(
+    picture: dict[str, Any] | None, threshold: float, tiles: bool, wanted: Sequence[str] | None
+) -> Elsewhere | None:
+    """The same request outside the page."""
+    file = upload(picture)
+    if file is None:
+        return None
+    classes = tuple(wanted or ())
+    options = f"score_threshold={threshold}" + (f", classes={classes!r}" if classes else "")
+    detector = f"vision.detector({options})"
+    task = "vision.detection"
+    return Elsewhere(
+        _CODE.format(detector=f"vision.tiled({detector})" if tiles else detector, name=file.name),
+        predict_command(task, file, score_threshold=threshold, classes=classes, tile=TILE if tiles else None),
+        PAGE.path,
+        [file, threshold, tiles],
+        task,
+        file,
+        remark="all boxes from a score of 0.3 on, unless its model is opened with another" if threshold != 0.3 else "",
+    )
 
 
 def _tiled(models: Models) -> Any:

@@ -13,6 +13,7 @@ from demos.examples import SEGMENT
 from demos.models import Models
 from demos.pages import KEPT_SECONDS, NO_ANSWER, Page, ask, head, plain_errors, refusal, says
 from demos.pictures import Chosen, Screen, chosen, example_pictures, picture_input, sent
+from demos.sharing import Elsewhere, predict_command, strip, upload
 from demos.tables import Cell, table
 from vision.segmentation.draw import OPACITY, cut_out, draw_segmentation
 from vision.types import Segmentation
@@ -24,6 +25,13 @@ PAGE = Page(
 )
 OVERLAY, CUT_OUT = "Colours over the picture", "Cut out"
 
+_CODE = """import json
+
+import vision
+
+found = vision.segmenter({model!r}).predict([{name!r}])[0]
+print(json.dumps(found.to_json()))
+"""
 _LONGEST = 1280
 """Pixels of the longer side of what is drawn in colours and sent to the browser."""
 _LONGEST_CUT = 2048
@@ -79,10 +87,18 @@ def build(models: Models) -> None:
     def redraw(kept: Found | None, way: str, opacity: float) -> Any:
         return gr.skip() if kept is None else draw(kept, way, opacity)
 
+    events = []
     for change, public in ((picture.change, True), (wanted.input, False)):
         named: dict[str, Any] = {"api_name": PAGE.path} if public else {"api_visibility": "private"}
         asked = change(segment, [picture, wanted, way, opacity], [found, *shown], preprocess=False, **named)
         asked.failure(lambda: nothing, outputs=[found, *shown], api_visibility="private", queue=False)
+        events.append(asked)
+
+    def written(picture: dict[str, Any] | None, wanted: str, way: str, opacity: float) -> Elsewhere | None:
+        model = models.segmenters.get(wanted)
+        return None if model is None else elsewhere(picture, model.card.name, wanted, way, opacity)
+
+    strip(events, given=[picture, wanted, way, opacity], result=result, write=written)
     for moved in (opacity.change, way.input):
         moved(
             redraw,
@@ -106,6 +122,19 @@ def build(models: Models) -> None:
             shown=[found, *shown],
             answered=answered,
         )
+
+
+def elsewhere(
+    picture: dict[str, Any] | None, model: str, wanted: str, way: str = OVERLAY, opacity: float = OPACITY
+) -> Elsewhere | None:
+    """The same request outside the page."""
+    file = upload(picture)
+    if file is None:
+        return None
+    task = "vision.segmentation"
+    command = predict_command(task, file, model=model)
+    given = [file, wanted, way, opacity]
+    return Elsewhere(_CODE.format(model=model, name=file.name), command, PAGE.path, given, task, file, model)
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,9 @@ pytest.importorskip("gradio", reason="the pages need the extra 'demos'")
 
 from gradio_client import handle_file
 
-from demos import ask, classify, entities, faces, text, translate
-from demos.examples import CLASSIFY, pictures
+from demos import ask, classify, detect, entities, faces, segment, text, translate
+from demos.examples import CLASSIFY, DETECT, SEGMENT, pictures
+from demos.models import SEGMENTERS
 from demos.sharing import Elsewhere, Upload, form_file, to_service, to_this_application, upload
 
 AWKWARD = 'It\'s a "dull" film: $HOME, `ls`, \\n and\n--a second line; Ada Lovelace saw it in Zürich.'
@@ -69,6 +70,38 @@ def test_entities_elsewhere(client: Any, tmp_path: Path) -> None:
     assert about(found) == about(command["result"]) == about(page["entities"])
     assert redacted == cleaned["result"] == page["redacted"]
     assert redacted["text"] != AWKWARD
+
+
+@pytest.mark.weights
+def test_detect_elsewhere(client: Any, tmp_path: Path) -> None:
+    name = "a street.jpg"
+    shutil.copy(pictures(DETECT)[0], tmp_path / name)
+    page = client.predict(handle_file(tmp_path / name), 0.4, False, api_name="/detect")[0]
+    wanted = detect.elsewhere({"path": str(tmp_path / name), "orig_name": name}, 0.4, False, [])
+    assert wanted is not None
+    (python,), (command,) = answers(wanted, tmp_path)
+    assert page["labels"]
+    assert about(python) == about(command["result"]) == about(page)
+
+
+def test_detect_elsewhere_in_tiles_and_of_some_classes() -> None:
+    wanted = detect.elsewhere({"path": "x.jpg"}, 0.3, True, ["bus"])
+    assert wanted is not None
+    assert "vision.tiled(vision.detector(score_threshold=0.3, classes=('bus',)))" in wanted.python
+    assert wanted.command == "triptych predict vision.detection --score-threshold 0.3 --classes bus --tile 640 -- x.jpg"
+
+
+@pytest.mark.weights
+def test_segment_elsewhere(client: Any, tmp_path: Path) -> None:
+    name = "a street.jpg"
+    shutil.copy(pictures(SEGMENT)[0], tmp_path / name)
+    page = client.predict(handle_file(tmp_path / name), api_name="/segment")[0]
+    file = {"path": str(tmp_path / name), "orig_name": name}
+    wanted = segment.elsewhere(file, *next(iter(SEGMENTERS.items()))[::-1])
+    assert wanted is not None
+    (python,), (command,) = answers(wanted, tmp_path)
+    assert python["labels"] == command["result"]["labels"] == page["labels"]
+    assert about(python["areas"]) == about(page["areas"])
 
 
 @pytest.mark.weights

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import hostile_bodies  # noqa: F401 - it fills KINDS
-import hostile_pictures  # noqa: F401 - it fills KINDS
 import hostile_wire
 import httpx
 import pytest
+import uploaded_pictures  # noqa: F401 - it fills KINDS
 from hostile import KINDS, Answer, Attack, strike
 from served_process import Process, process
 
