@@ -34,7 +34,7 @@ def at_once(address: str, endpoint: str, given: list[list[Any]]) -> list[list[An
 
 def test_twenty_sessions_are_answered_each_with_its_own(address: str) -> None:
     picked = [book for book in books() if book.id != "emma"][:SESSIONS]
-    found = at_once(address, "recommend", [[["emma", book.id], "EASE"] for book in picked])
+    found = at_once(address, "recommend", [[["emma", book.id], "EASE", 0.0, ""] for book in picked])
     assert len(found) == SESSIONS
     for book, (result, answer, *_) in zip(picked, found):
         assert f"Emma and {book.title}" in answer
