@@ -76,7 +76,7 @@ def build(models: Models) -> None:
                 list(_TEXTS.values()), [text, kind], example_labels=list(_TEXTS), cache_examples=False,
                 api_visibility="private",
             )  # fmt: skip
-            file = gr.File(label="Labelled texts: CSV of text, label", file_types=[".csv"], type="filepath", height=120)
+            file = gr.File(label="Labelled texts: CSV of text, label", file_types=[".csv"], type="filepath", height=150)
             judge = gr.Button("Compare on the file", variant="primary")
             made = gr.Button("Compare on 24 short reviews", size="sm", elem_classes="small")
         with gr.Column(scale=3, min_width=300):

@@ -159,7 +159,7 @@ def _drawn(found: Peeks) -> tuple[pd.DataFrame, pd.DataFrame]:
 def _build_analyse() -> None:
     with gr.Row():
         with gr.Column(scale=2, min_width=300):
-            file = gr.File(label="Table, a row a unit", file_types=[".csv"], type="filepath", height=120)
+            file = gr.File(label="Table, a row a unit", file_types=[".csv"], type="filepath", height=150)
             made = gr.Button("Use a made-up example", size="sm", elem_classes="small")
             unit = gr.Textbox("unit", label="Column of units", max_length=MOST_NAME)
             arm = gr.Textbox("arm", label="Column of arms", max_length=MOST_NAME)

@@ -49,6 +49,7 @@ button[role="tab"][aria-selected="true"] { color: var(--ready) !important; }
 .forest line { stroke: currentColor; stroke-width: 2; }
 .forest line.zero { stroke: var(--border-color-primary); stroke-dasharray: 3 3; }
 .forest .axis { display: flex; justify-content: space-between; color: var(--body-text-color-subdued); }
+.role-legend { display: none; }
 .cited { margin-bottom: 1rem; }
 .cited h3 { margin: 0; padding: 0.5rem 0.9rem; font-size: var(--text-md); font-weight: 600; overflow-wrap: anywhere;
   color: var(--body-text-color); }
