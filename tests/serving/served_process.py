@@ -54,7 +54,7 @@ def find(name: str):  # type: ignore[no-untyped-def]
             fake_card(name="pictures"),
             lambda content: load_view(content, view)[0].mean(axis=(0, 1), dtype="float32"),
             list,
-            lambda raw, mid: serving_toy.Colour(raw),
+            lambda raw, mid: serving_toy.Tint(raw),
             batch_size=1,
             side_by_side=True,
         )

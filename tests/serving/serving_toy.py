@@ -26,14 +26,14 @@ from shared.types import Float32, Result, array_field
 
 
 @dataclass(frozen=True, eq=False)
-class Shout(Result):
+class Yell(Result):
     """A text in capitals."""
 
     text: str
 
 
 @dataclass(frozen=True, eq=False)
-class Colour(Result):
+class Tint(Result):
     """The mean colour of a picture: shape (3,), float32, in 0..255."""
 
     rgb: Float32 = array_field("float32", (3,), 0.0, 255.0)
@@ -53,7 +53,7 @@ def _text(text: Any) -> str:
 
 def open_shouts(
     model: str | None, *, device: str, threads: int | None, tone: str = "!"
-) -> Pipeline[str, str, str, Shout]:
+) -> Pipeline[str, str, str, Yell]:
     if model == "absent":
         raise UnknownNameError("model", model, ["shouts"])
 
@@ -68,10 +68,10 @@ def open_shouts(
                 raise RuntimeError("a secret of the machine")
         return [text.upper() + tone for text in batch]
 
-    return Pipeline(fake_card(name=model or "shouts"), _text, run, lambda raw, mid: Shout(raw))
+    return Pipeline(fake_card(name=model or "shouts"), _text, run, lambda raw, mid: Yell(raw))
 
 
-def open_colours(model: str | None, *, device: str, threads: int | None) -> Pipeline[bytes, Float32, Float32, Colour]:
+def open_colours(model: str | None, *, device: str, threads: int | None) -> Pipeline[bytes, Float32, Float32, Tint]:
     def prepare(content: bytes) -> Float32:
         try:
             with Image.open(io.BytesIO(content)) as image:
@@ -83,16 +83,16 @@ def open_colours(model: str | None, *, device: str, threads: int | None) -> Pipe
         return [array.mean(axis=(0, 1)) for array in batch]
 
     return Pipeline(
-        fake_card(name="colours"), prepare, run, lambda raw, mid: Colour(raw), batch_size=1, side_by_side=True
+        fake_card(name="colours"), prepare, run, lambda raw, mid: Tint(raw), batch_size=1, side_by_side=True
     )
 
 
-def letters(predictor: Any, text: str) -> Iterator[Shout]:
+def letters(predictor: Any, text: str) -> Iterator[Yell]:
     """One letter at a time; a digit is refused."""
     for letter in text:
         if letter.isdigit():
             raise InputError("unsupported", f"a letter must not be {letter}")
-        yield Shout(letter.upper())
+        yield Yell(letter.upper())
 
 
 TONE = Option("tone", str, "!", "what ends a text")

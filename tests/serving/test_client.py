@@ -13,7 +13,7 @@ import httpx2
 import numpy as np
 import pytest
 from PIL import Image
-from serving_toy import Colour, Running, Shout, png, running
+from serving_toy import Running, Tint, Yell, png, running
 
 from shared.errors import InputError, PredictError, ServiceError, TriptychError, UnknownNameError, UsageError
 from shared.predictor import Predictor
@@ -47,10 +47,10 @@ def client(served: Running) -> Iterator[Client]:
 
 
 def test_one_item_is_a_result_of_our_own_class(client: Client) -> None:
-    assert client.predict("toy.shouts", "ho") == Shout("HO!")
-    assert client.predict("toy.shouts", "ho", model="2") == Shout("HO?")
-    assert client.predict("toy.shouts", "ho", options={"tone": "..."}) == Shout("HO...")
-    assert client.predict("toy.people", np.int64(7)) == Shout("7!")
+    assert client.predict("toy.shouts", "ho") == Yell("HO!")
+    assert client.predict("toy.shouts", "ho", model="2") == Yell("HO?")
+    assert client.predict("toy.shouts", "ho", options={"tone": "..."}) == Yell("HO...")
+    assert client.predict("toy.people", np.int64(7)) == Yell("7!")
     assert client.predict("toy.people", ["a", 1]) == client.predict("toy.people", {"history": ["a", 1]})
     assert client.ready()
 
@@ -58,7 +58,7 @@ def test_one_item_is_a_result_of_our_own_class(client: Client) -> None:
 def test_a_picture_is_a_path_or_bytes_or_an_image(client: Client, tmp_path: Path) -> None:
     path = tmp_path / "x.png"
     path.write_bytes(png())
-    red = Colour(np.float32([255, 0, 0]))
+    red = Tint(np.float32([255, 0, 0]))
     given = [path, png(), bytearray(png()), Image.open(io.BytesIO(png())), tmp_path / "none.png", b"none", tmp_path]
     found = client.predict_many("toy.colours", given, on_error="keep")
     assert found[:4] == [red] * 4
@@ -83,7 +83,7 @@ def test_an_item_that_no_request_can_hold_fails_alone(client: Client) -> None:
 @pytest.mark.parametrize("item", ["\ud800", float("nan"), object(), {1, 2}, [[]] * 3 + [object()]])
 def test_what_json_has_no_word_for_is_a_failure_of_its_item(client: Client, item: Any) -> None:
     found = client.predict_many("toy.shouts", ["a", item, "b"], on_error="keep")
-    assert [type(one) for one in found] == [Shout, Failure, Shout]
+    assert [type(one) for one in found] == [Yell, Failure, Yell]
     assert (found[1].index, found[1].kind) == (1, "wrong-type")
     with pytest.raises(InputError, match="JSON"):
         client.predict("toy.shouts", item)
@@ -107,7 +107,7 @@ def test_a_fault_is_an_error_of_our_tree(
     with pytest.raises(error, match=message):
         client.predict(task, item, **more)
     if task == "toy.shouts" and item != "ho":
-        assert client.predict_many(task, [item, "ho"], on_error="keep")[1] == Shout("HO!")
+        assert client.predict_many(task, [item, "ho"], on_error="keep")[1] == Yell("HO!")
 
 
 def test_a_key_that_is_not_known_is_no_fault_of_the_item(served: Running) -> None:
@@ -122,17 +122,17 @@ def test_a_key_that_is_not_known_is_no_fault_of_the_item(served: Running) -> Non
 
 def test_parts_come_as_they_are_made(client: Client) -> None:
     parts = client.stream("toy.letters", "ab1")
-    assert [next(parts), next(parts)] == [Shout("A"), Shout("B")]
+    assert [next(parts), next(parts)] == [Yell("A"), Yell("B")]
     with pytest.raises(InputError, match="must not be 1"):
         next(parts)
-    assert list(client.stream("toy.shouts", "ho")) == [Shout("HO!")]
+    assert list(client.stream("toy.shouts", "ho")) == [Yell("HO!")]
     with pytest.raises(InputError, match="must not be bad"):
         next(client.stream("toy.shouts", "bad"))
 
 
 def test_a_server_says_what_it_serves(client: Client) -> None:
     assert {row["task"] for row in client.models()} == {"toy.shouts", "toy.letters", "toy.colours", "toy.people"}
-    assert client.predictor("toy.shouts", model="second").predict(["ho"]) == [Shout("HO?")]
+    assert client.predictor("toy.shouts", model="second").predict(["ho"]) == [Yell("HO?")]
     with pytest.raises(UnknownNameError, match=r"Nearest: toy\.shouts"):
         client.predictor("toy.shout")
     with pytest.raises(UnknownNameError, match="no model"):
@@ -208,14 +208,14 @@ def busy(seconds: str = "2", status: int = 429) -> httpx2.Response:
 
 
 def good() -> httpx2.Response:
-    return httpx2.Response(200, json={"ok": True, "result": Shout("HO!").to_json()})
+    return httpx2.Response(200, json={"ok": True, "result": Yell("HO!").to_json()})
 
 
 def test_pauses_grow_and_keep_to_retry_after() -> None:
     client, asked, pauses = answering(
         busy("2"), busy("0", 503), httpx2.ConnectError("no"), httpx2.ReadError(""), good()
     )
-    assert client.predict("toy.shouts", "ho") == Shout("HO!")
+    assert client.predict("toy.shouts", "ho") == Yell("HO!")
     assert [str(one.url) for one in asked] == ["http://example.org/x/v1/tasks/toy.shouts"] * 5
     assert pauses[0] == 2.0
     assert 0.1 <= pauses[1] <= 0.2 <= pauses[2] <= 0.4 <= pauses[3] <= 0.8
@@ -235,7 +235,7 @@ def test_pauses_grow_and_keep_to_retry_after() -> None:
         ([httpx2.Response(302, headers={"location": "http://elsewhere"})], {}, "not-triptych", 1),
         ([httpx2.Response(200, json={"result": {"type": "Nothing"}})], {}, "not-triptych", 1),
         ([httpx2.Response(200, json={"result": 3})], {}, "not-triptych", 1),
-        ([httpx2.Response(200, json={"result": {"type": "Shout"}})], {}, "not-triptych", 1),
+        ([httpx2.Response(200, json={"result": {"type": "Yell"}})], {}, "not-triptych", 1),
     ],
 )
 def test_what_is_given_up_says_why(responses: list[Any], options: dict[str, Any], kind: str, asked: int) -> None:
@@ -246,10 +246,10 @@ def test_what_is_given_up_says_why(responses: list[Any], options: dict[str, Any]
 
 
 def test_a_stream_that_breaks_off_says_so() -> None:
-    text = 'event: part\ndata: {"type": "Shout", "text": "A"}\n\n'
+    text = 'event: part\ndata: {"type": "Yell", "text": "A"}\n\n'
     client, _, _ = answering(busy("0"), httpx2.Response(200, text=text))
     parts = client.stream("toy.letters", "ab")
-    assert next(parts) == Shout("A")
+    assert next(parts) == Yell("A")
     with pytest.raises(ServiceError, match="broke off"):
         next(parts)
 

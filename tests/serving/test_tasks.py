@@ -55,15 +55,15 @@ def encoded(content: bytes) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("task", "body", "result"),
     [
-        ("toy.shouts", {"item": "ho"}, {"type": "Shout", "text": "HO!"}),
-        ("toy.shouts", {"item": "ho", "model": "2"}, {"type": "Shout", "text": "HO?"}),
-        ("toy.shouts", {"item": "ho", "model": "second"}, {"type": "Shout", "text": "HO?"}),
-        ("toy.shouts", {"item": "ho", "model": "stable", "options": None}, {"type": "Shout", "text": "HO!"}),
-        ("toy.shouts", {"item": "ho", "options": {"tone": "..."}}, {"type": "Shout", "text": "HO..."}),
-        ("toy.colours", {"item": encoded(png())}, {"type": "Colour", "rgb": [255.0, 0.0, 0.0]}),
-        ("toy.people", {"item": 7}, {"type": "Shout", "text": "7!"}),
-        ("toy.people", {"item": {"user": "ann"}}, {"type": "Shout", "text": "ANN!"}),
-        ("toy.people", {"item": {"history": ["a", 1]}}, {"type": "Shout", "text": "['A', 1]!"}),
+        ("toy.shouts", {"item": "ho"}, {"type": "Yell", "text": "HO!"}),
+        ("toy.shouts", {"item": "ho", "model": "2"}, {"type": "Yell", "text": "HO?"}),
+        ("toy.shouts", {"item": "ho", "model": "second"}, {"type": "Yell", "text": "HO?"}),
+        ("toy.shouts", {"item": "ho", "model": "stable", "options": None}, {"type": "Yell", "text": "HO!"}),
+        ("toy.shouts", {"item": "ho", "options": {"tone": "..."}}, {"type": "Yell", "text": "HO..."}),
+        ("toy.colours", {"item": encoded(png())}, {"type": "Tint", "rgb": [255.0, 0.0, 0.0]}),
+        ("toy.people", {"item": 7}, {"type": "Yell", "text": "7!"}),
+        ("toy.people", {"item": {"user": "ann"}}, {"type": "Yell", "text": "ANN!"}),
+        ("toy.people", {"item": {"history": ["a", 1]}}, {"type": "Yell", "text": "['A', 1]!"}),
     ],
 )
 def test_an_item_is_answered(client: httpx.Client, task: str, body: dict[str, Any], result: dict[str, Any]) -> None:
@@ -162,7 +162,7 @@ def test_pictures_come_as_a_form_or_as_they_are(client: httpx.Client) -> None:
     path, blue = "/v1/tasks/toy.colours", png(4, (0, 0, 255))
     form = client.post(path, files={"file": ("../../x.png", blue)}, data={"model": "1"})
     raw = client.post(path, content=blue, headers={"content-type": "image/png"})
-    assert form.json()["result"] == raw.json()["result"] == {"type": "Colour", "rgb": [0.0, 0.0, 255.0]}
+    assert form.json()["result"] == raw.json()["result"] == {"type": "Tint", "rgb": [0.0, 0.0, 255.0]}
     several = client.post(f"{path}/batch", files=[("file", ("a.png", blue)), ("file", ("b.txt", b"none"))]).json()
     assert [row["ok"] for row in several["results"]] == [True, False]
     assert several["results"][1]["error"]["kind"] == "unsupported"
@@ -258,7 +258,7 @@ def test_what_is_served_is_said(client: httpx.Client, served: Running) -> None:
 def test_the_document_describes_requests_results_and_examples(client: httpx.Client) -> None:
     document = client.get("/openapi.json").json()
     schemas = document["components"]["schemas"]
-    assert schemas["Colour"]["properties"]["rgb"] == {
+    assert schemas["Tint"]["properties"]["rgb"] == {
         "type": "array", "minItems": 3, "maxItems": 3, "description": "float32 of shape (3,)",
         "items": {"type": "number", "minimum": 0.0, "maximum": 255.0},
     }  # fmt: skip
@@ -266,7 +266,7 @@ def test_the_document_describes_requests_results_and_examples(client: httpx.Clie
     content = post["requestBody"]["content"]
     assert set(content) == {"application/json", "multipart/form-data"}
     example = post["responses"]["200"]["content"]["application/json"]["example"]
-    assert example["result"] == {"type": "Colour", "rgb": [128.0, 128.0, 128.0]}
+    assert example["result"] == {"type": "Tint", "rgb": [128.0, 128.0, 128.0]}
     again = client.post("/v1/tasks/toy.colours", json=content["application/json"]["example"]).json()
     assert again["result"] == example["result"]
     options = schemas["ToyShoutsRequest"]["properties"]["options"]["properties"]
