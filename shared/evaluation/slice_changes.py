@@ -11,12 +11,12 @@ from shared.errors import UsageError
 from shared.evaluation.intervals import CONFIDENCE, mean_interval
 from shared.evaluation.paired import adjusted_p_values, randomisation_p_value, sign_p_value
 from shared.evaluation.report import Metric
-from shared.evaluation.slicing import QUANTILES, SUPPORT, check_slice, difference_of, mean_of, prepared
-from shared.types import AnyArray, Int64
+from shared.evaluation.slicing import QUANTILES, SUPPORT, Part, check_slice, difference_of, mean_of, prepared
+from shared.types import AnyArray
 
 
 @dataclass(frozen=True)
-class SliceChange:
+class SliceChange(Part):
     """One slice under two systems.
 
     Attributes:
@@ -34,8 +34,6 @@ class SliceChange:
         UsageError: there is no condition or no item, or a p-value is out of range.
     """
 
-    conditions: tuple[tuple[str, str], ...]
-    items: Int64
     first: float
     second: float
     difference: Metric
@@ -45,14 +43,6 @@ class SliceChange:
 
     def __post_init__(self) -> None:
         check_slice(self.conditions, self.items, self.p_value, self.adjusted_p_value)
-
-    @property
-    def name(self) -> str:
-        """The conditions in words."""
-        return " and ".join(condition for _, condition in self.conditions)
-
-    def __len__(self) -> int:
-        return len(self.items)
 
 
 def changed_slices(

@@ -24,6 +24,7 @@ from shared.evaluation.slicing import (
     QUANTILES,
     SUPPORT,
     Cells,
+    Part,
     cells_of,
     check_slice,
     difference_of,
@@ -45,7 +46,7 @@ class _Options(TypedDict):
 
 
 @dataclass(frozen=True)
-class Slice:
+class Slice(Part):
     """Items that share a value of an attribute, or of two, beside all others.
 
     Attributes:
@@ -63,8 +64,6 @@ class Slice:
         UsageError: there is no condition or no item, or a p-value is out of range.
     """
 
-    conditions: tuple[tuple[str, str], ...]
-    items: Int64
     figure: Metric
     effect: Metric
     effect_size: float
@@ -74,14 +73,6 @@ class Slice:
 
     def __post_init__(self) -> None:
         check_slice(self.conditions, self.items, self.p_value, self.adjusted_p_value)
-
-    @property
-    def name(self) -> str:
-        """The conditions in words."""
-        return " and ".join(condition for _, condition in self.conditions)
-
-    def __len__(self) -> int:
-        return len(self.items)
 
 
 @dataclass(frozen=True)

@@ -212,6 +212,27 @@ def measured(values: Float64, cells: Cells, alpha: float) -> CellTests:
     )
 
 
+@dataclass(frozen=True)
+class Part:
+    """The items that meet some conditions.
+
+    Attributes:
+        conditions: pairs of an attribute and its condition in words, one or two.
+        items: positions of its items, int64, shape (n,), rising.
+    """
+
+    conditions: tuple[tuple[str, str], ...]
+    items: Int64
+
+    @property
+    def name(self) -> str:
+        """The conditions in words."""
+        return " and ".join(condition for _, condition in self.conditions)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+
 def check_slice(conditions: tuple[tuple[str, str], ...], items: Int64, p_value: float, adjusted: float) -> None:
     """What every result about one slice must be."""
     if not conditions or not items.size or items.ndim != 1:
