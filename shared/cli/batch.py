@@ -118,8 +118,8 @@ def _stopped_by_signals() -> Iterator[tuple[Event, list[int]]]:
     def on_signal(number: int, frame: FrameType | None) -> None:
         received.append(number)
         stop.set()
-        for again, handler in usual.items():
-            signal.signal(again, handler)
+        for again, handler in usual.items():  # a shell ignores SIGINT for what it starts in the background
+            signal.signal(again, signal.SIG_DFL if handler == signal.SIG_IGN else handler)
         # the streams may be in the midst of a write
         os.write(2, b"\ntriptych: finishing the shards under way; once more stops at once\n")
 

@@ -141,7 +141,7 @@ def test_a_second_signal_stops_at_once(job: type, tmp_path: Path) -> None:
     while "once more" not in (process.stderr.readline()):
         continue
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
+    process.communicate(timeout=10)
     assert process.returncode != 0
     assert run.predicted() < 1000
 
