@@ -3,11 +3,13 @@
     PYTHON bench/monitoring_peers.py evidently IN.npz OUT.json
     PYTHON bench/monitoring_peers.py nannyml IN.npz OUT.json
 
-evidently: `DataDriftPreset()` as it comes, over numbers and categories. For each window the share of columns that drifted;
+evidently: `DataDriftPreset()` as it comes, over numbers and categories. For each window the share of columns that
+drifted;
 its own alarm is a share of half or more. IN: `numbers` [n, columns], `categories` [n, columns], `names` of both after
 each other, `reference` [windows, k] and `window` [windows, m], rows of each.
 
-NannyML: `CBPE` of accuracy as it comes (isotonic), with "the answer is right" as the binary prediction and the confidence
+NannyML: `CBPE` of accuracy as it comes (isotonic), with "the answer is right" as the binary prediction and the
+confidence
 as its probability. IN: for each window w `reference_confidence_w`, `reference_correct_w`, `confidence_w`.
 """
 

@@ -321,7 +321,7 @@ def _left_out(moves: Float64, falls: Float64, kinds: list[str]) -> float:
 
 
 def _spread(labels: AnyArray, reference: AnyArray, rng: np.random.Generator) -> float:
-    """The entropy of the window's answers less that of as many of the reference's, in nats; 0 where one is not known."""
+    """The entropy of the window's answers less that of as many of the reference's, in nats; 0 where one is unknown."""
     if not labels.size or not reference.size:
         return 0.0
     size = min(labels.size, reference.size)
