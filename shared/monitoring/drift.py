@@ -15,12 +15,12 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from shared.errors import UnknownNameError, UsageError
-from shared.monitoring import tests
+from shared.monitoring import counts, tests
 from shared.monitoring.classifier import domain_classifier
 from shared.monitoring.columns import Columns
+from shared.monitoring.counts import Tested
 from shared.monitoring.mmd import mmd_test
 from shared.monitoring.multiple import corrected
-from shared.monitoring.tests import Tested
 
 EMBEDDINGS = "embeddings"
 RATE = 0.01
@@ -42,9 +42,9 @@ TESTS: Mapping[str, Mapping[str, _Test]] = MappingProxyType(
             "missing": lambda a, b, rng, most: tests.missing_rate(a, b, rng=rng, most=most),
         },
         "categories": {
-            "chi2": lambda a, b, rng, most: tests.chi_square(a, b, rng=rng, most=most),
-            "psi": lambda a, b, rng, most: tests.category_stability(a, b, rng=rng, most=most),
-            "new": lambda a, b, rng, most: tests.new_categories(a, b, rng=rng, most=most),
+            "chi2": lambda a, b, rng, most: counts.chi_square(a, b, rng=rng, most=most),
+            "psi": lambda a, b, rng, most: counts.category_stability(a, b, rng=rng, most=most),
+            "new": lambda a, b, rng, most: counts.new_categories(a, b, rng=rng, most=most),
         },
         EMBEDDINGS: {
             "mmd": lambda a, b, rng, most: mmd_test(a, b, rng=rng, most=most),
@@ -221,10 +221,10 @@ def _tests(reference: Columns, window: Columns, methods: Mapping[str, Sequence[s
             if test != "missing" or not all(np.isfinite(side).all() for side in sides):
                 yield _Asked(name, test, TESTS["numbers"][test], sides)
     for name in reference.categories:
-        counts = (_counts(reference, name), _counts(window, name))
+        both = (_counts(reference, name), _counts(window, name))
         for test in methods.get("categories", ()):
-            if test != "new" or _may_be_new(*counts):
-                yield _Asked(name, test, TESTS["categories"][test], counts)
+            if test != "new" or _may_be_new(*both):
+                yield _Asked(name, test, TESTS["categories"][test], both)
     if reference.embeddings is not None and window.embeddings is not None:
         for test in methods.get(EMBEDDINGS, ()):
             yield _Asked(EMBEDDINGS, test, TESTS[EMBEDDINGS][test], (reference.embeddings, window.embeddings))
@@ -232,9 +232,9 @@ def _tests(reference: Columns, window: Columns, methods: Mapping[str, Sequence[s
 
 def _counts(columns: Columns, name: str) -> dict[str, int]:
     """The column's counts, with the items that have none as a category of their own, which no other is called."""
-    counts = {f"={value}": count for value, count in columns.categories[name].items() if count}
-    absent = columns.n - sum(counts.values())
-    return counts | ({"": absent} if absent else {})
+    found = {f"={value}": count for value, count in columns.categories[name].items() if count}
+    absent = columns.n - sum(found.values())
+    return found | ({"": absent} if absent else {})
 
 
 def _may_be_new(reference: Mapping[str, int], window: Mapping[str, int]) -> bool:

@@ -19,7 +19,6 @@ the window. It cannot know of a world in which the same inputs have come to mean
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -30,12 +29,11 @@ from shared.errors import UnknownNameError, UsageError
 from shared.evaluation.intervals import CONFIDENCE
 from shared.monitoring.classifier import density_ratios
 from shared.monitoring.curves import METHODS, Curve, chosen, fitted, grid, log_odds
+from shared.monitoring.spread import chance_of, inside, left_out, line, spread_of
 from shared.types import AnyArray, Bool, Float64
 
 RESAMPLES = 200
 _MOST = 20_000
-_RIDGE = 1e-3
-_SPREADS = 20
 
 
 @dataclass(frozen=True)
@@ -102,7 +100,7 @@ class Calibration:
 
     def calibrated(self, confidence: AnyArray) -> Float64:
         """The share of right answers at each confidence, shape as given."""
-        return np.interp(np.asarray(confidence, np.float64), self.knots, self.curves[0])
+        return np.asarray(np.interp(np.asarray(confidence, np.float64), self.knots, self.curves[0]))
 
     def arrays(self) -> dict[str, AnyArray]:
         """All of it as plain arrays, for an npz file; :meth:`of_arrays` reads them."""
@@ -117,9 +115,18 @@ class Calibration:
         """
         if missing := sorted(set(cls.__dataclass_fields__) - set(arrays)):
             raise UsageError(f"arrays of a calibration must have {', '.join(missing)}. Got {', '.join(sorted(arrays))}")
-        values = {name: arrays[name] for name in cls.__dataclass_fields__}
-        plain = {"method": str(values["method"]), "uncertainty": float(values["uncertainty"])}
-        return cls(**(values | plain | {"error": float(values["error"])}))
+        return cls(
+            str(arrays["method"]),
+            arrays["confidence"],
+            arrays["correct"],
+            arrays["labels"],
+            arrays["knots"],
+            arrays["curves"],
+            arrays["anchors"],
+            arrays["slopes"],
+            float(arrays["uncertainty"]),
+            float(arrays["error"]),
+        )
 
 
 @dataclass(frozen=True)
@@ -187,22 +194,22 @@ def calibration(
     strengths = [(kind, _arrays(one, rng)) for kind, ones in shifts.items() for one in ones]
     method, error = chosen(sure, right, method, rng)
     knots = grid(np.concatenate([sure, *(one[0] for _, one in strengths)]))
-    spreads = np.array([_spread(one[2], said, rng) for _, one in strengths])
+    spreads = np.array([spread_of(one[2], said, rng) for _, one in strengths])
     curves, anchors, slopes = [], [], []
     uncertainty = 0.0
     for draw in range(resamples + 1):
         at = rng.integers(0, sure.size, sure.size) if draw else np.arange(sure.size)
         curve = fitted(sure[at], right[at], method)(knots)
-        start = (_inside(right[at].mean(), at.size), float(np.interp(sure[at], knots, curve).mean()))
+        start = (inside(right[at].mean(), at.size), float(np.interp(sure[at], knots, curve).mean()))
         moves, falls = np.empty((len(strengths), 2)), np.empty(len(strengths))
         for k, (_, (theirs, hits, _)) in enumerate(strengths):
             place = rng.integers(0, theirs.size, theirs.size) if draw else np.arange(theirs.size)
             mean = float(np.interp(theirs[place], knots, curve).mean())
             moves[k] = log_odds(mean) - log_odds(start[1]), spreads[k]
-            falls[k] = log_odds(_inside(hits[place].mean(), place.size)) - log_odds(start[0])
-        slope = _slopes(moves, falls)
+            falls[k] = log_odds(inside(hits[place].mean(), place.size)) - log_odds(start[0])
+        slope = line(moves, falls)
         if not draw:
-            uncertainty = _left_out(moves, falls, [kind for kind, _ in strengths])
+            uncertainty = left_out(moves, falls, [kind for kind, _ in strengths])
         curves.append(curve)
         anchors.append(start)
         slopes.append(slope)
@@ -215,7 +222,7 @@ def estimated_accuracy(
     calibration: Calibration,
     confidence: AnyArray,
     *,
-    labels: Sequence[str] | AnyArray | None = None,
+    labels: Sequence[str] | AnyArray | Mapping[str, int] | None = None,
     reference_rows: AnyArray | None = None,
     window_rows: AnyArray | None = None,
     level: float = CONFIDENCE,
@@ -226,8 +233,9 @@ def estimated_accuracy(
     Args:
         calibration: of this model.
         confidence: shape (m,), of the best class of each item of the window, in [0, 1].
-        labels: the best class of each; wanted where the calibration has them and its shifts. The mix of true classes
-            must then be about that of the reference: a window of one class alone reads as a collapse.
+        labels: the best class of each, or how often each class came; wanted where the calibration learnt from shifts
+            with labels. The mix of true classes must then be about that of the reference: a window of one class alone
+            reads as a collapse.
         reference_rows: shape (n, d), the labelled items' columns or embeddings in the order of the calibration, for
             weights instead of shifts.
         window_rows: shape (m, d), the window's.
@@ -247,7 +255,7 @@ def estimated_accuracy(
     """
     rng = np.random.default_rng(0) if rng is None else rng
     sure = _checked(confidence)
-    if labels is not None and len(labels) != sure.size:
+    if labels is not None and not isinstance(labels, Mapping) and len(labels) != sure.size:
         raise UsageError(f"labels must be of the same items. Got {len(labels)} of {sure.size}")
     if not 0 < level < 1:
         raise UsageError(f"level must lie between 0 and 1. Got {level} instead")
@@ -260,14 +268,14 @@ def estimated_accuracy(
     if shifted and calibration.labels.size and calibration.slopes[:, 1].any():
         if labels is None:
             raise UsageError("this calibration was learnt with labels: give those of the window too")
-        spread = _spread(np.asarray(labels).astype(str), calibration.labels, rng)
+        spread = spread_of(_said(labels, rng), calibration.labels, rng)
     means = np.array([np.interp(sure, calibration.knots, curve).mean() for curve in calibration.curves])
     change = calibration.slopes[:, 0] * (log_odds(means) - log_odds(calibration.anchors[:, 1]))
     change = change + calibration.slopes[:, 1] * spread
     start = log_odds(calibration.anchors[:, 0])
     doubt = calibration.uncertainty * abs(change[0]) * rng.standard_normal(change.size - 1)
-    value = float(_chance(start[0] + change[0])) if shifted else float(means[0])
-    draws = _chance(start[1:] + change[1:] + doubt)
+    value = float(chance_of(start[0] + change[0])) if shifted else float(means[0])
+    draws = chance_of(start[1:] + change[1:] + doubt)
     return _estimate(value, draws, sure.size, level, "shifts" if shifted else "confidence", rng)
 
 
@@ -301,50 +309,6 @@ def _estimate(  # noqa: PLR0917
     return Estimate(value, min(value, float(low)), max(value, float(high)), m, method)
 
 
-def _slopes(moves: Float64, falls: Float64) -> tuple[float, float]:
-    """Least squares through the reference; a column that never moves keeps a slope of 0."""
-    if not len(falls):
-        return 1.0, 0.0
-    found = np.linalg.solve(moves.T @ moves + _RIDGE * np.eye(2), moves.T @ falls)
-    return float(found[0]), float(found[1])
-
-
-def _left_out(moves: Float64, falls: Float64, kinds: list[str]) -> float:
-    """How far off the line is for a kind that it was not learnt from, as a share of the foretold change."""
-    if len(set(kinds)) < 2:
-        return 0.0
-    told = np.empty(len(falls))
-    for kind in set(kinds):
-        out = np.array([one == kind for one in kinds])
-        told[out] = moves[out] @ _slopes(moves[~out], falls[~out])
-    return float(math.sqrt(((told - falls) ** 2).sum() / max(float((told**2).sum()), 1e-12)))
-
-
-def _spread(labels: AnyArray, reference: AnyArray, rng: np.random.Generator) -> float:
-    """The entropy of the window's answers less that of as many of the reference's, in nats; 0 where one is unknown."""
-    if not labels.size or not reference.size:
-        return 0.0
-    size = min(labels.size, reference.size)
-    return _entropy(labels, size, rng) - _entropy(reference, size, rng)
-
-
-def _entropy(labels: AnyArray, size: int, rng: np.random.Generator) -> float:
-    """Of samples of that size: a larger sample has more classes by itself."""
-    codes = np.unique(labels, return_inverse=True)[1]
-    draws = [codes] if size == codes.size else [rng.permutation(codes)[:size] for _ in range(_SPREADS)]
-    counts = [np.bincount(draw) for draw in draws]
-    return float(np.mean([-(c[c > 0] / size * np.log(c[c > 0] / size)).sum() for c in counts]))
-
-
-def _chance(odds: AnyArray) -> Float64:
-    return np.asarray(1 / (1 + np.exp(-odds)), np.float64)
-
-
-def _inside(share: float, n: int) -> float:
-    """A share that is neither 0 nor 1, so that its log-odds are finite: half an item of doubt."""
-    return float(np.clip(share, 0.5 / n, 1 - 0.5 / n))
-
-
 def _arrays(one: Labelled, rng: np.random.Generator) -> tuple[Float64, Bool, AnyArray]:
     """As arrays, of at most 20,000 items."""
     sure, right = _checked(one.confidence), np.asarray(one.correct, np.bool_)
@@ -353,6 +317,16 @@ def _arrays(one: Labelled, rng: np.random.Generator) -> tuple[Float64, Bool, Any
         return sure, right, said
     at = np.sort(rng.choice(sure.size, _MOST, replace=False))
     return sure[at], right[at], said[at] if said.size else said
+
+
+def _said(labels: Sequence[str] | AnyArray | Mapping[str, int], rng: np.random.Generator) -> AnyArray:
+    """The answers one by one; of counts at most 20,000, drawn from them."""
+    if not isinstance(labels, Mapping):
+        return np.asarray(labels).astype(str)
+    counts = np.array(list(labels.values()), np.int64)
+    if counts.sum() > _MOST:
+        counts = rng.multivariate_hypergeometric(counts, _MOST, method="marginals")
+    return np.repeat(np.array(list(labels), np.str_), counts)
 
 
 def _checked(confidence: AnyArray) -> Float64:

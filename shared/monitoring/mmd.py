@@ -14,8 +14,8 @@ import math
 import numpy as np
 
 from shared.errors import UnknownNameError, UsageError
+from shared.monitoring.counts import MOST, NOTHING, Tested
 from shared.monitoring.multiple import drawn_p_value
-from shared.monitoring.tests import MOST, NOTHING, Tested
 from shared.types import AnyArray, Float32, Float64
 
 FORMS = ("auto", "quadratic", "block")
@@ -155,7 +155,7 @@ def _block(one: Float32, other: Float32, rng: np.random.Generator, most: int) ->
         return np.asarray((turned * (h @ turned)).sum(axis=(0, 1), dtype=np.float64) / (blocks * size * (size - 1)))
 
     def draw(number: int) -> Float64:
-        return mean(rng.choice(np.float32([-1, 1]), size=(blocks, size, number)))
+        return mean(rng.choice(np.array([-1, 1], np.float32), size=(blocks, size, number)))
 
     seen = float(mean(signs)[0])
     return Tested(seen, _effect(seen, within), drawn_p_value(seen, draw, most=most, batch=64))

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from scipy.stats import chi2_contingency, fisher_exact, ks_2samp, wasserstein_distance
 
 from shared.errors import UnknownNameError, UsageError
+from shared.monitoring import counts, tests
 from shared.monitoring import mmd as kernel
-from shared.monitoring import tests
 from shared.monitoring.classifier import density_ratios, domain_classifier
 from shared.monitoring.mmd import mmd, mmd_test
 from shared.monitoring.multiple import (
@@ -61,14 +61,14 @@ def test_wasserstein_is_scipys_in_standard_deviations_of_the_reference() -> None
     ],
 )
 def test_psi_by_hand(reference: list[int], window: list[int], wanted: float) -> None:
-    assert tests.psi(np.array(reference), np.array(window)) == pytest.approx(wanted)
+    assert counts.psi(np.array(reference), np.array(window)) == pytest.approx(wanted)
 
 
 def test_psi_of_numbers_parts_at_the_quantiles_of_the_reference() -> None:
     edges = np.quantile(NORMAL, np.arange(1, 10) / 10, method="inverted_cdf")
-    counts = [np.bincount(np.searchsorted(edges, side, side="left"), minlength=10) for side in (NORMAL, SHIFTED)]
+    binned = [np.bincount(np.searchsorted(edges, side, side="left"), minlength=10) for side in (NORMAL, SHIFTED)]
     found = tests.population_stability(NORMAL, SHIFTED, rng=rng())
-    assert found.statistic == pytest.approx(tests.psi(*counts))
+    assert found.statistic == pytest.approx(counts.psi(*binned))
     assert found.effect == pytest.approx(found.statistic - 9 * (1 / 300 + 1 / 120))
     assert found.p_value < 0.02
 
@@ -76,21 +76,21 @@ def test_psi_of_numbers_parts_at_the_quantiles_of_the_reference() -> None:
 def test_psi_of_a_column_with_few_values_has_fewer_bins() -> None:
     one, other = np.repeat([0.0, 1.0], [80, 20]), np.repeat([0.0, 1.0], [10, 10])
     assert tests.population_stability(one, other, rng=rng()).statistic == pytest.approx(
-        tests.psi(np.array([80, 20]), np.array([10, 10]))
+        counts.psi(np.array([80, 20]), np.array([10, 10]))
     )
 
 
 def test_chi_square_is_scipys_where_counts_are_large() -> None:
     one, other = {"a": 500, "b": 300, "c": 200}, {"a": 220, "b": 180, "c": 100}
     wanted = chi2_contingency([[500, 300, 200], [220, 180, 100]], correction=False)
-    found = tests.chi_square(one, other, rng=rng())
+    found = counts.chi_square(one, other, rng=rng())
     assert (found.statistic, found.p_value) == pytest.approx((wanted.statistic, wanted.pvalue))
     assert found.effect == pytest.approx(0.06)  # a: 0.5 to 0.44
 
 
 def test_small_counts_are_exact() -> None:
     one, other = {"a": 9, "b": 12}, {"a": 14, "b": 4}
-    found = tests.chi_square(one, other, rng=rng(), most=20_000)
+    found = counts.chi_square(one, other, rng=rng(), most=20_000)
     exact = fisher_exact([[9, 12], [14, 4]]).pvalue
     assert found.p_value == pytest.approx(exact, rel=0.4)  # 20 exceedances know it to a quarter
 
@@ -98,7 +98,7 @@ def test_small_counts_are_exact() -> None:
 def test_rare_categories_are_counted_as_one() -> None:
     one = {"a": 1000, **{f"r{k}": 1 for k in range(50)}}
     other = {"a": 190, **{f"n{k}": 1 for k in range(10)}}
-    found = tests.chi_square(one, other, rng=rng())
+    found = counts.chi_square(one, other, rng=rng())
     wanted = chi2_contingency([[1000, 50], [190, 10]], correction=False)
     assert found.statistic == pytest.approx(wanted.statistic)
     assert found.p_value > 0.1
@@ -108,11 +108,11 @@ def test_new_categories_are_found_where_they_are_more_than_the_tail_gives() -> N
     ids = 1 / np.arange(1, 3001)
     before, after = (rng(k).choice(3000, size, p=ids / ids.sum()) for k, size in ((0, 4000), (1, 800)))
     one, other = ({str(v): int(c) for v, c in zip(*np.unique(side, return_counts=True))} for side in (before, after))
-    same = tests.new_categories(one, other, rng=rng())
+    same = counts.new_categories(one, other, rng=rng())
     assert same.effect > 0.05  # a tail has new ids at all times
     assert same.p_value > 0.05
     launched = other | {f"new{k}": 1 for k in range(60)}
-    assert tests.new_categories(one, launched, rng=rng()).p_value < 0.001
+    assert counts.new_categories(one, launched, rng=rng()).p_value < 0.001
 
 
 def test_a_share_of_missing_values() -> None:
@@ -132,8 +132,8 @@ def test_samples_too_small_to_say_anything_say_nothing(sizes: tuple[int, int]) -
         tests.wasserstein(one, other, rng=rng()),
         tests.population_stability(one, other, rng=rng()),
     ):
-        assert found == tests.NOTHING
-    assert mmd_test(one[:, None], other[:, None], rng=rng()) == tests.NOTHING
+        assert found == counts.NOTHING
+    assert mmd_test(one[:, None], other[:, None], rng=rng()) == counts.NOTHING
     assert domain_classifier(one[:, None], other[:, None], rng=rng()).p_value == 1
 
 
@@ -157,14 +157,14 @@ def test_units_do_not_count(one: list[int], other: list[int], scale: float, shif
 @given(st.lists(st.integers(0, 8), min_size=4, max_size=40))
 def test_identical_samples_differ_in_nothing(values: list[int]) -> None:
     side = np.array(values, np.float64)
-    counts = {str(v): values.count(v) for v in set(values)}
+    table = {str(v): values.count(v) for v in set(values)}
     for found in (
         tests.kolmogorov_smirnov(side, side),
         tests.wasserstein(side, side, rng=rng(), most=60),
         tests.population_stability(side, side, rng=rng(), most=60),
-        tests.chi_square(counts, counts, rng=rng(), most=60),
-        tests.category_stability(counts, counts, rng=rng(), most=60),
-        tests.new_categories(counts, counts, rng=rng(), most=60),
+        counts.chi_square(table, table, rng=rng(), most=60),
+        counts.category_stability(table, table, rng=rng(), most=60),
+        counts.new_categories(table, table, rng=rng(), most=60),
     ):
         assert found.effect == 0
         assert found.p_value > 0.5
@@ -175,7 +175,7 @@ def test_identical_samples_differ_in_nothing(values: list[int]) -> None:
 def test_names_of_categories_do_not_count(pairs: list[tuple[int, int]]) -> None:
     one, other = ({f"{k}": pair[side] for k, pair in enumerate(pairs)} for side in (0, 1))
     turned = [{f"{9 - int(k)}": count for k, count in side.items()} for side in (one, other)]
-    found, again = tests.chi_square(one, other, rng=rng(), most=60), tests.chi_square(*turned, rng=rng(), most=60)
+    found, again = counts.chi_square(one, other, rng=rng(), most=60), counts.chi_square(*turned, rng=rng(), most=60)
     assert found.statistic == pytest.approx(again.statistic)
     assert found.effect == pytest.approx(again.effect)
 
@@ -298,8 +298,8 @@ def test_evidence_keeps_its_windows_between_false_alarms_and_sees_what_is_small(
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: tests.psi(np.array([1, 2]), np.array([1])), "one shape"),
-        (lambda: tests.psi(np.array([0, 0]), np.array([1, 0])), "some of each sample above it"),
+        (lambda: counts.psi(np.array([1, 2]), np.array([1])), "one shape"),
+        (lambda: counts.psi(np.array([0, 0]), np.array([1, 0])), "some of each sample above it"),
         (lambda: tests.kolmogorov_smirnov(np.zeros((2, 2)), np.zeros(2)), r"shape \(n,\)"),
         (lambda: tests.population_stability(NORMAL, SHIFTED, rng=rng(), bins=1), "bins must be at least 2"),
         (lambda: mmd(np.zeros((2, 1)), np.zeros((2, 2)), width=1.0), r"shapes \(n, d\) and \(m, d\)"),

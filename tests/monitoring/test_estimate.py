@@ -82,6 +82,8 @@ def test_answers_that_gather_in_few_classes_are_heard() -> None:
     shifts = {kind: [collapsed(share) for share in (0.3, 0.7)] for kind in "abc"}
     found = calibration(known.confidence, known.correct, labels=known.labels, shifts=shifts, resamples=20)
     told = estimated_accuracy(found, window.confidence, labels=window.labels)
+    counted = dict(zip(*np.unique(np.asarray(window.labels), return_counts=True)))
+    assert estimated_accuracy(found, window.confidence, labels=counted).value == pytest.approx(told.value, abs=1e-9)
     plain = calibration(known.confidence, known.correct, resamples=5)
     true = window.correct.mean()
     assert estimated_accuracy(plain, window.confidence).value - true > 0.3
