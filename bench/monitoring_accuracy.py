@@ -21,9 +21,9 @@ from shared.monitoring.estimate import Estimate, Labelled, calibration, estimate
 PEERS = Path(__file__).with_name("monitoring_peers.py")
 LEARNT = {
     "vision": ("jpeg", "fog", "moved", "speckle", "turned", "grey"),
-    "sst2": ("cut", "shuffled"),
-    "trec": ("cut", "shuffled"),
-    "agnews": ("cut", "shuffled"),
+    "sst2": ("cut", "tail", "replaced", "shuffled"),
+    "trec": ("cut", "tail", "replaced", "shuffled"),
+    "agnews": ("cut", "tail", "replaced", "shuffled"),
 }
 """Kinds of shift that the line is learnt from, by task; all others are windows."""
 OWN = ("plain", "dark", "blur", "noise", "small", "typed", "lost", "imdb", "opening")

@@ -177,6 +177,20 @@ def cut(text: str, level: float, rng: np.random.Generator) -> str:
     return " ".join(words[: max(1, round(len(words) * level))])
 
 
+def tail(text: str, level: float, rng: np.random.Generator) -> str:
+    words = text.split()
+    return " ".join(words[-max(1, round(len(words) * level)) :])
+
+
+ENGLISH = ("the", "of", "and", "to", "in", "that", "it", "was", "for", "on", "with", "as", "at", "by", "from", "his")
+ENGLISH += ("her", "they", "which", "one", "all", "would", "there")
+
+
+def replaced(text: str, level: float, rng: np.random.Generator) -> str:
+    """Words replaced by frequent ones that mean little."""
+    return " ".join(str(rng.choice(ENGLISH)) if rng.random() < level else word for word in text.split())
+
+
 def shuffled(text: str, level: float, rng: np.random.Generator) -> str:
     words = np.array(text.split(), object)
     at = np.flatnonzero(rng.random(words.size) < level)
@@ -190,6 +204,8 @@ TYPED: dict[str, tuple[Callable[[str, float, np.random.Generator], str], tuple[f
 }
 TEXT_MADE: dict[str, tuple[Callable[[str, float, np.random.Generator], str], tuple[float, ...]]] = {
     "cut": (cut, (0.7, 0.4)),
+    "tail": (tail, (0.7, 0.4)),
+    "replaced": (replaced, (0.2, 0.4)),
     "shuffled": (shuffled, (0.5,)),
 }
 TEXT_NAMES = ("words", "letters", "word_length", "capitals", "signs", "digits")
@@ -267,7 +283,9 @@ def texts(folder: Path) -> None:
             if path.exists():
                 continue
             found = list(model.stream(said))
-            vectors = np.array(list(encoder.stream(said)))
+            # Only windows that are tested are weighted by their vectors.
+            made = key.split("-")[0] in TEXT_MADE
+            vectors = np.zeros((len(said), 1)) if made else np.array(list(encoder.stream(said)))
             write(
                 path,
                 np.array([text_numbers(text) for text in said]),

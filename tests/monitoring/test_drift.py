@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -150,3 +152,9 @@ def test_windows_of_other_columns_are_refused(window: Columns, words: str) -> No
 def test_unknown_names_are_unknown_names() -> None:
     with pytest.raises(UnknownNameError):
         drift(columns(0, 30), columns(1, 30), rng=np.random.default_rng(0), methods={"texts": ()})
+
+
+def test_nothing_heavy_is_loaded_before_it_is_needed() -> None:
+    code = "import shared.monitoring.drift, shared.monitoring.estimate, shared.monitoring.late, sys; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"scipy", "sklearn", "pandas"} & set(loaded)
