@@ -11,7 +11,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from shared.errors import ServiceError, WeightsError
+from shared.errors import ServiceError, TriptychError, WeightsError
 from shared.lazy import require
 from shared.lifecycle.places import Place, check_online
 from shared.weights.cache import free_space, writing
@@ -120,7 +120,9 @@ def told(where: Place) -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about what MLflow itself uses of its libraries
             yield
-    except (exceptions.MlflowException, alchemy.SQLAlchemyError, requests.RequestException) as error:
+    except TriptychError:
+        raise
+    except (exceptions.MlflowException, alchemy.SQLAlchemyError, requests.RequestException, OSError) as error:
         raise _in_words(where, error) from error
 
 

@@ -81,10 +81,10 @@ def _reading(where: Place) -> Iterator[sqlite3.Connection | None]:
     if not where.database.exists():
         yield None
         return
+    # not "ro": whoever reads first after a kill has to undo what the dead left half-written, as its journal says
+    address = f"{where.database.as_uri()}?mode=rw"
     try:
-        with closing(
-            sqlite3.connect(f"{where.database.as_uri()}?mode=ro", uri=True, timeout=PATIENCE, isolation_level=None)
-        ) as rows:
+        with closing(sqlite3.connect(address, uri=True, timeout=PATIENCE, isolation_level=None)) as rows:
             rows.execute("BEGIN")
             yield rows
     except sqlite3.Error as error:
