@@ -1,7 +1,8 @@
 """Where runs and registered models are kept: a folder of this machine, or an MLflow server.
 
-``TRIPTYCH_TRACKING`` says which: a folder, or the ``http(s)://`` address of an MLflow server; ``off`` logs no runs and
-leaves the registry in the folder that is used without it, ``TRIPTYCH_HOME/lifecycle``. A folder holds ``mlflow.db``
+``TRIPTYCH_TRACKING`` says which: a folder, or the ``http(s)://`` address of an MLflow server; ``off`` logs no runs,
+``wandb:PROJECT`` logs them there, and both leave the registry in the folder that is used without it,
+``TRIPTYCH_HOME/lifecycle``. A folder holds ``mlflow.db``
 (SQLite, as MLflow itself writes it), ``runs`` (artefacts) and ``models`` (portable folders by their digest).
 """
 
@@ -17,6 +18,7 @@ from shared.settings import home, offline
 from shared.weights.words import masked
 
 ENV = "TRIPTYCH_TRACKING"
+WANDB = "wandb:"
 OFF = frozenset({"off", "0", "no", "false"})
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
@@ -67,7 +69,7 @@ def place(url: str | Path | None = None) -> Place:
     """
     told = os.environ.get(ENV, "").strip() if url is None else str(url)
     usual = home() / "lifecycle"
-    if not told or (url is None and told.lower() in OFF):
+    if not told or (url is None and (told.lower() in OFF or told.startswith(WANDB))):
         return Place(usual)
     if told.lower().startswith(("http://", "https://")):
         return Place(usual, told.rstrip("/"))

@@ -14,13 +14,19 @@ EXPERIMENT = "triptych.registry"
 """Where the runs stand that were made only to hold a model."""
 
 
-def experiment(api: Any, name: str) -> str:
-    """The id of an experiment, made where it is new; several processes may ask at once."""
+def experiment(api: Any, name: str, artefacts: str | None = None) -> str:
+    """The id of an experiment, made where it is new; several processes may ask at once.
+
+    Args:
+        api: an ``MlflowClient``.
+        name: of the experiment.
+        artefacts: address of the folder of its runs' files; ``None`` leaves that to the server.
+    """
     found = api.get_experiment_by_name(name)
     if found is None:
         exceptions = require("mlflow.exceptions", extra=EXTRA)
         try:
-            return str(api.create_experiment(name))
+            return str(api.create_experiment(name, artifact_location=artefacts))
         except exceptions.MlflowException:
             found = api.get_experiment_by_name(name)
             if found is None:
