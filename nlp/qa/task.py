@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
-from nlp.opening import TextGraph, open_text_graph
+from nlp.opening import TextGraph, open_text_graph, whole
 from nlp.optimize import optimize
 from nlp.qa.again import Again, lead, open_again
 from nlp.qa.ask import answerer, asker, open_finder
@@ -148,4 +148,5 @@ TASK = Task(
         "asker": asker,
         "answerer": answerer,
     },
+    whole=partial(whole, task=NAME),
 )

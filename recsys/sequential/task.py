@@ -25,7 +25,7 @@ from recsys.scoring import UserScores
 from recsys.sequential.algorithms import ALGORITHMS, DEFAULT, NETWORKS, find_algorithm
 from recsys.sequential.scoring import score_next
 from recsys.split import Split, leave_last_out
-from recsys.store import load
+from recsys.store import load, model_folder
 from recsys.threads import limit_threads
 from shared.backends.base import check_threads
 from shared.errors import UnknownNameError, UsageError
@@ -214,7 +214,7 @@ def _cut(kept: Interactions, split: str, systems: list[str]) -> Split:
     if split not in (LAST, SECOND, NONE):
         raise UnknownNameError("split", split, (LAST, SECOND, NONE))
     for system in systems:
-        if system not in ALGORITHMS and not is_model_folder(Path(system)):
+        if system not in ALGORITHMS and not is_model_folder(model_folder(system)):
             raise UnknownNameError("algorithm or model folder", system, ALGORITHMS)
     fitted = [system for system in systems if system in ALGORITHMS]
     if split == NONE:

@@ -23,6 +23,8 @@ COMMANDS = {
     "convert": "write a data set in another format",
     "train": "fit or fine-tune a model and save it to a folder",
     "learning-curve": "what more data would bring",
+    "runs": "what was trained and evaluated: list, show, compare",
+    "registry": "registered models: add, list, show, point aliases, roll back, export, remove",
     "faces": "enrol persons, recognise them, compare pictures, group faces, forget persons",
     "index": "build, add to, search and trim an index of documents",
     "ask": "answers out of an index of documents, with the place of each",

@@ -21,7 +21,7 @@ from vision.datasets import CLASSIFICATION_FORMATS
 from vision.evaluate import evaluate_classification
 from vision.images import ImageSource
 from vision.labels import label_set
-from vision.opening import ALLOW_URLS, CLASSES, answers, open_graph
+from vision.opening import ALLOW_URLS, CLASSES, answers, open_graph, whole
 from vision.optimize import optimize
 from vision.tensors import feeder
 from vision.types import Classification
@@ -154,4 +154,5 @@ TASK = Task(
     train_options=TRAIN_OPTIONS,
     train_resumes=True,
     tools={"optimize": partial(optimize, task=NAME, open=classifier), "embedder": embedder},
+    whole=partial(whole, task=NAME),
 )

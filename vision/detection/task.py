@@ -23,7 +23,7 @@ from vision.formats.convert import OPTIONS as CONVERT_OPTIONS
 from vision.formats.convert import convert
 from vision.images import ImageSource
 from vision.labels import label_set
-from vision.opening import ALLOW_URLS, CLASSES, answers, open_graph
+from vision.opening import ALLOW_URLS, CLASSES, answers, open_graph, whole
 from vision.optimize import optimize
 from vision.reader import Kept
 from vision.tensors import feeder, rows_and_columns
@@ -154,4 +154,5 @@ TASK = Task(
     train_options=TRAIN_OPTIONS,
     train_resumes=True,
     tools={"optimize": partial(optimize, task=NAME, open=detector)},
+    whole=partial(whole, task=NAME),
 )

@@ -16,7 +16,7 @@ from vision.annotate import annotate
 from vision.detection.prepare import Letterbox, letterbox
 from vision.images import ImageSource
 from vision.labels import label_set
-from vision.opening import ALLOW_URLS, CLASSES, answers, open_graph
+from vision.opening import ALLOW_URLS, CLASSES, answers, open_graph, whole
 from vision.optimize import optimize
 from vision.reader import Kept
 from vision.segmentation.datasets import FORMATS
@@ -161,4 +161,5 @@ TASK = Task(
     train_options=TRAIN_OPTIONS,
     train_resumes=True,
     tools={"optimize": partial(optimize, task=NAME, open=segmenter)},
+    whole=partial(whole, task=NAME),
 )
