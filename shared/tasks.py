@@ -19,6 +19,7 @@ from shared.types import Result
 
 if TYPE_CHECKING:
     from shared.evaluation.growing import Growing
+    from shared.monitoring.signals import Observe
 
 GROUP = "triptych.tasks"
 InputKind: TypeAlias = Literal["image", "text", "id"]
@@ -102,6 +103,8 @@ class Task:
         grow: ``grow(dataset, *, format, seed, **grow_options)`` gives what a learning curve is measured on; ``None``
             where the task has none.
         grow_options: further keywords of ``grow``.
+        observe: ``observe(item, result, *, predictor)`` gives what is watched of an item and its result once the model
+            is live (:class:`shared.monitoring.signals.Observe`); ``None`` where nothing is.
     """
 
     name: str
@@ -123,6 +126,7 @@ class Task:
     tools: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
     grow: Callable[..., Growing] | None = None
     grow_options: tuple[Option, ...] = ()
+    observe: Observe | None = None
 
 
 def task_names() -> list[str]:
