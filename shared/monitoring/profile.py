@@ -30,6 +30,7 @@ from shared.monitoring.sketches import (
     Rows,
     Sample,
 )
+from shared.types import AnyArray
 
 ROWS, VECTORS, JUDGED = 4096, 1024, 20_000
 """Rows of the sample of numbers, of the sample of vectors, and of the answers whose truth is known."""
@@ -55,6 +56,8 @@ class Profile:
         sample: of whole rows of numbers.
         vectors: of embeddings, the column ``embedding``, float32 ``[k, d]``.
         judged: of answers whose truth is known, the columns ``confidence`` and ``correct`` (0 or 1); mostly empty.
+        calibration: arrays of a :class:`shared.monitoring.estimate.Calibration` that was made of more than ``judged``;
+            mostly empty. It is no part of what merges.
     """
 
     task: str
@@ -70,6 +73,7 @@ class Profile:
     sample: Rows
     vectors: Rows
     judged: Rows
+    calibration: Mapping[str, AnyArray] = field(default_factory=lambda: MappingProxyType({}))
 
     def __post_init__(self) -> None:
         if self.n < 0 or self.failed < 0 or not 0 < self.rate <= 1:

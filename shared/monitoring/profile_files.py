@@ -33,6 +33,7 @@ from shared.types import AnyArray
 
 FILE = "profile.toml"
 FORMAT = 1
+_CALIBRATION = "calibration-"
 _SAMPLES = ("sample", "vectors", "judged")
 
 
@@ -70,6 +71,7 @@ def save_profile(profile: Profile, folder: str | Path) -> None:
         table[part] = list(rows.columns)
         arrays[f"{part}-keys"] = rows.keys
         arrays |= {f"{part}-{at}": values for at, values in enumerate(rows.columns.values())}
+    arrays |= {_CALIBRATION + name: values for name, values in profile.calibration.items()}
     content = io.BytesIO()
     np.savez_compressed(content, allow_pickle=False, **arrays)
     digest = hashlib.sha256(content.getvalue()).hexdigest()
@@ -142,6 +144,9 @@ def _profile(table: Mapping[str, Any], arrays: Mapping[str, AnyArray]) -> Profil
         rate=table["rate"],
         numbers=MappingProxyType(numbers),
         categories=MappingProxyType(categories),
+        calibration={
+            name.removeprefix(_CALIBRATION): values for name, values in arrays.items() if name.startswith(_CALIBRATION)
+        },
         **samples,
     )
 
