@@ -231,18 +231,16 @@ def _same_columns(reference: Columns, window: Columns) -> tuple[Columns, Columns
     notes = (f"not compared, as one side has no values: {', '.join(left)}",) if left else ()
     if not alike and any(one is not None for one in vectors):
         notes = (*notes, "embeddings are not compared: they are of different models, or one side has none")
-    return (
-        *(
-            Columns(
-                one.n,
-                {name: one.numbers[name] for name in numbers},
-                {name: one.categories[name] for name in categories},
-                one.embeddings if alike else None,
-            )
-            for one in (reference, window)
-        ),
-        notes,
-    )
+
+    def kept(one: Columns) -> Columns:
+        return Columns(
+            one.n,
+            {name: one.numbers[name] for name in numbers},
+            {name: one.categories[name] for name in categories},
+            one.embeddings if alike else None,
+        )
+
+    return kept(reference), kept(window), notes
 
 
 def _estimate(profile: Profile, window: Profile) -> tuple[float, float, float] | None:

@@ -99,7 +99,7 @@ class PredictionLog:
             self.key = _key(self.folder, task)
         except OSError as error:
             raise UsageError(f"a log must be a folder that can be written. Got {self.folder}: {error}") from error
-        self._lock = FileLock(self.folder / f"writer-{self._token}.lock")
+        self._lock = FileLock(self.folder / f"writer-{self._token}.lock", thread_local=False)
         self._rows: list[Logged] = []
         self._file, self._stem, self._began, self._last = -1, "", 0.0, 0
 

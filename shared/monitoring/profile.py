@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from itertools import islice
@@ -144,10 +144,15 @@ class ProfileBuilder:
         self._first, self._last = math.inf, -math.inf
         self._stand_for = 0.0
 
-    def add(self, observed: Iterable[Observed]) -> None:
-        """Add items as they come; a bounded number of them is held."""
+    def add(self, observed: Iterable[Observed], *, time: float = math.nan) -> None:
+        """Add items as they come; a bounded number of them is held.
+
+        Args:
+            observed: the items.
+            time: when they were observed, in seconds since 1970, where that is known.
+        """
         for some in _chunks(observed, _TOGETHER):
-            self.add_batch(batch_of(some))
+            self.add_batch(replace(batch_of(some), first=time, last=time))
 
     def add_batch(self, batch: Batch) -> None:
         """Add items side by side."""

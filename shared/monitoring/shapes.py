@@ -51,10 +51,9 @@ class Shape:
     @classmethod
     def from_json(cls, row: Mapping[str, Any]) -> Shape:
         """The shape that :meth:`to_json` wrote."""
-        lists = [tuple(row[name]) for name in ("marks", "reference", "window")]
-        return cls(
-            str(row["name"]), str(row["kind"]), *lists, {name: tuple(both) for name, both in row["facts"].items()}
-        )
+        facts = {name: (both[0], both[1]) for name, both in row["facts"].items()}
+        marks, before, after = (tuple(row[name]) for name in ("marks", "reference", "window"))
+        return cls(str(row["name"]), str(row["kind"]), marks, before, after, facts)
 
 
 def shapes(reference: Profile, window: Profile) -> tuple[Shape, ...]:
