@@ -19,6 +19,7 @@ from shared.types import Result
 
 if TYPE_CHECKING:
     from shared.evaluation.growing import Growing
+    from shared.monitoring.signals import Observe
     from shared.weights import Opened
 
 GROUP = "triptych.tasks"
@@ -105,6 +106,8 @@ class Task:
         grow_options: further keywords of ``grow``.
         whole: ``whole(model)`` gives a model with the files that it runs from, and after it the models that it opens by
             name; for a folder that opens anywhere. ``None`` where the files that a card lists are all.
+        observe: ``observe(item, result, *, predictor)`` gives what is watched of an item and its result once the model
+            is live (:class:`shared.monitoring.signals.Observe`); ``None`` where nothing is.
     """
 
     name: str
@@ -127,6 +130,7 @@ class Task:
     grow: Callable[..., Growing] | None = None
     grow_options: tuple[Option, ...] = ()
     whole: Callable[[str | Path | None], Sequence[Opened]] | None = None
+    observe: Observe | None = None
 
 
 def task_names() -> list[str]:

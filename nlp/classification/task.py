@@ -28,6 +28,7 @@ from nlp.families import open_model
 from nlp.labels import LABEL_MAP
 from nlp.language import FAMILY as LANGUAGE_FAMILY
 from nlp.language import identifier_of
+from nlp.monitoring import observe
 from nlp.opening import load_text_graph, merged
 from nlp.optimize import optimize
 from nlp.types import TextLabels
@@ -166,6 +167,7 @@ TASK = Task(
     summary="what a text is about: a trained model's labels, or labels of your own",
     inputs="text",
     open=text_classifier,
+    observe=observe,
     options=(_LABELS, _TEMPLATE, _MULTI, _JOINED),
     evaluate=evaluate_classification,
     formats=FORMATS,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from nlp.families import open_model
+from nlp.monitoring import observe
 from nlp.ner import pipelines
 from nlp.ner.decode import decode
 from nlp.ner.evaluate import EVALUATE_OPTIONS, FORMATS, evaluate_ner
@@ -185,6 +186,7 @@ TASK = Task(
     summary="names of persons, places, organisations and more, with exact character offsets",
     inputs="text",
     open=entity_recognizer,
+    observe=observe,
     options=OPTIONS,
     evaluate=evaluate_ner,
     formats=FORMATS,

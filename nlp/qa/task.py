@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
+from nlp.monitoring import observe
 from nlp.opening import TextGraph, open_text_graph, whole
 from nlp.optimize import optimize
 from nlp.qa.again import Again, lead, open_again
@@ -133,6 +134,7 @@ TASK = Task(
     summary='answers out of a context: an input is {"question": ..., "context": ...} as JSON',
     inputs="text",
     open=question_answerer,
+    observe=observe,
     options=_OPTIONS,
     evaluate=evaluate_qa,
     formats=FORMATS,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from nlp.language import detect_language
+from nlp.monitoring import observe
 from nlp.translation.decode import decode
 from nlp.translation.engine import Drafted, Engine, load_engine, pairs_of
 from nlp.translation.evaluate import EVALUATE_OPTIONS, FORMATS, evaluate_translation
@@ -246,6 +247,7 @@ TASK = Task(
     summary="a text in another language, sentence by sentence",
     inputs="text",
     open=translator,
+    observe=observe,
     options=_OPTIONS,
     evaluate=evaluate_translation,
     formats=FORMATS,

@@ -19,6 +19,7 @@ from recsys.evaluate import check_writable, comparison_notes, divide_options, re
 from recsys.fitting import SAVING_OPTIONS, fit_and_save, read_kept
 from recsys.judged import judged_users
 from recsys.model import Recommender
+from recsys.monitoring import observe
 from recsys.predictor import RecommenderPredictor
 from recsys.reading import FORMATS
 from recsys.scoring import UserScores
@@ -270,6 +271,7 @@ TASK = Task(
     summary="What a user does next, from who did what in which order",
     inputs="id",
     open=open_model,
+    observe=observe,
     options=OPENING_OPTIONS,
     evaluate=evaluate,
     formats=tuple(FORMATS),

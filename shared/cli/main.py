@@ -31,6 +31,7 @@ COMMANDS = {
     "redact": "texts without persons, e-mail addresses, telephone and card numbers",
     "recommend": "what a user would like next",
     "similar": "items like an item",
+    "monitor": "whether a live model still sees what it was made for, and is still good at it",
     "experiment": "assign units to arms, analyse what came of it, plan the size",
     "serve": "every task over HTTP",
     "demo": "the Gradio pages",

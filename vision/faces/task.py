@@ -30,6 +30,7 @@ from vision.faces.quality import detail, face_quality, head_pose
 from vision.faces.verify import DEFAULT_FAR, card_threshold, compare
 from vision.families import open_model
 from vision.images import ImageSource
+from vision.monitoring import observe
 from vision.opening import ALLOW_URLS, open_graph
 from vision.types import Faces, Verification
 from vision.video import OPTIONS as VIDEO_OPTIONS
@@ -242,6 +243,7 @@ TASK = Task(
     summary="faces in a picture: boxes, five landmarks, quality, and embeddings to compare",
     inputs="image",
     open=face_recognizer,
+    observe=observe,
     options=(
         Option("detector", str, None, "catalogue name or model folder of the detector; the model's own when not given"),
         Option("score_threshold", float, SCORE_THRESHOLD, "leave out faces below this score, in [0, 1]"),
