@@ -53,6 +53,7 @@ def run(task: Task, *, source: str, out: Path, **options: Any) -> int:
 
     own = {option.name: options.pop(option.name) for option in _OWN}
     rng, model = np.random.default_rng(own["seed"]), options.pop("model")
+    asked = not is_log(source) and not is_job(source)
     if is_log(source):
         _refuse("a prediction log", own, "truth", "column", "limit", "batch_size", "embedder")
         window = {name: _moment(name, own[name]) for name in ("since", "until")}
@@ -83,16 +84,16 @@ def run(task: Task, *, source: str, out: Path, **options: Any) -> int:
         f"{out}: {profile.n:,} items, {profile.failed:,} failed, {columns} columns"
         + (f", {judged:,} answers of known truth" if judged else "")
     )
-    return 1 if profile.failed else 0
+    if asked and profile.failed:
+        click.echo(f"triptych: {profile.failed} of {profile.n + profile.failed} items failed", err=True)
+    return 1 if asked and profile.failed else 0
 
 
 def _embedding(task: Task, name: str | None) -> Any:
     if name is None:
         return None
     if "embedder" not in task.tools:
-        raise UsageError(
-            f"--embedder is for tasks that have one, vision.classification and nlp.classification. Got {task.name}"
-        )
+        raise UsageError(f"--embedder is for tasks that have embedders. Got {task.name}, which has none")
     opened = task.tools["embedder"](name)
     return lambda item: opened.predict([item])[0]
 

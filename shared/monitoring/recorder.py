@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -186,7 +187,7 @@ class Recorder:
             if time.monotonic() > self._until:
                 self._counted("dropped")
                 continue
-            row = self._safely("a prediction was left out of the log", lambda one=one: self._row(one))
+            row = self._safely("a prediction was left out of the log", partial(self._row, one))
             if row is not None:
                 rows.append(row)
             self._counted("logged" if row is not None else "unobserved")
