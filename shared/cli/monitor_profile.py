@@ -9,8 +9,9 @@ from typing import Any
 import click
 
 from shared.cli.options import TaskCommand, TaskGroup, click_option, model_options
-from shared.errors import UsageError
+from shared.errors import InputError, UsageError
 from shared.tasks import Option, Task
+from shared.types import Failure
 
 HELP = """Profile SOURCE into the folder PROFILE, whatever its length in a size that stays the same.
 
@@ -79,11 +80,9 @@ def run(task: Task, *, source: str, out: Path, **options: Any) -> int:
             )
     save_profile(profile, out)
     columns = len(profile.numbers) + len(profile.categories)
-    judged = len(profile.judged)
-    click.echo(
-        f"{out}: {profile.n:,} items, {profile.failed:,} failed, {columns} columns"
-        + (f", {judged:,} answers of known truth" if judged else "")
-    )
+    _, correct = profile.truth
+    known = f"; of {len(correct):,} answers of known truth {correct.mean():.1%} are right" if len(correct) else ""
+    click.echo(f"{out}: {profile.n:,} items, {profile.failed:,} failed, {columns} columns{known}")
     if asked and profile.failed:
         click.echo(f"triptych: {profile.failed} of {profile.n + profile.failed} items failed", err=True)
     return 1 if asked and profile.failed else 0
@@ -95,7 +94,14 @@ def _embedding(task: Task, name: str | None) -> Any:
     if "embedder" not in task.tools:
         raise UsageError(f"--embedder is for tasks that have embedders. Got {task.name}, which has none")
     opened = task.tools["embedder"](name)
-    return lambda item: opened.predict([item])[0]
+
+    def embed(item: Any) -> Any:
+        found = opened.predict([item], on_error="keep")[0]
+        if isinstance(found, Failure):
+            raise InputError(found.kind, found.message)
+        return found
+
+    return embed
 
 
 def _refuse(what: str, given: dict[str, Any], *names: str) -> None:

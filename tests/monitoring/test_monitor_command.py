@@ -135,3 +135,9 @@ def test_truth_is_kept_beside_confidence() -> None:
     assert sorted(correct) == [0, 1]
     with pytest.raises(UsageError, match=r"a.task says nothing"):
         profile_items(Task("a.task", "", "text", lambda *_: model), model, [], rng=np.random.default_rng(0))
+
+
+def test_rows_that_cannot_be_read_count_as_failed(run: Run, place: Path) -> None:
+    (place / "some.jsonl").write_text('{"user": "everything"}\n{"user": null}\n{"user": "no mocha"}\n')
+    code, said = run("profile", TASK, "some.jsonl", "--model", "model", "--out", "x")
+    assert (code, said) == (1, "x: 2 items, 1 failed, 7 columns\n")
