@@ -29,7 +29,7 @@ from shared.types import Float32, Result, UInt8
 from vision.images import ImageSource, View, load_view
 from vision.types import Classification, Detections, Faces, Segmentation
 
-SIDE = 128
+SIDE = 256
 """Pixels of the longer side at which a picture is looked at."""
 THUMBNAIL, DIMENSIONS = 16, 64
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)

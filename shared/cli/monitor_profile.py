@@ -9,8 +9,9 @@ from typing import Any
 import click
 
 from shared.cli.options import TaskCommand, TaskGroup, click_option, model_options
-from shared.errors import UsageError
+from shared.errors import InputError, UsageError
 from shared.tasks import Option, Task
+from shared.types import Failure
 
 HELP = """Profile SOURCE into the folder PROFILE, whatever its length in a size that stays the same.
 
@@ -53,6 +54,7 @@ def run(task: Task, *, source: str, out: Path, **options: Any) -> int:
 
     own = {option.name: options.pop(option.name) for option in _OWN}
     rng, model = np.random.default_rng(own["seed"]), options.pop("model")
+    asked = not is_log(source) and not is_job(source)
     if is_log(source):
         _refuse("a prediction log", own, "truth", "column", "limit", "batch_size", "embedder")
         window = {name: _moment(name, own[name]) for name in ("since", "until")}
@@ -78,23 +80,28 @@ def run(task: Task, *, source: str, out: Path, **options: Any) -> int:
             )
     save_profile(profile, out)
     columns = len(profile.numbers) + len(profile.categories)
-    judged = len(profile.judged)
-    click.echo(
-        f"{out}: {profile.n:,} items, {profile.failed:,} failed, {columns} columns"
-        + (f", {judged:,} answers of known truth" if judged else "")
-    )
-    return 1 if profile.failed else 0
+    _, correct = profile.truth
+    known = f"; of {len(correct):,} answers of known truth {correct.mean():.1%} are right" if len(correct) else ""
+    click.echo(f"{out}: {profile.n:,} items, {profile.failed:,} failed, {columns} columns{known}")
+    if asked and profile.failed:
+        click.echo(f"triptych: {profile.failed} of {profile.n + profile.failed} items failed", err=True)
+    return 1 if asked and profile.failed else 0
 
 
 def _embedding(task: Task, name: str | None) -> Any:
     if name is None:
         return None
     if "embedder" not in task.tools:
-        raise UsageError(
-            f"--embedder is for tasks that have one, vision.classification and nlp.classification. Got {task.name}"
-        )
+        raise UsageError(f"--embedder is for tasks that have embedders. Got {task.name}, which has none")
     opened = task.tools["embedder"](name)
-    return lambda item: opened.predict([item])[0]
+
+    def embed(item: Any) -> Any:
+        found = opened.predict([item], on_error="keep")[0]
+        if isinstance(found, Failure):
+            raise InputError(found.kind, found.message)
+        return found
+
+    return embed
 
 
 def _refuse(what: str, given: dict[str, Any], *names: str) -> None:

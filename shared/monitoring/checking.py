@@ -21,7 +21,8 @@ from shared.errors import DataError, UsageError
 from shared.lazy import require
 from shared.monitoring.alerts import Alert, Rules
 from shared.monitoring.columns import Columns
-from shared.monitoring.profile import Profile, comparable
+from shared.monitoring.comparable import comparable
+from shared.monitoring.profile import Profile
 from shared.monitoring.quality import Quality, quality
 from shared.monitoring.shapes import Shape, shapes
 

@@ -21,10 +21,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shared.lazy import require
-from shared.monitoring.checking import Check, write_whole
+
+if TYPE_CHECKING:
+    from shared.monitoring.checking import Check
 
 _NAME = "triptych_monitoring_"
 _HELP: Mapping[str, tuple[str, tuple[str, ...]]] = {
@@ -76,6 +78,8 @@ def write_gauges(check: Check, path: str | Path, *, version: str = "") -> None:
         UsageError: it cannot be written.
         MissingDependencyError: prometheus_client is not installed.
     """
+    from shared.monitoring.checking import write_whole  # noqa: PLC0415 - a server loads this module for its metrics
+
     library = require("prometheus_client", extra="monitoring")
     registry, gauges = library.CollectorRegistry(), Gauges()
     gauges.put(check, version=version)

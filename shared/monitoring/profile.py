@@ -21,7 +21,6 @@ from shared.errors import UsageError
 from shared.monitoring.columns import Columns
 from shared.monitoring.signals import CONFIDENCE, Batch, Observed, batch_of
 from shared.monitoring.sketches import (
-    OTHERS,
     Categories,
     CategorySketch,
     Floats,
@@ -269,32 +268,6 @@ def merged(parts: Iterable[Profile]) -> Profile:
     for part in every:
         builder.merge(part)
     return builder.done()
-
-
-def comparable(reference: Profile, window: Profile, *, values: int = 100) -> tuple[Columns, Columns]:
-    """The columns of two profiles with the same categories: what is rare in the reference is counted together.
-
-    Args:
-        reference: says by which values each category is compared.
-        window: what came since.
-        values: at most so many of each category by name, the reference's most frequent.
-    """
-    whole, part = reference.columns, window.columns
-    named: dict[str, dict[str, int]] = {}
-    found: dict[str, dict[str, int]] = {}
-    for name, counts in whole.categories.items():
-        known = [value for value in islice(counts, values) if value != OTHERS]
-        named[name], found[name] = _gathered(counts, known), _gathered(part.categories.get(name, {}), known)
-    return (
-        Columns(whole.n, whole.numbers, named, whole.embeddings),
-        Columns(part.n, part.numbers, found, part.embeddings),
-    )
-
-
-def _gathered(counts: Mapping[str, int], known: Sequence[str]) -> dict[str, int]:
-    kept = {value: counts[value] for value in known if value in counts}
-    rest = sum(counts.values()) - sum(kept.values())
-    return kept | ({OTHERS: rest} if rest else {})
 
 
 def _chunks(observed: Iterable[Observed], size: int) -> Iterator[list[Observed]]:

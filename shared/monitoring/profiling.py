@@ -129,10 +129,12 @@ def profile_source(
     """
     named = truth.column if truth is not None and truth.column != FOLDER else None
     found = open_source(source, task.inputs, column=column, id_column=named)
-    rows, beside = tee(row for row in islice(found.rows(), limit) if row.fault is None)
+    unread: list[str] = []
+    rows, beside = tee(_readable(islice(found.rows(), limit), unread))
     told = None if truth is None else (_true(row, truth) for row in beside)
     items = (row.item for row in rows)
-    return profile_items(task, predictor, items, rng=rng, truth=told, embed=embed, batch_size=batch_size)
+    profile = profile_items(task, predictor, items, rng=rng, truth=told, embed=embed, batch_size=batch_size)
+    return replace(profile, failed=profile.failed + len(unread))
 
 
 def profile_job(
@@ -170,6 +172,15 @@ def profile_job(
 def is_job(folder: str | Path) -> bool:
     """Whether a batch job's folder stands there."""
     return (Path(folder) / "_job").is_dir()
+
+
+def _readable(rows: Iterable[Row], unread: list[str]) -> Iterator[Row]:
+    """The rows that have an item; the kinds of faults of the others are put into ``unread``."""
+    for row in rows:
+        if row.fault is None:
+            yield row
+        else:
+            unread.append(row.fault.kind)
 
 
 def _true(row: Row, truth: Truth) -> str | None:

@@ -8,10 +8,12 @@ loses rows of its log rather than speed, and nothing that goes wrong in it reach
 from __future__ import annotations
 
 import queue
+import secrets
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -91,7 +93,8 @@ class Recorder:
         redact: from a text to the text that may be kept; ``None`` keeps no text.
         counted: told of every prediction that was taken: ``"logged"``, ``"dropped"`` or ``"unobserved"``.
         said: told of what went wrong, in a sentence.
-        key: says which requests are taken where there is no log.
+        key: says which requests are taken where there is no log; a secret drawn now when not given, so that nobody
+            outside can choose an id that is, or is not, among them.
         share: of a processor's time at most.
     """
 
@@ -111,7 +114,7 @@ class Recorder:
     ) -> None:
         self._task, self._observe, self._rate, self._log = task, observe, rate, log
         self._windows, self._redact, self._counted, self._said = windows, redact, counted, said
-        self._key = log.key if log is not None else key or Key(bytes(16))
+        self._key = log.key if log is not None else key or Key(secrets.token_bytes(32))
         self._share, self._held, self._guard = share, 0, threading.Lock()
         self._queue: queue.Queue[Prediction | None] = queue.Queue(WAITING)
         self._builders: dict[str, ProfileBuilder] = {}
@@ -186,7 +189,7 @@ class Recorder:
             if time.monotonic() > self._until:
                 self._counted("dropped")
                 continue
-            row = self._safely("a prediction was left out of the log", lambda one=one: self._row(one))
+            row = self._safely("a prediction was left out of the log", partial(self._row, one))
             if row is not None:
                 rows.append(row)
             self._counted("logged" if row is not None else "unobserved")

@@ -68,7 +68,7 @@ def check_html(check: Check) -> str:
 def _verdict(check: Check) -> str:
     drifted, bad = check.drifted, [one for one in check.quality if one.bad]
     parts = [f"{len(drifted)} of {len(check.shapes)} columns drifted"] if drifted else ["no drift"]
-    parts.append(f"{len(bad)} checks of items at fault" if bad else "items as in the reference")
+    parts.append(f"checks of items at fault: {len(bad)}" if bad else "items as in the reference")
     firing = [one.rule for one in check.alerts if one.firing]
     if firing:
         parts.append(f"rules: {', '.join(firing)}")

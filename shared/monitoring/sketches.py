@@ -144,13 +144,22 @@ class CategorySketch:
     @cached_property
     def counts(self) -> dict[str, int]:
         """How often each value came, most frequent first; those that are not known by name are :data:`OTHERS`."""
-        library = _library()
-        sketch = library.frequent_strings_sketch.deserialize(self.items.tobytes())
-        rows = sketch.get_frequent_items(library.frequent_items_error_type.NO_FALSE_NEGATIVES)
-        found = {str(value): int(low) for value, _, low, _ in rows if low > 0}
+        found = {value: low for value, low, _ in self._rows if low > 0}
         ordered = dict(sorted(found.items(), key=lambda row: (-row[1], row[0])))
         rest = self.n - sum(ordered.values())
         return ordered | ({OTHERS: rest} if rest else {})
+
+    @property
+    def slack(self) -> int:
+        """By how much a value may have come more often than :attr:`counts` says; 0 where every count is exact."""
+        return max((high - low for _, low, high in self._rows), default=0)
+
+    @cached_property
+    def _rows(self) -> list[tuple[str, int, int]]:
+        library = _library()
+        sketch = library.frequent_strings_sketch.deserialize(self.items.tobytes())
+        rows = sketch.get_frequent_items(library.frequent_items_error_type.NO_FALSE_NEGATIVES)
+        return [(str(value), int(low), int(high)) for value, _, low, high in rows]
 
     @property
     def exact(self) -> bool:

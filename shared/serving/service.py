@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shared.errors import TriptychError
 from shared.serving.bodies import SMALL
@@ -17,8 +17,10 @@ from shared.serving.keys import Buckets, Key, read_keys
 from shared.serving.models import Registry, as_error
 from shared.serving.splits import Shadower, Splitter
 from shared.serving.telemetry import Log, Metrics, Tracing
-from shared.serving.watching import Watcher
 from shared.tasks import Task
+
+if TYPE_CHECKING:
+    from shared.serving.watching import Watcher
 
 
 @dataclass
@@ -100,6 +102,8 @@ class Service:
             for task, shadow in self.config.shadows.items():
                 self.registry.find(task, shadow.model)
                 self.shadowers[task] = Shadower(task, shadow, self.registry, self.metrics)
+            if self.config.monitoring:
+                from shared.serving.watching import Watcher  # noqa: PLC0415 - much is loaded where a task is watched
             for task, monitoring in self.config.monitoring.items():
                 parts: dict[str, Any] = {"find": self._find, "metrics": self.metrics, "log": self.log}
                 self.watchers[task] = Watcher(self.registry.tasks[task], monitoring, **parts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from shared.serving.telemetry import Log, Metrics
 from shared.tasks import Task
 from shared.types import Failure, Result
 
+_UNNAMEABLE = re.compile(r"[^A-Za-z0-9._-]")
 REDACTION = "nlp.ner"
 """The task among whose tools is the redactor of texts."""
 
@@ -89,7 +91,8 @@ class Watcher:
 
         def rules(version: str) -> Rules:
             named = Path(str(monitoring.rules))
-            return read_rules(named, columns=columns, state=named.with_suffix(f".{version}.state.json"))
+            of = _UNNAMEABLE.sub("_", f"{self._task}.{version}")
+            return read_rules(named, columns=columns, state=named.with_suffix(f".{of}.state.json"))
 
         if monitoring.rules is not None:
             read_rules(monitoring.rules, columns=columns)  # what is wrong in it is said at the start

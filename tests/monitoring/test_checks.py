@@ -18,8 +18,9 @@ from shared.monitoring.signals import Batch, Observed
 
 
 def profile(
-    n: int = 600, *, light: float = 0.5, seed: int = 0, language: str = "en", failed: int = 0, sure: float = 0.9
+    n: int = 600, *, light: float = 0.5, seed: int = 0, language: str = "en", failed: int = 0, judged: int = 0
 ) -> Profile:
+    sure = 0.9
     rng = np.random.default_rng(seed)
     builder = ProfileBuilder("a.task", rng, model="m")
     builder.add(
@@ -27,7 +28,8 @@ def profile(
         for x, y, z in zip(rng.normal(light, 0.1, n), rng.normal(size=n), rng.random(n) < 0.9)
     )
     builder.add_failed(failed, first=0.0, last=60.0)
-    builder.add_judged(np.full(100, sure), rng.random(100) < sure)
+    if judged:
+        builder.add_judged(np.full(judged, sure), rng.random(judged) < sure)
     return builder.done()
 
 
@@ -77,7 +79,7 @@ def test_windows_without_a_change_seldom_alarm() -> None:
 
 
 def test_a_check_says_the_same_after_json(tmp_path: Path) -> None:
-    found = check(profile(), profile(light=0.3, seed=1))
+    found = check(profile(judged=100), profile(light=0.3, seed=1))
     assert found.alarm
     assert found.drifted[:1] == ("brightness",)
     assert found.estimate is not None
@@ -189,7 +191,7 @@ def test_a_malformed_rule_is_named(tmp_path: Path, text: str, message: str) -> N
 
 def test_gauges_are_prometheus_text(tmp_path: Path) -> None:
     parser = pytest.importorskip("prometheus_client.parser")
-    write_gauges(check(profile(), profile(light=0.3, seed=1)), tmp_path / "a.prom", version="2")
+    write_gauges(check(profile(judged=100), profile(light=0.3, seed=1)), tmp_path / "a.prom", version="2")
     families = {one.name: one for one in parser.text_string_to_metric_families((tmp_path / "a.prom").read_text())}
     alarm = families["triptych_monitoring_alarm"].samples[0]
     assert (alarm.labels, alarm.value) == ({"task": "a.task", "version": "2"}, 1.0)

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.errors import DataError, UsageError
-from shared.monitoring.profile import Profile, ProfileBuilder, comparable, merged
+from shared.monitoring.comparable import comparable
+from shared.monitoring.profile import Profile, ProfileBuilder, merged
 from shared.monitoring.profile_files import load_profile, save_profile
 from shared.monitoring.signals import Batch, Observed, batch_of, shares
 from shared.monitoring.sketches import EXACT, OTHERS, Categories, Numbers, Sample
@@ -174,6 +175,22 @@ def test_rare_values_are_compared_together() -> None:
     reference, window = comparable(*both, values=2)
     assert reference.categories["k"] == {"a": 50, "b": 30, OTHERS: 1}
     assert window.categories["k"] == {"a": 40, OTHERS: 11}
+
+
+@pytest.mark.parametrize("kinds", [1000, 5000])
+def test_which_values_are_rare_favours_no_side(kinds: int) -> None:
+    rng, apart = np.random.default_rng(2), []
+    for _ in range(20):
+        both = []
+        for n in (400, 300):
+            builder = ProfileBuilder("a.task", rng)
+            some, counts = np.unique(rng.integers(0, kinds, n * kinds // 1000), return_counts=True)
+            drawn = dict(zip(map(str, some.tolist()), counts.tolist()))
+            builder.add_batch(Batch(sum(drawn.values()), {}, {"k": drawn}))
+            both.append(builder.done())
+        shares = [one.categories["k"].get(OTHERS, 0) / one.n for one in comparable(*both)]
+        apart.append(shares[0] - shares[1])
+    assert abs(float(np.mean(apart))) < 0.02
 
 
 @pytest.mark.parametrize(
