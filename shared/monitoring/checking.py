@@ -13,33 +13,22 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from shared.errors import DataError, UsageError
-from shared.lazy import require
 from shared.monitoring.alerts import Alert, Rules
 from shared.monitoring.columns import Columns
 from shared.monitoring.comparable import comparable
+from shared.monitoring.drift import ColumnDrift, Drift, drift
+from shared.monitoring.estimate import Calibration, calibration, estimated_accuracy
 from shared.monitoring.profile import Profile
 from shared.monitoring.quality import Quality, quality
 from shared.monitoring.shapes import Shape, shapes
 
 FEWEST = 50
 """Answers of known truth from which on accuracy is estimated."""
-_DRIFT, _ESTIMATE = "shared.monitoring.drift", "shared.monitoring.estimate"
-
-
-class Drift(Protocol):
-    """What :func:`shared.monitoring.drift.drift` finds."""
-
-    @property
-    def alarm(self) -> bool:
-        """Whether any column drifted."""
-
-    def to_json(self) -> dict[str, Any]:
-        """As JSON-ready values, with a row for each test of each column under ``columns``."""
 
 
 @dataclass(frozen=True)
@@ -150,7 +139,7 @@ def check(
         _facts(profile),
         _facts(window),
         rate,
-        require(_DRIFT, extra="monitoring").drift(reference, part, rate=rate / 2, rng=drawn),
+        drift(reference, part, rate=rate / 2, rng=drawn),
         quality(profile, window, rate=rate / 2),
         _estimate(profile, window),
         (),
@@ -168,10 +157,9 @@ def read_check(path: str | Path) -> Check:
     """
     try:
         table = json.loads(Path(path).read_text("utf-8"))
-        module = require(_DRIFT, extra="monitoring")
-        drift = dict(table["drift"])
-        columns = tuple(module.ColumnDrift(**row) for row in drift.pop("columns"))
-        known = {name: drift[name] for name in ("alarm", "rate", "n_reference", "n_window")}
+        drifted = dict(table["drift"])
+        columns = tuple(ColumnDrift(**row) for row in drifted.pop("columns"))
+        known = {name: drifted[name] for name in ("alarm", "rate", "n_reference", "n_window")}
         estimate = table["estimate"]
         return Check(
             table["task"],
@@ -179,7 +167,7 @@ def read_check(path: str | Path) -> Check:
             table["reference"],
             table["window"],
             table["rate"],
-            module.Drift(columns=columns, **known),
+            Drift(columns=columns, **known),
             tuple(Quality(**row) for row in table["quality"]),
             None if estimate is None else (estimate["value"], estimate["low"], estimate["high"]),
             tuple(Alert.from_json(row) for row in table["alerts"]),
@@ -249,10 +237,7 @@ def _estimate(profile: Profile, window: Profile) -> tuple[float, float, float] |
     confidence = window.confidence
     if not len(confidence) or (not profile.calibration and len(sure) < FEWEST):
         return None
-    module = require(_ESTIMATE, extra="monitoring")
-    if profile.calibration:
-        known = module.Calibration.of_arrays(profile.calibration)
-    else:
-        known = module.calibration(sure, right.astype(bool))
-    found = module.estimated_accuracy(known, confidence)
+    taught = profile.calibration
+    known = Calibration.of_arrays(taught) if taught else calibration(sure, right.astype(bool))
+    found = estimated_accuracy(known, confidence)
     return float(found.value), float(found.low), float(found.high)
