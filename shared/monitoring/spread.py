@@ -24,9 +24,12 @@ def line(moves: Float64, falls: Float64) -> tuple[float, float]:
 
 
 def left_out(moves: Float64, falls: Float64, kinds: list[str]) -> float:
-    """How far off the line is for a kind that it was not learnt from, as a share of the foretold change."""
+    """How far off the line is for a kind that it was not learnt from, as a share of the foretold change.
+
+    One kind alone says nothing of others: all of the change is then in doubt.
+    """
     if len(set(kinds)) < 2:
-        return 0.0
+        return float(len(kinds) > 0)
     told = np.empty(len(falls))
     for kind in set(kinds):
         out = np.array([one == kind for one in kinds])

@@ -155,6 +155,8 @@ def test_unknown_names_are_unknown_names() -> None:
 
 
 def test_nothing_heavy_is_loaded_before_it_is_needed() -> None:
-    code = "import shared.monitoring.drift, shared.monitoring.estimate, shared.monitoring.late, sys; print(*sys.modules)"
+    code = (
+        "import shared.monitoring.drift, shared.monitoring.estimate, shared.monitoring.late, sys; print(*sys.modules)"
+    )
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"scipy", "sklearn", "pandas"} & set(loaded)
