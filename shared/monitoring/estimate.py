@@ -85,7 +85,7 @@ class Calibration:
         return {name: np.asarray(getattr(self, name)) for name in self.__dataclass_fields__}
 
     @classmethod
-    def ofarrays_of(cls, arrays: Mapping[str, AnyArray]) -> Calibration:
+    def of_arrays(cls, arrays: Mapping[str, AnyArray]) -> Calibration:
         """What :meth:`arrays` gave.
 
         Raises:
