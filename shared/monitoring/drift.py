@@ -190,7 +190,7 @@ def drift(
     _check(reference, window)
     asked = list(_tests(reference, window, methods))
     # Holm's first step needs rate / tests: draws that cannot reach it would be in vain.
-    most = max(1000, math.ceil(4 * max(len(asked), 1) / rate))
+    most = max(1000, math.ceil(2 * max(len(asked), 1) / rate))
     found = [one.run(*one.sides, rng, most) for one in asked]
     adjusted = corrected({str(k): one.p_value for k, one in enumerate(found)}, correction=correction)
     columns = tuple(

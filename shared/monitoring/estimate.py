@@ -7,9 +7,9 @@ does not hold, models stay too sure. So the labelled items are spoilt in ways of
 which accuracy falls when mean confidence falls and answers gather in fewer classes: D. Guillory et al., "Predicting
 with confidence on unseen distributions", ICCV 2021; W. Deng, Y. Suh, S. Gould and L. Zheng, "Confidence and dispersity
 speak: characterising prediction matrix for unsupervised accuracy estimation", ICML 2023. The line is of log-odds and
-passes through the
-reference, so that a window without shift is left alone. *Weights*: where only the mix of items has changed, items of
-the reference that look like the window's count more in the calibration (M. Sugiyama et al., JMLR 8, 2007).
+passes through the reference, so that a window without shift is left alone. *Weights*: where only the mix of items has
+changed, items of the reference that look like the window's count more in the calibration (M. Sugiyama et al., JMLR 8,
+2007).
 
 The interval is of the accuracy of the very window. It holds what the labelled items leave open (they are drawn again),
 how well the line foretells a kind of shift that it was not learnt from (each kind is left out in turn), and chance in
@@ -40,8 +40,9 @@ RESAMPLES = 200
 
 @dataclass(frozen=True)
 class Calibration:
-    """What labelled items say of the accuracy of others. All arrays are float64 unless said; ``draws`` is 1 +
-    resamples.
+    """What labelled items say of the accuracy of others.
+
+    All arrays are float64 unless said; ``draws`` is 1 + resamples.
 
     Attributes:
         method: of the curve, ``"platt"`` or ``"isotonic"``.

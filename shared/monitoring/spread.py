@@ -54,7 +54,8 @@ def _entropy(labels: AnyArray, size: int, rng: np.random.Generator) -> float:
 
 
 def chance_of(odds: AnyArray) -> Float64:
-    return np.asarray(1 / (1 + np.exp(-odds)), np.float64)
+    """The chance of log-odds."""
+    return np.asarray(1 / (1 + np.exp(-np.clip(odds, -50, 50))), np.float64)
 
 
 def inside(share: float, n: int) -> float:
