@@ -181,11 +181,10 @@ def drawn(world: World, mix: dict[int, float], rng: np.random.Generator) -> tupl
     return reference, np.concatenate(rows)
 
 
-def story(world: World, options: argparse.Namespace) -> None:
-    rng = np.random.default_rng(options.seed)
+def quiet_windows(world: World, options: argparse.Namespace, rng: np.random.Generator) -> None:
+    """Windows in which nothing has drifted, and how many alarms they raise."""
     rate = options.rate
     quiet = [drawn(world, {0: 1.0}, rng) for _ in range(options.windows)]
-    told = [[[drawn(world, mix, rng) for mix in one.mixes] for _ in range(options.repeats)] for one in world.shifts]
     begun = time.process_time()
     found = [check(world, *pair, rate, rng) for pair in quiet]
     spent = (time.process_time() - begun) / len(found)
@@ -196,7 +195,6 @@ def story(world: World, options: argparse.Namespace) -> None:
         windows = [rng.choice(rest, world.window, replace=False) for _ in range(options.windows // 5)]
         kept.append(sum(check(world, reference, window, rate, rng)[0] for window in windows))
     theirs = evidently(options.evidently, world, quiet[: options.peer_windows]) if options.evidently else None
-    print(f"{world.title}: reference of {world.reference}, windows of {world.window}, at most {rate:.0%} false alarms")
     print("| without drift | windows | alarms | rate (95 % interval) | seconds a window |")
     print("| --- | ---: | ---: | --- | ---: |")
     row("ours", sum(alarm for alarm, _ in found), len(found), spent)
@@ -213,6 +211,15 @@ def story(world: World, options: argparse.Namespace) -> None:
         shares = np.array(theirs["shares"])
         row("evidently, its own alarm", int((shares >= 0.5).sum()), len(shares), theirs["seconds"])
         row("evidently, any column", int((shares > 0).sum()), len(shares), theirs["seconds"])
+
+
+def story(world: World, options: argparse.Namespace) -> None:
+    rng = np.random.default_rng(options.seed)
+    rate = options.rate
+    told = [[[drawn(world, mix, rng) for mix in one.mixes] for _ in range(options.repeats)] for one in world.shifts]
+    print(f"{world.title}: reference of {world.reference}, windows of {world.window}, at most {rate:.0%} false alarms")
+    if options.windows:
+        quiet_windows(world, options, rng)
     print("| shift | windows until the alarm: median (worst) | evidence | evidently, its own | evidently, any column |")
     print("| --- | --- | --- | --- | --- |")
     for shift, repeats in zip(world.shifts, told):

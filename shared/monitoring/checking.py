@@ -26,6 +26,7 @@ from shared.monitoring.estimate import Calibration, calibration, estimated_accur
 from shared.monitoring.profile import Profile
 from shared.monitoring.quality import Quality, quality
 from shared.monitoring.shapes import Shape, shapes
+from shared.monitoring.signals import LABEL
 
 FEWEST = 50
 """Answers of known truth from which on accuracy is estimated."""
@@ -239,5 +240,5 @@ def _estimate(profile: Profile, window: Profile) -> tuple[float, float, float] |
         return None
     taught = profile.calibration
     known = Calibration.of_arrays(taught) if taught else calibration(sure, right.astype(bool))
-    found = estimated_accuracy(known, confidence)
+    found = estimated_accuracy(known, confidence, labels=window.columns.categories.get(LABEL))
     return float(found.value), float(found.low), float(found.high)

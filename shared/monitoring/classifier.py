@@ -3,7 +3,7 @@
 D. Lopez-Paz and M. Oquab, "Revisiting classifier two-sample tests", ICLR 2017. The classifier is scikit-learn's
 logistic regression over standardised rows. It learns on one half of both samples and is tested on the other, then the
 other way round. On a half that it has not seen its scores are those of any fixed function, so that Mann and Whitney's
-test of them is exact whatever it learnt; the better of the two halves counts double its p-value.
+test of them holds whatever it learnt; the better of the two halves counts double its p-value.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Whether a window of items still comes from where the reference came from, at a stated rate of false alarms.
 
-Each column is tested in the ways that fit it (:mod:`shared.monitoring.tests`), embeddings by MMD and by a classifier.
+Each column is tested in the ways that fit it (:mod:`shared.monitoring.two_samples`), embeddings by MMD and by a classifier.
 An alarm needs both: a difference that cannot be chance among so many tests, and one large enough to matter.
 """
 
@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from shared.errors import UnknownNameError, UsageError
-from shared.monitoring import counts, tests
+from shared.monitoring import counts, two_samples
 from shared.monitoring.classifier import domain_classifier
 from shared.monitoring.columns import Columns
 from shared.monitoring.counts import Tested
@@ -36,10 +36,10 @@ def _separated(reference: Any, window: Any, rng: np.random.Generator, most: int)
 TESTS: Mapping[str, Mapping[str, _Test]] = MappingProxyType(
     {
         "numbers": {
-            "ks": lambda a, b, rng, most: tests.kolmogorov_smirnov(a, b),
-            "wasserstein": lambda a, b, rng, most: tests.wasserstein(a, b, rng=rng, most=most),
-            "psi": lambda a, b, rng, most: tests.population_stability(a, b, rng=rng, most=most),
-            "missing": lambda a, b, rng, most: tests.missing_rate(a, b, rng=rng, most=most),
+            "ks": lambda a, b, rng, most: two_samples.kolmogorov_smirnov(a, b),
+            "wasserstein": lambda a, b, rng, most: two_samples.wasserstein(a, b, rng=rng, most=most),
+            "psi": lambda a, b, rng, most: two_samples.population_stability(a, b, rng=rng, most=most),
+            "missing": lambda a, b, rng, most: two_samples.missing_rate(a, b, rng=rng, most=most),
         },
         "categories": {
             "chi2": lambda a, b, rng, most: counts.chi_square(a, b, rng=rng, most=most),
@@ -190,7 +190,7 @@ def drift(
     _check(reference, window)
     asked = list(_tests(reference, window, methods))
     # Holm's first step needs rate / tests: draws that cannot reach it would be in vain.
-    most = max(1000, math.ceil(4 * max(len(asked), 1) / rate))
+    most = max(1000, math.ceil(2 * max(len(asked), 1) / rate))
     found = [one.run(*one.sides, rng, most) for one in asked]
     adjusted = corrected({str(k): one.p_value for k, one in enumerate(found)}, correction=correction)
     columns = tuple(

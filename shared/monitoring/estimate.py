@@ -7,9 +7,9 @@ does not hold, models stay too sure. So the labelled items are spoilt in ways of
 which accuracy falls when mean confidence falls and answers gather in fewer classes: D. Guillory et al., "Predicting
 with confidence on unseen distributions", ICCV 2021; W. Deng, Y. Suh, S. Gould and L. Zheng, "Confidence and dispersity
 speak: characterising prediction matrix for unsupervised accuracy estimation", ICML 2023. The line is of log-odds and
-passes through the
-reference, so that a window without shift is left alone. *Weights*: where only the mix of items has changed, items of
-the reference that look like the window's count more in the calibration (M. Sugiyama et al., JMLR 8, 2007).
+passes through the reference, so that a window without shift is left alone. *Weights*: where only the mix of items has
+changed, items of the reference that look like the window's count more in the calibration (M. Sugiyama et al., JMLR 8,
+2007).
 
 The interval is of the accuracy of the very window. It holds what the labelled items leave open (they are drawn again),
 how well the line foretells a kind of shift that it was not learnt from (each kind is left out in turn), and chance in
@@ -29,43 +29,20 @@ from shared.errors import UnknownNameError, UsageError
 from shared.evaluation.intervals import CONFIDENCE
 from shared.monitoring.classifier import density_ratios
 from shared.monitoring.curves import METHODS, Curve, chosen, fitted, grid, log_odds
+from shared.monitoring.labelled import Labelled, answers, arrays_of, checked
 from shared.monitoring.spread import chance_of, inside, left_out, line, spread_of
 from shared.types import AnyArray, Bool, Float64
 
+__all__ = ["Calibration", "Estimate", "Labelled", "calibration", "estimated_accuracy"]
+
 RESAMPLES = 200
-_MOST = 20_000
-
-
-@dataclass(frozen=True)
-class Labelled:
-    """Answers of which it is known whether they are right.
-
-    Attributes:
-        confidence: shape (n,), of the best class, in [0, 1].
-        correct: shape (n,), bool.
-        labels: the best class of each, length n; ``None`` leaves the spread of answers aside.
-
-    Raises:
-        UsageError: the lengths differ, there are none, or a confidence is out of its range.
-    """
-
-    confidence: AnyArray
-    correct: AnyArray
-    labels: Sequence[str] | AnyArray | None = None
-
-    def __post_init__(self) -> None:
-        n = _checked(self.confidence).size
-        right = np.asarray(self.correct)
-        if right.shape != (n,) or not np.isin(right, (0, 1)).all():
-            raise UsageError(f"correct must be a bool for each of {n} confidences. Got shape {right.shape}")
-        if self.labels is not None and len(self.labels) != n:
-            raise UsageError(f"labels must be of the same items. Got {len(self.labels)} of {n}")
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """What labelled items say of the accuracy of others. All arrays are float64 unless said; ``draws`` is 1 +
-    resamples.
+    """What labelled items say of the accuracy of others.
+
+    All arrays are float64 unless said; ``draws`` is 1 + resamples.
 
     Attributes:
         method: of the curve, ``"platt"`` or ``"isotonic"``.
@@ -79,6 +56,7 @@ class Calibration:
         slopes: shape (draws, 2), of the log-odds of accuracy by those of mean calibrated confidence, and by the entropy
             of the answers in nats; (1, 0) where no shifts were given.
         uncertainty: standard error of a foretold change, as a share of it; of shifts of other kinds.
+        freedom: degrees of freedom of ``uncertainty``, at least 1: the sets of spoilt items less one.
         error: expected calibration error of items that the curve was not fitted to, in [0, 1].
     """
 
@@ -91,6 +69,7 @@ class Calibration:
     anchors: Float64
     slopes: Float64
     uncertainty: float
+    freedom: int
     error: float
 
     @property
@@ -125,6 +104,7 @@ class Calibration:
             arrays["anchors"],
             arrays["slopes"],
             float(arrays["uncertainty"]),
+            int(arrays["freedom"]),
             float(arrays["error"]),
         )
 
@@ -190,8 +170,8 @@ def calibration(
         raise UsageError(
             f"a calibration needs at least 20 items and 1 resample. Got {len(own.confidence)}, {resamples}"
         )
-    sure, right, said = _arrays(own, rng)
-    strengths = [(kind, _arrays(one, rng)) for kind, ones in shifts.items() for one in ones]
+    sure, right, said = arrays_of(own, rng)
+    strengths = [(kind, arrays_of(one, rng)) for kind, ones in shifts.items() for one in ones]
     method, error = chosen(sure, right, method, rng)
     knots = grid(np.concatenate([sure, *(one[0] for _, one in strengths)]))
     spreads = np.array([spread_of(one[2], said, rng) for _, one in strengths])
@@ -214,7 +194,17 @@ def calibration(
         anchors.append(start)
         slopes.append(slope)
     return Calibration(
-        method, sure, right, said, knots, np.array(curves), np.array(anchors), np.array(slopes), uncertainty, error
+        method,
+        sure,
+        right,
+        said,
+        knots,
+        np.array(curves),
+        np.array(anchors),
+        np.array(slopes),
+        uncertainty,
+        max(1, len(strengths) - 1),
+        error,
     )
 
 
@@ -254,7 +244,7 @@ def estimated_accuracy(
         (0.9, True)
     """
     rng = np.random.default_rng(0) if rng is None else rng
-    sure = _checked(confidence)
+    sure = checked(confidence)
     if labels is not None and not isinstance(labels, Mapping) and len(labels) != sure.size:
         raise UsageError(f"labels must be of the same items. Got {len(labels)} of {sure.size}")
     if not 0 < level < 1:
@@ -268,12 +258,12 @@ def estimated_accuracy(
     if shifted and calibration.labels.size and calibration.slopes[:, 1].any():
         if labels is None:
             raise UsageError("this calibration was learnt with labels: give those of the window too")
-        spread = spread_of(_said(labels, rng), calibration.labels, rng)
+        spread = spread_of(answers(labels, rng), calibration.labels, rng)
     means = np.array([np.interp(sure, calibration.knots, curve).mean() for curve in calibration.curves])
     change = calibration.slopes[:, 0] * (log_odds(means) - log_odds(calibration.anchors[:, 1]))
     change = change + calibration.slopes[:, 1] * spread
     start = log_odds(calibration.anchors[:, 0])
-    doubt = calibration.uncertainty * abs(change[0]) * rng.standard_normal(change.size - 1)
+    doubt = calibration.uncertainty * abs(change[0]) * rng.standard_t(calibration.freedom, change.size - 1)
     value = float(chance_of(start[0] + change[0])) if shifted else float(means[0])
     draws = chance_of(start[1:] + change[1:] + doubt)
     return _estimate(value, draws, sure.size, level, "shifts" if shifted else "confidence", rng)
@@ -307,30 +297,3 @@ def _estimate(  # noqa: PLR0917
     chance = rng.binomial(m, np.clip(np.repeat(draws, 20), 0, 1)) / m
     low, high = np.quantile(chance, [(1 - level) / 2, (1 + level) / 2])
     return Estimate(value, min(value, float(low)), max(value, float(high)), m, method)
-
-
-def _arrays(one: Labelled, rng: np.random.Generator) -> tuple[Float64, Bool, AnyArray]:
-    """As arrays, of at most 20,000 items."""
-    sure, right = _checked(one.confidence), np.asarray(one.correct, np.bool_)
-    said = np.array([], np.str_) if one.labels is None else np.asarray(one.labels).astype(str)
-    if sure.size <= _MOST:
-        return sure, right, said
-    at = np.sort(rng.choice(sure.size, _MOST, replace=False))
-    return sure[at], right[at], said[at] if said.size else said
-
-
-def _said(labels: Sequence[str] | AnyArray | Mapping[str, int], rng: np.random.Generator) -> AnyArray:
-    """The answers one by one; of counts at most 20,000, drawn from them."""
-    if not isinstance(labels, Mapping):
-        return np.asarray(labels).astype(str)
-    counts = np.array(list(labels.values()), np.int64)
-    if counts.sum() > _MOST:
-        counts = rng.multivariate_hypergeometric(counts, _MOST, method="marginals")
-    return np.repeat(np.array(list(labels), np.str_), counts)
-
-
-def _checked(confidence: AnyArray) -> Float64:
-    sure = np.asarray(confidence, np.float64)
-    if sure.ndim != 1 or not sure.size or not ((sure >= 0) & (sure <= 1)).all():
-        raise UsageError(f"confidences must be a (n,) array in 0..1, n at least 1. Got shape {sure.shape} or others")
-    return sure

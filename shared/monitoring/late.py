@@ -24,7 +24,7 @@ from shared.evaluation.intervals import (
     wilson,
 )
 from shared.evaluation.report import Metric
-from shared.monitoring.tests import kolmogorov_smirnov
+from shared.monitoring.two_samples import kolmogorov_smirnov
 from shared.types import AnyArray, Float64, Id, Int64
 
 STRATA = 5

@@ -7,8 +7,7 @@ Yekutieli's ("The control of the false discovery rate in multiple testing under 
 two promises are one: any finding is then a false one, so the check alarms with at most the stated rate.
 
 Permutations: J. Besag and P. Clifford, "Sequential Monte Carlo p-values", Biometrika 78 (1991): draws end once enough
-of
-them exceed what was seen, so that windows without drift, which are nearly all, cost a few dozen draws.
+of them exceed what was seen, so that windows without drift, which are nearly all, cost a few dozen draws.
 """
 
 from __future__ import annotations

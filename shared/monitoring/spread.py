@@ -24,9 +24,12 @@ def line(moves: Float64, falls: Float64) -> tuple[float, float]:
 
 
 def left_out(moves: Float64, falls: Float64, kinds: list[str]) -> float:
-    """How far off the line is for a kind that it was not learnt from, as a share of the foretold change."""
+    """How far off the line is for a kind that it was not learnt from, as a share of the foretold change.
+
+    One kind alone says nothing of others: all of the change is then in doubt.
+    """
     if len(set(kinds)) < 2:
-        return 0.0
+        return float(len(kinds) > 0)
     told = np.empty(len(falls))
     for kind in set(kinds):
         out = np.array([one == kind for one in kinds])
@@ -51,7 +54,8 @@ def _entropy(labels: AnyArray, size: int, rng: np.random.Generator) -> float:
 
 
 def chance_of(odds: AnyArray) -> Float64:
-    return np.asarray(1 / (1 + np.exp(-odds)), np.float64)
+    """The chance of log-odds."""
+    return np.asarray(1 / (1 + np.exp(-np.clip(odds, -50, 50))), np.float64)
 
 
 def inside(share: float, n: int) -> float:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.stats import chi2_contingency, fisher_exact, ks_2samp, wasserstein_distance
 
 from shared.errors import UnknownNameError, UsageError
-from shared.monitoring import counts, tests
+from shared.monitoring import counts, two_samples
 from shared.monitoring import mmd as kernel
 from shared.monitoring.classifier import density_ratios, domain_classifier
 from shared.monitoring.mmd import mmd, mmd_test
@@ -36,13 +36,13 @@ SHIFTED = rng(2).normal(0.4, 1, size=120)
 @pytest.mark.parametrize(("n", "m"), [(300, 120), (8, 5), (2500, 120)])
 def test_ks_is_scipys(n: int, m: int) -> None:
     one, other = rng(3).normal(size=n), rng(4).normal(0.3, 1, size=m)
-    found, wanted = tests.kolmogorov_smirnov(one, other), ks_2samp(one, other)
+    found, wanted = two_samples.kolmogorov_smirnov(one, other), ks_2samp(one, other)
     assert found.statistic == found.effect == pytest.approx(wanted.statistic)
     assert found.p_value == pytest.approx(wanted.pvalue, rel=0.06)
 
 
 def test_wasserstein_is_scipys_in_standard_deviations_of_the_reference() -> None:
-    found = tests.wasserstein(NORMAL, SHIFTED, rng=rng())
+    found = two_samples.wasserstein(NORMAL, SHIFTED, rng=rng())
     assert found.statistic == pytest.approx(wasserstein_distance(NORMAL, SHIFTED))
     assert found.effect == pytest.approx(found.statistic / NORMAL.std())
     assert found.p_value < 0.01
@@ -67,7 +67,7 @@ def test_psi_by_hand(reference: list[int], window: list[int], wanted: float) -> 
 def test_psi_of_numbers_parts_at_the_quantiles_of_the_reference() -> None:
     edges = np.quantile(NORMAL, np.arange(1, 10) / 10, method="inverted_cdf")
     binned = [np.bincount(np.searchsorted(edges, side, side="left"), minlength=10) for side in (NORMAL, SHIFTED)]
-    found = tests.population_stability(NORMAL, SHIFTED, rng=rng())
+    found = two_samples.population_stability(NORMAL, SHIFTED, rng=rng())
     assert found.statistic == pytest.approx(counts.psi(*binned))
     assert found.effect == pytest.approx(found.statistic - 9 * (1 / 300 + 1 / 120))
     assert found.p_value < 0.02
@@ -75,7 +75,7 @@ def test_psi_of_numbers_parts_at_the_quantiles_of_the_reference() -> None:
 
 def test_psi_of_a_column_with_few_values_has_fewer_bins() -> None:
     one, other = np.repeat([0.0, 1.0], [80, 20]), np.repeat([0.0, 1.0], [10, 10])
-    assert tests.population_stability(one, other, rng=rng()).statistic == pytest.approx(
+    assert two_samples.population_stability(one, other, rng=rng()).statistic == pytest.approx(
         counts.psi(np.array([80, 20]), np.array([10, 10]))
     )
 
@@ -118,19 +118,19 @@ def test_new_categories_are_found_where_they_are_more_than_the_tail_gives() -> N
 def test_a_share_of_missing_values() -> None:
     one = np.where(np.arange(400) < 20, np.nan, 1.0)
     other = np.where(np.arange(100) < 30, np.nan, 1.0)
-    found = tests.missing_rate(one, other, rng=rng())
+    found = two_samples.missing_rate(one, other, rng=rng())
     assert found.effect == pytest.approx(0.25)
     assert found.p_value < 0.001
-    assert tests.missing_rate(one, one, rng=rng()).effect == 0
+    assert two_samples.missing_rate(one, one, rng=rng()).effect == 0
 
 
 @pytest.mark.parametrize("sizes", [(0, 5), (5, 1), (1, 1), (0, 0)])
 def test_samples_too_small_to_say_anything_say_nothing(sizes: tuple[int, int]) -> None:
     one, other = (np.arange(float(size)) for size in sizes)
     for found in (
-        tests.kolmogorov_smirnov(one, other),
-        tests.wasserstein(one, other, rng=rng()),
-        tests.population_stability(one, other, rng=rng()),
+        two_samples.kolmogorov_smirnov(one, other),
+        two_samples.wasserstein(one, other, rng=rng()),
+        two_samples.population_stability(one, other, rng=rng()),
     ):
         assert found == counts.NOTHING
     assert mmd_test(one[:, None], other[:, None], rng=rng()) == counts.NOTHING
@@ -147,8 +147,8 @@ def test_samples_too_small_to_say_anything_say_nothing(sizes: tuple[int, int]) -
 def test_units_do_not_count(one: list[int], other: list[int], scale: float, shift: float) -> None:
     plain = [np.array(side, np.float64) for side in (one, other)]
     moved = [np.round(side * scale + shift, 9) for side in plain]
-    assert tests.kolmogorov_smirnov(*plain) == tests.kolmogorov_smirnov(*moved)
-    for test in (tests.wasserstein, tests.population_stability):
+    assert two_samples.kolmogorov_smirnov(*plain) == two_samples.kolmogorov_smirnov(*moved)
+    for test in (two_samples.wasserstein, two_samples.population_stability):
         found, again = (test(*sides, rng=rng(), most=50) for sides in (plain, moved))
         assert found.effect == pytest.approx(again.effect, rel=1e-5, abs=1e-7)
 
@@ -159,9 +159,9 @@ def test_identical_samples_differ_in_nothing(values: list[int]) -> None:
     side = np.array(values, np.float64)
     table = {str(v): values.count(v) for v in set(values)}
     for found in (
-        tests.kolmogorov_smirnov(side, side),
-        tests.wasserstein(side, side, rng=rng(), most=60),
-        tests.population_stability(side, side, rng=rng(), most=60),
+        two_samples.kolmogorov_smirnov(side, side),
+        two_samples.wasserstein(side, side, rng=rng(), most=60),
+        two_samples.population_stability(side, side, rng=rng(), most=60),
         counts.chi_square(table, table, rng=rng(), most=60),
         counts.category_stability(table, table, rng=rng(), most=60),
         counts.new_categories(table, table, rng=rng(), most=60),
@@ -300,8 +300,8 @@ def test_evidence_keeps_its_windows_between_false_alarms_and_sees_what_is_small(
     [
         (lambda: counts.psi(np.array([1, 2]), np.array([1])), "one shape"),
         (lambda: counts.psi(np.array([0, 0]), np.array([1, 0])), "some of each sample above it"),
-        (lambda: tests.kolmogorov_smirnov(np.zeros((2, 2)), np.zeros(2)), r"shape \(n,\)"),
-        (lambda: tests.population_stability(NORMAL, SHIFTED, rng=rng(), bins=1), "bins must be at least 2"),
+        (lambda: two_samples.kolmogorov_smirnov(np.zeros((2, 2)), np.zeros(2)), r"shape \(n,\)"),
+        (lambda: two_samples.population_stability(NORMAL, SHIFTED, rng=rng(), bins=1), "bins must be at least 2"),
         (lambda: mmd(np.zeros((2, 1)), np.zeros((2, 2)), width=1.0), r"shapes \(n, d\) and \(m, d\)"),
         (lambda: mmd(np.full((2, 1), np.nan), np.zeros((2, 1)), width=1.0), "vectors must be finite"),
         (lambda: mmd(np.zeros((2, 1)), np.zeros((1, 1)), width=1.0), "both samples need 2 vectors"),
