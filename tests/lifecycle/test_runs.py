@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from lifecycle_toys import toy_model
 
 from shared.cli.main import triptych
 from shared.errors import DataError, ServiceError, UnknownNameError, UsageError
@@ -22,6 +23,7 @@ from shared.lifecycle.fingerprints import code_version, data_fingerprint
 from shared.lifecycle.places import ENV, place
 from shared.lifecycle.registry import registry
 from shared.lifecycle.tracking import Untracked, tracked, tracker
+from shared.weights import resolve
 
 
 @pytest.fixture
@@ -292,10 +294,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def test_a_server_keeps_runs_and_models_as_a_folder_does(
     server: str, empty_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from lifecycle_toys import toy_model
-
-    from shared.weights import resolve
-
     monkeypatch.setenv(ENV, server)
     with tracked("train", "far", task="nlp.ner", params={"a": 1}) as run:
         run.metrics({"f1": (0.5, 0.25, 0.75)})
@@ -321,9 +319,7 @@ def test_a_server_keeps_runs_and_models_as_a_folder_does(
         there.find("toy@champoin")
 
 
-def test_weights_and_biases_offline_keeps_a_run(
-    empty_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_weights_and_biases_offline_keeps_a_run(empty_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("wandb", reason="needs the extra wandb")
     code = """
 from shared.lifecycle.tracking import tracked
