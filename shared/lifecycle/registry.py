@@ -23,7 +23,7 @@ from shared.lazy import require
 from shared.lifecycle import reading
 from shared.lifecycle.mlflow_client import EXTRA, client, locked, told
 from shared.lifecycle.places import Place, place
-from shared.lifecycle.portable import MANIFEST, Portable, put, read_portable, staged, write
+from shared.lifecycle.portable import MANIFEST, Portable, put, read_portable, staged, sweep, write
 from shared.lifecycle.uploads import download, upload
 from shared.lifecycle.versions import (
     CHAMPION,
@@ -38,6 +38,9 @@ from shared.lifecycle.versions import (
     parse_reference,
 )  # fmt: skip
 from shared.weights.cache import writing
+
+_ABANDONED = 24 * 3600.0
+"""Seconds after which a folder that was never finished is taken for a dead process's."""
 
 __all__ = ["CHAMPION", "Move", "Registry", "Version", "registry"]
 
@@ -158,6 +161,7 @@ class Registry:
                 if kept is not None:
                     return kept
                 _check_task(standing, made)
+                sweep(self.place.models, seconds=_ABANDONED)
                 self._keep(staging, made)
                 told_of = {f"{OURS}task": made.card.task, f"{OURS}digest": made.digest} | own
                 if key is not None:
