@@ -264,6 +264,29 @@ def test_the_commands_log_and_tell(
         command("registry", "alias", "mood", "champion")
 
 
+def test_a_comparison_logs_differences_and_a_batch_job_keeps_its_version(
+    store: Path, reviews: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    command("train", "nlp.classification", reviews, out, "--method", "tfidf", "--no-track")
+    command("registry", "add", "mood", out, "--alias", "champion")
+    assert command("compare", "nlp.classification", reviews, "--models", out, "registry:mood") == 0
+    (compared,) = tracker().runs()
+    assert (compared.kind, compared.model) == ("compare", "registry:mood")
+    assert compared.metrics["accuracy difference"] == (0.0, 0.0, 0.0)
+    capsys.readouterr()
+
+    texts, done = tmp_path / "texts.txt", tmp_path / "done"
+    texts.write_text("a delight\ndull\n")
+    words = ("batch", "nlp.classification", texts, done, "--model", "registry:mood@champion", "--no-progress")
+    assert command(*words) == 0
+    assert any("registry:mood/1" in path.read_text() for path in (done / "_job").glob("*.json"))
+    (out / "README.md").write_text("another version of the same answers\n")
+    command("registry", "add", "mood", out, "--alias", "champion")
+    assert registry().find("mood@champion").number == 2
+    assert command("batch", "resume", done) == 0
+
+
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a real MLflow server; skips where none is named."""
