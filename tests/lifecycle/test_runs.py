@@ -63,6 +63,7 @@ def test_a_run_is_found_again_with_everything(store: Path, reviews: Path, tmp_pa
     assert record.params["epochs"] == "3"
     assert record.params["long"] == "x" * 497 + "..."
     assert record.model == "m'1"
+    assert tracker().runs(model="m'1") == [record]
     assert record.tags["data.sha256"] == data_fingerprint(reviews).sha256
     assert record.tags["triptych"] == code_version()["triptych"]
     assert record.ended is not None
