@@ -80,8 +80,9 @@ def run(
     check_dataset(dataset)
     model = options.get("model")
     card = card_of(model, task) if track else None
-    names = {"run_name": run_name, "dataset": dataset, "params": options, "model": model, "card": card}
-    with logged("evaluate", task, track=track, **names) as logging:
+    with logged(
+        "evaluate", task, track=track, run_name=run_name, dataset=dataset, params=options, model=model, card=card
+    ) as logging:
         result = evaluate(dataset, **options)
         findings: tuple[Finding, ...] = ()
         if slices or noise:

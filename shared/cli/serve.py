@@ -21,6 +21,7 @@ win over it. docs/serving.md shows requests.
 \b
   triptych serve nlp.classification vision.detection --port 8000
   triptych serve nlp.classification=minilm-sst2 --api-key-file keys.txt --rate 50
+  triptych serve nlp.classification=registry:sentiment@champion
   triptych serve --config serve.toml"""
 
 LIMITS = ("max_batch", "max_wait_ms", "queue", "timeout", "max_body_mb")

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, get_args
 
-from shared.errors import UnknownNameError
+from shared.errors import UnknownNameError, UsageError
 from shared.lazy import require
 from shared.lifecycle.mlflow_client import EXTRA, client, locked, told
 from shared.lifecycle.places import Place
@@ -61,10 +61,11 @@ class MlflowRuns:
         """See :meth:`shared.lifecycle.tracking.Tracker.runs`.
 
         Raises:
+            UsageError: a word has both kinds of quotation marks.
             ServiceError: the place cannot be read.
         """
         wanted = {"kind": kind, "task": task, "model": model}
-        asked = [f"tags.`{OURS}{key}` = '{_quoted(value)}'" for key, value in wanted.items() if value is not None]
+        asked = [f"tags.`{OURS}{key}` = {_quoted(value)}" for key, value in wanted.items() if value is not None]
         return [_record(run) for run in self._search(asked, limit)]
 
     def find(self, id: str) -> RunRecord:
@@ -74,7 +75,7 @@ class MlflowRuns:
             UnknownNameError: no run, or more than one, begins so.
             ServiceError: the place cannot be read.
         """
-        asked = [f"attributes.run_id LIKE '{_quoted(id)}%'"] if len(id) >= _BEGINNING else []
+        asked = [f"attributes.run_id LIKE {_quoted(id + '%')}"] if len(id) >= _BEGINNING else []
         found = [_record(run) for run in self._search(asked, 200)]
         matching = [record for record in found if record.id.startswith(id)]
         if len(matching) == 1:
@@ -161,8 +162,11 @@ def _short(value: Any) -> str:
 
 
 def _quoted(text: str) -> str:
-    """Text inside a condition, where MLflow knows no way to write a quotation mark."""
-    return re.sub(r"['\"%\\]", "_", text)
+    """Text in a condition. MLflow takes either quotation mark around it, and neither inside its own kind."""
+    for mark in ("'", '"'):
+        if mark not in text:
+            return f"{mark}{text}{mark}"
+    raise UsageError(f"runs cannot be chosen by a text with both kinds of quotation marks. Got {text}")
 
 
 def _portions(rows: Iterable[tuple[str, Any]]) -> Iterator[list[tuple[str, Any]]]:

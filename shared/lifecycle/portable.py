@@ -18,6 +18,7 @@ import hashlib
 import json
 import os
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -169,6 +170,13 @@ def staged(final: Path) -> Iterator[Path]:
         yield staging
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def sweep(folder: Path, *, seconds: float) -> None:
+    """Delete what :func:`staged` began in a folder so long ago that whoever began it is dead."""
+    for path in folder.glob(".*.new"):
+        if path.is_dir() and time.time() - path.stat().st_mtime > seconds:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def put(staging: Path, final: Path) -> None:

@@ -19,12 +19,11 @@ from typing import Any
 from uuid import uuid4
 
 from shared.errors import DataError, HashMismatchError, UnknownNameError, UsageError
-from shared.lazy import require
 from shared.lifecycle import reading
-from shared.lifecycle.mlflow_client import EXTRA, client, locked, told
+from shared.lifecycle.mlflow_client import client, locked, told
 from shared.lifecycle.places import Place, place
-from shared.lifecycle.portable import MANIFEST, Portable, put, read_portable, staged, write
-from shared.lifecycle.uploads import download, upload
+from shared.lifecycle.portable import MANIFEST, Portable, put, read_portable, staged, sweep, write
+from shared.lifecycle.uploads import create_name, download, upload
 from shared.lifecycle.versions import (
     CHAMPION,
     MOVE,
@@ -36,8 +35,11 @@ from shared.lifecycle.versions import (
     check_name,
     check_tags,
     parse_reference,
-)  # fmt: skip
+)
 from shared.weights.cache import writing
+
+_ABANDONED = 24 * 3600.0
+"""Seconds after which a folder that was never finished is taken for a dead process's."""
 
 __all__ = ["CHAMPION", "Move", "Registry", "Version", "registry"]
 
@@ -145,7 +147,7 @@ class Registry:
         check_name(name)
         own = check_tags(tags or {})
         standing = reading.registered(self.place, name)
-        kept = None if standing is None else _kept(standing, key, None)
+        kept = None if standing is None else standing.kept(key, None)
         if kept is not None:
             return kept
         source = Path(folder) if isinstance(folder, str) and Path(folder).is_dir() else folder
@@ -154,10 +156,12 @@ class Registry:
             made = read_portable(staging)
             with self._writing():
                 standing = reading.registered(self.place, name)
-                kept = None if standing is None else _kept(standing, key, made.digest)
+                kept = None if standing is None else standing.kept(key, made.digest)
                 if kept is not None:
                     return kept
-                _check_task(standing, made)
+                if standing is not None:
+                    standing.check_task(made.card.task)
+                sweep(self.place.models, seconds=_ABANDONED)
                 self._keep(staging, made)
                 told_of = {f"{OURS}task": made.card.task, f"{OURS}digest": made.digest} | own
                 if key is not None:
@@ -287,7 +291,7 @@ class Registry:
         api = client(self.place)
         with told(self.place):
             if new:
-                _create_name(api, name)
+                create_name(api, name)
             source = (self.place.models / made.digest).as_uri()
             if self.place.server:
                 run, source = upload(api, made, run)
@@ -305,36 +309,10 @@ class Registry:
         return self._registered(found.name).version(number)
 
 
-def _create_name(api: Any, name: str) -> None:
-    exceptions = require("mlflow.exceptions", extra=EXTRA)
-    try:
-        api.create_registered_model(name)
-    except exceptions.MlflowException as error:
-        if error.error_code != "RESOURCE_ALREADY_EXISTS":  # somebody else's, on a server, in this very moment
-            raise
-
-
 def _write_down(api: Any, name: str, alias: str, number: int | None, *, why: str) -> None:
     """Note a move before it is done; see :meth:`shared.lifecycle.versions.Registered.moves`."""
     row = {"alias": alias, "number": number, "at": datetime.now(UTC).isoformat(), "why": why}
     api.set_registered_model_tag(name, f"{MOVE}{time.time_ns():020d}.{uuid4().hex[:8]}", json.dumps(row))
-
-
-def _kept(standing: Registered, key: str | None, digest: str | None) -> Version | None:
-    """The version that was registered with the same key, or holds the same model."""
-    for one in standing.versions:
-        if key is not None and standing.keys.get(one.number) == key:
-            return one
-    return next((one for one in standing.versions if digest is not None and one.digest == digest), None)
-
-
-def _check_task(standing: Registered | None, made: Portable) -> None:
-    others = sorted({one.task for one in standing.versions if one.task} - {made.card.task}) if standing else []
-    if standing is not None and others:
-        raise UsageError(
-            f"every version of {standing.name} must serve one task. Those that are there serve {', '.join(others)}, "
-            f"this model {made.card.task}: give it another name"
-        )
 
 
 def _digest_of(version: Version) -> str:

@@ -31,8 +31,6 @@ from shared.weights.words import say
 Status: TypeAlias = Literal["running", "finished", "failed", "killed"]
 Value: TypeAlias = float | tuple[float, float, float]
 """A figure, or a figure with the lower and the upper end of its interval."""
-KINDS = ("train", "evaluate", "compare")
-"""The kinds of runs that the commands log; a caller may have others."""
 PARTS = ("low", "high")
 
 

@@ -1,4 +1,4 @@
-"""Portable folders to and from an MLflow server, as artefacts of a run."""
+"""What is made in MLflow where it is new, and portable folders to and from a server, as artefacts of a run."""
 
 from __future__ import annotations
 
@@ -32,6 +32,16 @@ def experiment(api: Any, name: str, artefacts: str | None = None) -> str:
             if found is None:
                 raise
     return str(found.experiment_id)
+
+
+def create_name(api: Any, name: str) -> None:
+    """Make a name in the registry; on a server somebody else may make it in this very moment."""
+    exceptions = require("mlflow.exceptions", extra=EXTRA)
+    try:
+        api.create_registered_model(name)
+    except exceptions.MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
 
 
 def upload(api: Any, made: Portable, run: str | None) -> tuple[str, str]:

@@ -117,6 +117,26 @@ class Registered:
                 return one
         raise UnknownNameError(f"version of {self.name}", str(number), [str(one.number) for one in self.versions])
 
+    def kept(self, key: str | None, digest: str | None) -> Version | None:
+        """The version that was registered with the same idempotency key, or else holds the same model."""
+        for one in self.versions:
+            if key is not None and self.keys.get(one.number) == key:
+                return one
+        return next((one for one in self.versions if digest is not None and one.digest == digest), None)
+
+    def check_task(self, task: str) -> None:
+        """Check that a model of a task may be a version of this name.
+
+        Raises:
+            UsageError: the versions that are there serve another.
+        """
+        others = sorted({one.task for one in self.versions if one.task} - {task})
+        if others:
+            raise UsageError(
+                f"every version of {self.name} must serve one task. Those that are there serve {', '.join(others)}, "
+                f"this model {task}: give it another name"
+            )
+
     def moves(self) -> list[Move]:
         """How the aliases moved, oldest first.
 

@@ -80,6 +80,7 @@ def build_app(
         Route("/v1/models", admin.models, methods=["GET"]),
         Route("/v1/models", admin.load, methods=["POST"]),
         Route("/v1/models/{task}/alias", admin.alias, methods=["POST"]),
+        Route("/v1/models/{task}/{version}/reload", admin.reload, methods=["POST"]),
         Route("/v1/models/{task}/{version}", admin.unload, methods=["DELETE"]),
         Route("/v1/experiments", admin.experiments, methods=["GET"]),
     ]
@@ -142,6 +143,12 @@ class _Admin:
         given = await self._asked(request, {"alias": str, "version": str}, {})
         registry = self._service.registry
         one = registry.point(request.path_params["task"], given["alias"], given["version"])
+        return _json(one.row(registry.aliases(one)))
+
+    async def reload(self, request: Request) -> Response:
+        self._check_admin(request)
+        registry = self._service.registry
+        one = await registry.reload(request.path_params["task"], request.path_params["version"])
         return _json(one.row(registry.aliases(one)))
 
     async def unload(self, request: Request) -> Response:

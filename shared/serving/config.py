@@ -114,7 +114,8 @@ class ServedModel:
 
     Attributes:
         task: for example ``"vision.detection"``.
-        model: a catalogue name, a model folder or whatever else the task opens; its default when not given.
+        model: a catalogue name, a model folder, ``registry:NAME@ALIAS`` or whatever else the task opens; its default
+            when not given.
         version: by which it is known among the models of its task.
         aliases: further names, such as ``"default"``, which is what a request gets that names no model. The first
             model of a task is the default where none says so.

@@ -62,6 +62,7 @@ class Deployment:
         batcher: the queue before it.
         example: the result of its warming up in JSON; ``None`` where that item failed.
         loaded_seconds: what loading and warming took.
+        source: what was opened: the model of ``spec``, an alias of the registry being the version that it led to.
     """
 
     task: Task
@@ -70,6 +71,7 @@ class Deployment:
     batcher: Batcher[Any, Outcome]
     example: dict[str, Any] | None
     loaded_seconds: float
+    source: str | None = None
     variants: OrderedDict[str, Deployment] = field(default_factory=OrderedDict)
 
     def __post_init__(self) -> None:
@@ -86,6 +88,7 @@ class Deployment:
             "task": self.task.name,
             "name": self.name,
             "version": self.spec.version,
+            "source": self.source,
             "aliases": sorted(aliases),
             "licence": card.licence,
             "summary": card.summary,

@@ -23,6 +23,7 @@ from shared.serving.telemetry import Log, Metrics
 from shared.settings import cpu_count
 from shared.tasks import Task
 from shared.types import Failure
+from shared.weights.named import pinned_name
 
 DEFAULT = "default"
 """The alias that a request gets which names no model."""
@@ -136,10 +137,30 @@ class Registry:
         del self._loaded[task, version]
         for alias in self.aliases(one):
             del self._aliases[task, alias]
-        for part in (one, *one.variants.values()):
-            await part.batcher.finished()
-            part.batcher.close()
+        await _left(one)
         self._log.line("model-unloaded", task=task, version=version)
+
+    async def reload(self, task: str, version: str) -> Deployment:
+        """Open a model anew where its name leads elsewhere by now, as an alias of the registry may; else it stays.
+
+        Requests are answered by the old one until the new one is warm, and then by that.
+
+        Raises:
+            UnknownNameError: there is no such model, or nothing is called as it is any more.
+            TriptychError: it cannot be opened, or its first answer failed. The old one stays.
+        """
+        async with self._opening:
+            one = self._loaded.get((task, version))
+            if one is None:
+                raise UnknownNameError(f"version (of {task})", version, [v for of, v in self._loaded if of == task])
+            loop = asyncio.get_running_loop()
+            now = await loop.run_in_executor(self._opener, pinned_name, one.spec.model)
+            if now == one.source:
+                return one
+            new = self._loaded[task, version] = await self._open(one.spec)
+        self._log.line("model-reloaded", task=task, version=version, source=new.source)
+        await _left(one)
+        return new
 
     def point(self, task: str, alias: str, version: str) -> Deployment:
         """Let an alias lead to a version from the next request on.
@@ -194,7 +215,7 @@ class Registry:
                         headers={"retry-after": "1"},
                     )
                 one.variants.pop(idle).batcher.close()
-            spec = replace(one.spec, options={**one.spec.options, **options})
+            spec = replace(one.spec, model=one.source, options={**one.spec.options, **options})
             one.variants[key] = await self._open(spec)
             return one.variants[key]
 
@@ -212,7 +233,9 @@ class Registry:
     async def _open(self, spec: ServedModel) -> Deployment:
         loop = asyncio.get_running_loop()
         began = time.perf_counter()
-        task, predictor, first, seconds = await loop.run_in_executor(self._opener, self._opened, spec)
+        source = await loop.run_in_executor(self._opener, pinned_name, spec.model)
+        given = replace(spec, model=None if source is None else str(source))
+        task, predictor, first, seconds = await loop.run_in_executor(self._opener, self._opened, given)
         limits, labels = self._config.limits, (spec.task, spec.version)
         own = self._metrics
         sizes, times = own.batches.labels(*labels), own.service.labels(*labels)
@@ -235,7 +258,7 @@ class Registry:
         batcher.service.add(1, seconds)
         own.depth.labels(*labels).set_function(lambda: sum(one.depth for one in self._batchers(*labels)))
         own.running.labels(*labels).set_function(lambda: sum(one.running for one in self._batchers(*labels)))
-        return Deployment(task, spec, predictor, batcher, first, time.perf_counter() - began)
+        return Deployment(task, spec, predictor, batcher, first, time.perf_counter() - began, given.model)
 
     def _opened(self, spec: ServedModel) -> tuple[Task, Predictor[Any, Any], dict[str, Any] | None, float]:
         """The opened model, its answer to the first item, and the seconds that the fastest of some took."""
@@ -271,6 +294,13 @@ class Registry:
     def _threads(self, spec: ServedModel) -> int:
         threads = spec.options.get("threads", self._config.threads)
         return int(threads) if threads else cpu_count()
+
+
+async def _left(one: Deployment) -> None:
+    """Wait until a model that no request finds any more has answered what it was given, and end its threads."""
+    for part in (one, *one.variants.values()):
+        await part.batcher.finished()
+        part.batcher.close()
 
 
 def _check_option(kind: type, value: Any, name: str, *, multiple: bool) -> None:

@@ -12,6 +12,7 @@ HEAVY = {
     "torch", "torchvision", "transformers", "sentence_transformers", "ultralytics", "spacy", "implicit", "surprise",
     "gradio", "ray", "openvino", "onnxruntime", "sklearn", "scipy", "pandas", "pyarrow", "PIL",
     "tokenizers", "huggingface_hub", "unearth", "httpx", "fastapi", "starlette", "uvicorn", "prometheus_client",
+    "mlflow", "sqlalchemy", "alembic", "wandb",
 }  # fmt: skip
 NUMPY = {"numpy"}
 
@@ -34,6 +35,9 @@ def loaded_by(code: str) -> set[str]:
         "shared.tasks",
         "shared.testing",
         "shared.experiments",
+        "shared.lifecycle",
+        "shared.lifecycle.tracking",
+        "shared.lifecycle.registry",
         "shared.serving",
     ],
 )

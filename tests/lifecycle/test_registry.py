@@ -310,6 +310,15 @@ def test_a_file_that_is_no_database_says_so(store: Path) -> None:
         registry().names()
 
 
+def test_what_the_dead_began_is_swept_after_a_day(filled: Registry, store: Path, tmp_path: Path) -> None:
+    old, new = store / "models" / ".incoming.a.new", store / "models" / ".incoming.b.new"
+    for folder, age in ((old, 2 * 86400), (new, 60)):
+        toy_model(folder)
+        os.utime(folder, (time.time() - age, time.time() - age))
+    filled.register(toy_model(tmp_path / "m4", b"4"), name="toy")
+    assert (old.exists(), new.exists()) == (False, True)
+
+
 def test_a_full_disk_leaves_what_was_there(
     filled: Registry, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
