@@ -8,11 +8,13 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
-from demos.clicks import CLICK, NOW_CLICK, Clicked, prompt_input
+from demos import clicks
+from demos.clicks import CLICK, NOW_CLICK, Clicked, answer_prompts, prompt_controls
 from demos.examples import SEGMENT
 from demos.models import Models
 from demos.pages import KEPT_SECONDS, NO_ANSWER, Page, ask, head, plain_errors, refusal, says
-from demos.pictures import Chosen, Screen, chosen, example_pictures, picture_input, sent
+from demos.pictures import LONGEST, Chosen, Screen, chosen, example_pictures, picture_input, sent
+from demos.prompts import Asked, draw_prompts
 from demos.sharing import Elsewhere, predict_command, strip, upload
 from demos.tables import Cell, table
 from vision.segmentation.draw import OPACITY, cut_out, draw_segmentation
@@ -32,10 +34,8 @@ import vision
 found = vision.segmenter({model!r}).predict([{name!r}])[0]
 print(json.dumps(found.to_json()))
 """
-_LONGEST = 1280
-"""Pixels of the longer side of what is drawn in colours and sent to the browser."""
 _LONGEST_CUT = 2048
-"""The same for a cut-out, which people keep; masks in the JSON have the picture's own size."""
+"""Pixels of the longer side of a cut-out, which people keep; masks in the JSON have the picture's own size."""
 _INVITATION = "Choose a picture, or click an example."
 
 
@@ -47,6 +47,7 @@ def build(models: Models) -> None:
         with gr.Column(scale=2, min_width=300):
             picture = picture_input()
             wanted = gr.Radio(choices, value=choices[0], label="What to find")
+            controls = prompt_controls()
             way = gr.Radio([OVERLAY, CUT_OUT], value=OVERLAY, label="Show it as")
             opacity = gr.Slider(
                 0, 1, OPACITY, step=0.05, label="Opacity", info="Of the colours. Moving it asks the model nothing."
@@ -94,11 +95,6 @@ def build(models: Models) -> None:
         asked.failure(lambda: nothing, outputs=[found, *shown], api_visibility="private", queue=False)
         events.append(asked)
 
-    def written(picture: dict[str, Any] | None, wanted: str, way: str, opacity: float) -> Elsewhere | None:
-        model = models.segmenters.get(wanted)
-        return None if model is None else elsewhere(picture, model.card.name, wanted, way, opacity)
-
-    strip(events, given=[picture, wanted, way, opacity], result=result, write=written)
     for moved in (opacity.change, way.input):
         moved(
             redraw,
@@ -110,18 +106,29 @@ def build(models: Models) -> None:
         )
     if models.promptable is not None:
 
-        def answered(given: Chosen, told: Segmentation, milliseconds: float, way: str, opacity: float) -> Any:
-            kept = held(given, told, milliseconds)
-            return kept, *show(kept, way, opacity)
+        def answered(
+            given: Chosen, told: Segmentation, milliseconds: float, asked: Asked, drawing: tuple[str, float]
+        ) -> Any:
+            kept = held(given, told, milliseconds, asked)
+            return kept, *show(kept, *drawing)
 
-        prompt_input(
+        events += answer_prompts(
             Clicked(models.promptable),
             picture,
             wanted,
+            controls=controls,
             drawing=(way, opacity),
             shown=[found, *shown],
             answered=answered,
         )
+
+    def written(picture: dict[str, Any] | None, wanted: str, way: str, opacity: float, prompts: str) -> Any:
+        if wanted == CLICK:
+            return clicks.elsewhere(picture, prompts, way, opacity)
+        model = models.segmenters.get(wanted)
+        return None if model is None else elsewhere(picture, model.card.name, wanted, way, opacity)
+
+    strip(events, given=[picture, wanted, way, opacity, controls.text], result=result, write=written)
 
 
 def elsewhere(
@@ -147,6 +154,7 @@ class Found:
         milliseconds: what it took.
         bare: the picture with outlines alone, as it is shown at opacity 0.
         covered: the same at opacity 1. What lies between is a blend of the two, for segments do not overlap.
+        asked: what was clicked, which is drawn too; ``None`` where nothing was.
     """
 
     picture: Chosen
@@ -154,18 +162,19 @@ class Found:
     milliseconds: float
     bare: Screen
     covered: Screen
+    asked: Asked | None = None
 
 
-def held(given: Chosen, found: Segmentation, milliseconds: float) -> Found:
+def held(given: Chosen, found: Segmentation, milliseconds: float, asked: Asked | None = None) -> Found:
     """A result with its two drawings.
 
     Raises:
         gradio.Error: the picture was deleted meanwhile.
     """
     with plain_errors(given.plain):
-        pixels = Screen.of(given.path, _LONGEST).image()
+        pixels = Screen.of(given.path, LONGEST).image()
     bare, covered = (Screen.holding(draw_segmentation(pixels, found, opacity=opacity)) for opacity in (0, 1))
-    return Found(given, found, milliseconds, bare, covered)
+    return Found(given, found, milliseconds, bare, covered, asked)
 
 
 def show(found: Found, way: str, opacity: float) -> tuple[dict[str, Any], str, str, str]:
@@ -189,7 +198,9 @@ def draw(found: Found, way: str, opacity: float) -> str:
     if not isinstance(opacity, int | float) or not 0 <= opacity <= 1:
         raise refusal(f"the opacity must be a number from 0 to 1. Got {opacity!r} instead")
     if way == OVERLAY:
-        return sent(Image.blend(found.bare.image(), found.covered.image(), opacity))
+        blend = Image.blend(found.bare.image(), found.covered.image(), opacity)
+        asked, size = found.asked, found.segmentation.image_size
+        return sent(blend if asked is None else draw_prompts(blend, asked, size))
     with plain_errors(found.picture.plain):
         return sent(cut_out(Screen.of(found.picture.path, _LONGEST_CUT).image(), found.segmentation))
 
