@@ -92,7 +92,7 @@ class Controls:
         again: begins another thing.
     """
 
-    group: gr.Group
+    group: gr.Column
     meaning: gr.Radio
     text: gr.Textbox
     again: gr.Button
@@ -100,7 +100,7 @@ class Controls:
 
 def prompt_controls() -> Controls:
     """Lay out what clicks mean in the Blocks that is open."""
-    with gr.Group(visible=False) as group:
+    with gr.Column(visible=False) as group:
         meaning = gr.Radio([ON, BESIDE, CORNER], value=ON, label="A click is")
         text = gr.Textbox(
             "",
@@ -195,7 +195,7 @@ def answer_prompts(
     for changed in (picture.change, wanted.change):
         changed(anew, None, [asked, text], api_visibility="private", queue=False, show_progress="hidden")
     wanted.change(
-        lambda value: gr.Group(visible=value == CLICK), wanted, controls.group, api_visibility="private", queue=False
+        lambda value: gr.Column(visible=value == CLICK), wanted, controls.group, api_visibility="private", queue=False
     )
     return [by_click, by_text]
 

@@ -209,8 +209,12 @@ def _told(found: Segmentation) -> str:
     """What was found, in words: ``person 24%, dog 7%``."""
     if not found.labels:
         return "Nothing that this model knows"
-    parts = (f"{label} {share:.0%}" for label, share in zip(found.labels, found.shares.tolist()))
+    parts = (f"{label} {_share(share)}" for label, share in zip(found.labels, found.shares.tolist()))
     return f"**{', '.join(parts)}** of the picture"
+
+
+def _share(share: float) -> str:
+    return f"{share:.0%}" if share >= 0.01 else "less than 1%"
 
 
 def _areas(found: Segmentation) -> str:
