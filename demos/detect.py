@@ -14,7 +14,7 @@ import numpy as np
 from demos.clips import clip_input
 from demos.examples import DETECT
 from demos.models import LOWEST_SCORE, Model, Models
-from demos.pages import KEPT_SECONDS, NO_ANSWER, Page, ask, head, plain_errors, refusal, says
+from demos.pages import KEPT_SECONDS, NO_ANSWER, Page, ask, head, plain_errors, refusal, says, which
 from demos.pictures import LONGEST, Screen, chosen, example_pictures, picture_input, sent
 from demos.sharing import Elsewhere, predict_command, strip, upload
 from demos.tables import Cell, table
@@ -44,6 +44,8 @@ def build(models: Models) -> None:
     with gr.Row():
         with gr.Column(scale=2, min_width=300):
             picture = picture_input()
+            which(models.detector.card)
+            example_pictures(DETECT, picture)
             threshold = gr.Slider(
                 LOWEST_SCORE,
                 0.95,
@@ -58,7 +60,6 @@ def build(models: Models) -> None:
                 label="Look in tiles too",
                 info=f"For small things in large pictures: overlapping tiles of {TILE} pixels, slower.",
             )
-            example_pictures(DETECT, picture)
         with gr.Column(scale=3, min_width=300):
             answer = says(invitation)
             drawn = gr.Image(

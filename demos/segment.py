@@ -12,7 +12,7 @@ from demos import clicks
 from demos.clicks import CLICK, NOW_CLICK, Clicked, answer_prompts, prompt_controls
 from demos.examples import SEGMENT
 from demos.models import Models
-from demos.pages import KEPT_SECONDS, NO_ANSWER, Page, ask, head, plain_errors, refusal, says
+from demos.pages import KEPT_SECONDS, NO_ANSWER, Page, ask, head, model_line, plain_errors, refusal, says, which
 from demos.pictures import LONGEST, Chosen, Screen, chosen, example_pictures, picture_input, sent
 from demos.prompts import Asked, draw_prompts
 from demos.sharing import Elsewhere, predict_command, strip, upload
@@ -46,13 +46,14 @@ def build(models: Models) -> None:
     with gr.Row():
         with gr.Column(scale=2, min_width=300):
             picture = picture_input()
+            example_pictures(SEGMENT, picture)
             wanted = gr.Radio(choices, value=choices[0], label="What to find")
+            used = which(models.segmenters[choices[0]].card)
             controls = prompt_controls()
             way = gr.Radio([OVERLAY, CUT_OUT], value=OVERLAY, label="Show it as")
             opacity = gr.Slider(
                 0, 1, OPACITY, step=0.05, label="Opacity", info="Of the colours. Moving it asks the model nothing."
             )
-            example_pictures(SEGMENT, picture)
         with gr.Column(scale=3, min_width=300):
             answer = says(_INVITATION)
             drawn = gr.Image(
@@ -88,6 +89,11 @@ def build(models: Models) -> None:
     def redraw(kept: Found | None, way: str, opacity: float) -> Any:
         return gr.skip() if kept is None else draw(kept, way, opacity)
 
+    def picked(wanted: str) -> str:
+        model = models.promptable if wanted == CLICK else models.segmenters[wanted]
+        return "" if model is None else model_line(model.card)
+
+    wanted.change(picked, wanted, used, api_visibility="private", queue=False, show_progress="hidden")
     events = []
     for change, public in ((picture.change, True), (wanted.input, False)):
         named: dict[str, Any] = {"api_name": PAGE.path} if public else {"api_visibility": "private"}

@@ -149,6 +149,22 @@ def street_photo() -> Path:
 
 
 @pytest.fixture(scope="session")
+def two_men() -> Path:
+    """Two men, read out of the ultralytics wheel on the package index as out of an archive."""
+    from shared.catalogue import ModelFile
+    from shared.testing import fake_card
+    from shared.weights import ensure
+
+    file = ModelFile(
+        "zidane.jpg",
+        50_427,
+        "16d73869e3267a7d4ed00de8e860833bd1657c1b252e94c0c348277adc7b6edb",
+        ("index:ultralytics==8.4.190/ultralytics/assets/zidane.jpg",),
+    )
+    return ensure(fake_card(name="two-men", files=(file,)), progress=False)["zidane.jpg"]
+
+
+@pytest.fixture(scope="session")
 def answers() -> Callable[..., tuple[list[Any], list[Any]]]:
     """Run what the pages show in a shell; see :func:`_answers`."""
     return _answers

@@ -25,9 +25,11 @@ from demos import clicks, segment
 from demos.clicks import CLICK, Clicked
 from demos.models import Model
 from demos.prompts import BESIDE, CORNER, ON, Asked, draw_prompts, read_prompts
+from demos.segment import OVERLAY
 from demos.sharing import to_service
 from shared.errors import UsageError
 from shared.testing import fake_card
+from vision.segmentation.promptable import prompting_at_hand
 
 # Gradio, served in this process, uses pandas as it was and leaves loops open.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
@@ -154,6 +156,23 @@ def test_clicks_elsewhere_are_the_same_points(tmp_path: Path) -> None:
     assert to_service(wanted) == "# The service takes no points and boxes."
     assert clicks.elsewhere(file, '{"points": []}', "a", 0.5) is None
     assert clicks.elsewhere(None, "", "a", 0.5) is None
+
+
+@pytest.mark.weights
+@pytest.mark.skipif(not prompting_at_hand(), reason="MobileSAM was not exported here, which needs the extra torch")
+def test_the_shown_python_finds_what_was_clicked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture = Image.new("RGB", (320, 240), "white")
+    picture.paste("darkred", (100, 60, 220, 180))
+    picture.save(tmp_path / "a square.png")
+    wanted = clicks.elsewhere({"orig_name": "a square.png"}, '{"points": [[160, 120]]}', OVERLAY, 0.5)
+    assert wanted is not None
+    monkeypatch.chdir(tmp_path)
+    exec(compile(wanted.python, "shown", "exec"), {})
+    found = json.loads(capsys.readouterr().out)
+    assert found["xyxy"][0] == pytest.approx([100, 60, 220, 180], abs=4)
+    assert found["areas"][0] == pytest.approx(120 * 120, rel=0.05)
 
 
 AT = """(image, [x, y]) => {

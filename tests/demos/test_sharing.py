@@ -103,6 +103,30 @@ def test_ask_elsewhere(client: Any, tmp_path: Path, answers: Answers) -> None:
 
 
 @pytest.mark.weights
+def test_faces_elsewhere(client: Any, tmp_path: Path, answers: Answers, two_men: Path) -> None:
+    name = "two men.jpg"
+    shutil.copy(two_men, tmp_path / name)
+    file = {"path": str(tmp_path / name), "orig_name": name}
+    page = client.predict(handle_file(tmp_path / name), handle_file(tmp_path / name), api_name="/faces")[0]
+    wanted = faces.elsewhere(file, file)
+    assert wanted is not None
+    (python, same), (command, verified) = answers(wanted, tmp_path)
+    assert about(python["xyxy"]) == about(command["result"]["xyxy"]) == about(page["faces"]["xyxy"])
+    assert about(same) == about(page["verification"])
+    assert same["same"] is True
+    assert about(verified["result"]) == about(same)
+
+
+@pytest.mark.weights
+def test_translate_elsewhere(client: Any, tmp_path: Path, answers: Answers) -> None:
+    given = "zh to en", "- 地点：图书馆", "图书馆 = City Library"
+    page = client.predict(*given, api_name="/translate")[0]
+    (python,), (command,) = answers(translate.elsewhere(*given), tmp_path)
+    assert "City Library" in page["text"]
+    assert python["text"] == command["result"]["text"] == page["text"]
+
+
+@pytest.mark.weights
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 def test_curl_answers_as_the_page_does(client: Any, address: str, tmp_path: Path) -> None:
     name = 'a "lion", it\'s.jpg'
