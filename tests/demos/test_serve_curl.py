@@ -31,8 +31,13 @@ pytestmark = [
     pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed"),
 ]
 ALPS = 'Ada Lovelace saw the Eiger\'s "north face" in Grindelwald: $HOME.'
-TASKS = ("nlp.classification=sst2-bge-lora", "nlp.ner", "vision.classification", "vision.detection")
-TASKS += ("vision.segmentation=deeplabv3",)
+TASKS = [
+    "nlp.classification=sst2-bge-lora",
+    "nlp.ner",
+    "vision.classification",
+    "vision.detection",
+    "vision.segmentation=deeplabv3",
+]
 
 
 @pytest.fixture(scope="module")
