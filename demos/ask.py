@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import html
+import re
 import shlex
 import tempfile
 import time
@@ -34,7 +35,7 @@ MOST_SHOWN = 4_000
 """Characters of a pasted text up to which the request elsewhere carries it."""
 PASTED = "pasted text.md"
 FEW_WORDS, SENTENCES = "A few words", "A whole sentence"
-_HANDBOOK = """# Office handbook
+_WRAPPED = """# Office handbook
 
 ## Bicycles
 
@@ -51,6 +52,8 @@ cupboard beneath it; when fewer than three bags are left, write to the kitchen l
 Rooms are booked for two hours at most. A room in which nobody has appeared within fifteen minutes is free for others.
 The large room on the fourth floor seats eighteen and has the only projector that takes an old VGA cable.
 """
+_HANDBOOK = re.sub(r"(?<!\n)\n(?!\n)", " ", _WRAPPED).strip()
+"""Each paragraph in one line, so that the page wraps it where it ends."""
 _EXAMPLES = {
     "When can I not have coffee?": [_HANDBOOK, "When is the coffee machine descaled?"],
     "How long may a room be booked?": [_HANDBOOK, "How long can I book a meeting room for?"],

@@ -2,103 +2,38 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.events import Dependency
 
 from demos.models import Model
 from demos.pages import NO_ANSWER, plain_errors, refusal
-from demos.pictures import chosen
+from demos.pictures import LONGEST, Screen, chosen, sent
+from demos.prompts import BESIDE, CORNER, MOST_POINTS, ON, Asked, draw_prompts, read_prompts
+from demos.sharing import Elsewhere, upload
+from vision.images import size_of
 from vision.segmentation.promptable import EmbeddedImage, PromptableSegmenter
 from vision.types import Segmentation
 
 CLICK = "What I click on"
 NOW_CLICK = "Now click on a thing in the picture on the left."
-ON, BESIDE, CORNER = "a point on it", "a point beside it", "a corner of a box"
 CLICKED_KEPT = 4
 """Pictures that stay encoded for further clicks, over all visitors."""
-MOST_POINTS = 50
+_CODE = """import json
 
+import vision
 
-@dataclass(frozen=True)
-class Asked:
-    """What a visitor clicked so far, of one thing, in pixels of the upright picture.
-
-    Attributes:
-        points: x and y of each point.
-        on: for each point whether it is on the thing.
-        corner: the first corner of a box that lacks its second.
-        box: x1, y1, x2, y2.
-
-    Example:
-        >>> Asked().clicked((9, 8), CORNER).clicked((2, 3), CORNER).box
-        (2.0, 3.0, 9.0, 8.0)
-    """
-
-    points: tuple[tuple[float, float], ...] = ()
-    on: tuple[bool, ...] = ()
-    corner: tuple[float, float] | None = None
-    box: tuple[float, float, float, float] | None = None
-
-    def clicked(self, at: Sequence[float], meaning: str) -> Asked:
-        """With one click more; the second corner of a box closes it, and a further one begins another."""
-        x, y = float(at[0]), float(at[1])
-        if meaning != CORNER:
-            return Asked((*self.points, (x, y)), (*self.on, meaning == ON), self.corner, self.box)
-        if self.corner is None:
-            return Asked(self.points, self.on, (x, y), None)
-        (first, second), (third, fourth) = sorted((self.corner[0], x)), sorted((self.corner[1], y))
-        return Asked(self.points, self.on, None, (first, third, second, fourth))
-
-    @property
-    def whole(self) -> bool:
-        """Whether there is something to ask: a point on the thing, or a box."""
-        return self.box is not None or any(self.on)
-
-    def to_text(self) -> str:
-        """As JSON, for the box that :func:`read_prompts` reads."""
-        told: dict[str, Any] = {"points": [list(point) for point in self.points]}
-        told["on"] = list(self.on)
-        if self.box is not None:
-            told["box"] = list(self.box)
-        return json.dumps(told)
-
-
-def read_prompts(text: str) -> Asked:
-    """Points and box from JSON such as ``{"points": [[40, 30]], "on": [true], "box": [10, 10, 60, 50]}``.
-
-    ``on`` may be left out where all points are on the thing.
-
-    Raises:
-        gradio.Error: it is no such JSON, there are too many points, or nothing says where the thing is.
-
-    Example:
-        >>> read_prompts('{"points": [[40, 30]]}').on
-        (True,)
-    """
-    form = 'JSON like {"points": [[40, 30]], "on": [true], "box": [10, 10, 60, 50]}'
-    try:
-        told = json.loads(text or "{}")
-        points = tuple((float(x), float(y)) for x, y in told.get("points", []))
-        on = tuple(bool(value) for value in told.get("on", [True] * len(points)))
-        edges = tuple(float(edge) for edge in told["box"]) if told.get("box") else None
-    except (AttributeError, TypeError, ValueError, RecursionError) as error:
-        raise refusal(f"points and box must be {form}. {error}") from error
-    if len(on) != len(points) or len(points) > MOST_POINTS:
-        raise refusal(f"there must be at most {MOST_POINTS} points, each with its 'on'. Got {len(points)}, {len(on)}")
-    if edges is not None and len(edges) != 4:
-        raise refusal(f"a box must be x1, y1, x2, y2. Got {len(edges)} numbers instead")
-    asked = Asked(points, on, None, None if edges is None else (edges[0], edges[1], edges[2], edges[3]))
-    if not asked.whole:
-        raise refusal(f"a thing must be told by a point on it or a box around it: {form}")
-    return asked
+photo = vision.promptable_segmenter().embed({name!r})
+found = photo.segment({options})
+print(json.dumps(found.to_json()))
+"""
 
 
 @dataclass(frozen=True)
@@ -146,26 +81,26 @@ class Clicked:
         return found, (time.perf_counter() - begun) * 1000
 
 
-def prompt_input(
-    clicked: Clicked,
-    picture: gr.Image,
-    wanted: gr.Radio,
-    *,
-    drawing: tuple[gr.Radio, gr.Slider],
-    shown: list[Any],
-    answered: Callable[..., tuple[Any, ...]],
-) -> None:
-    """Lay out what clicks mean, and answer them.
+@dataclass(frozen=True)
+class Controls:
+    """What says what a click means, laid out where the picture is.
 
-    Args:
-        clicked: what answers.
-        picture: that is clicked on.
-        wanted: what a visitor wants found; clicks count where it says :data:`CLICK`.
-        drawing: the controls of how it is drawn.
-        shown: what an answer fills.
-        answered: fills it from the picture, the segment, its milliseconds and the values of ``drawing``.
+    Attributes:
+        group: all of it, which is hidden until clicks are wanted.
+        meaning: of the next click.
+        text: points and box as JSON.
+        again: begins another thing.
     """
-    with gr.Group(visible=False) as group:
+
+    group: gr.Column
+    meaning: gr.Radio
+    text: gr.Textbox
+    again: gr.Button
+
+
+def prompt_controls() -> Controls:
+    """Lay out what clicks mean in the Blocks that is open."""
+    with gr.Column(visible=False) as group:
         meaning = gr.Radio([ON, BESIDE, CORNER], value=ON, label="A click is")
         text = gr.Textbox(
             "",
@@ -173,6 +108,35 @@ def prompt_input(
             info="In pixels from the top left. Clicks write here; or write it yourself and press Enter.",
         )
         again = gr.Button("Another thing", size="sm", elem_classes="small")
+    return Controls(group, meaning, text, again)
+
+
+def answer_prompts(
+    clicked: Clicked,
+    picture: gr.Image,
+    wanted: gr.Radio,
+    *,
+    controls: Controls,
+    drawing: tuple[gr.Radio, gr.Slider],
+    shown: list[Any],
+    answered: Callable[..., tuple[Any, ...]],
+) -> list[Dependency]:
+    """Answer clicks on a picture, and points that are written.
+
+    Args:
+        clicked: what answers.
+        picture: that is clicked on.
+        wanted: what a visitor wants found; clicks count where it says :data:`CLICK`.
+        controls: what a click means.
+        drawing: the controls of how it is drawn.
+        shown: what an answer fills.
+        answered: fills it from the picture, the segment, its milliseconds, what was asked and the pair of values of
+            ``drawing``.
+
+    Returns:
+        The events that answer.
+    """
+    meaning, text = controls.meaning, controls.text
     asked = gr.State(Asked())
     nothing = (None, None, NO_ANSWER, None, "")
 
@@ -187,7 +151,7 @@ def prompt_input(
             raise refusal("there must be a picture to ask about. Choose one first")
         with plain_errors(given.plain):
             found, taken = clicked.segment(given.path, told)
-        return told, *answered(given, found, taken, way, opacity)
+        return told, *answered(given, found, taken, told, (way, opacity))
 
     def click(  # noqa: PLR0917 - Gradio gives the values of the inputs in their order
         picture: dict[str, Any] | None,
@@ -203,7 +167,7 @@ def prompt_input(
         told = before.clicked(event.index, meaning)
         if not told.whole:
             words = "Now click on the opposite corner." if told.corner else "Now click on the thing itself."
-            return told, told.to_text(), *nothing[:2], words, *nothing[3:]
+            return told, told.to_text(), None, None, words, _clicked_so_far(picture, told), ""
         if len(told.points) > MOST_POINTS:
             raise refusal(f"there must be at most {MOST_POINTS} points. Begin another thing")
         return told, told.to_text(), *prompt(picture, told.to_text(), way, opacity)[1:]
@@ -221,7 +185,7 @@ def prompt_input(
     by_text = text.submit(prompt, [picture, text, *drawing], [asked, *shown], preprocess=False, api_name="prompt")
     for event in (by_click, by_text):
         event.failure(lambda: nothing, outputs=shown, api_visibility="private", queue=False)
-    again.click(
+    controls.again.click(
         lambda: (*anew(), *nothing[:2], NOW_CLICK, *nothing[3:]),
         None,
         [asked, text, *shown],
@@ -230,4 +194,41 @@ def prompt_input(
     )
     for changed in (picture.change, wanted.change):
         changed(anew, None, [asked, text], api_visibility="private", queue=False, show_progress="hidden")
-    wanted.change(lambda value: gr.Group(visible=value == CLICK), wanted, group, api_visibility="private", queue=False)
+    wanted.change(
+        lambda value: gr.Column(visible=value == CLICK), wanted, controls.group, api_visibility="private", queue=False
+    )
+    return [by_click, by_text]
+
+
+def elsewhere(picture: dict[str, Any] | None, text: str, way: str, opacity: float) -> Elsewhere | None:
+    """What was clicked, asked outside the page; ``None`` where nothing whole was."""
+    file = upload(picture)
+    if file is None or not text:
+        return None
+    try:
+        told = read_prompts(text)
+    except gr.Error:  # a first corner alone asks nothing yet
+        return None
+    prompts = {
+        "points": [list(map(list, told.points))] if told.points else None,
+        "point_labels": [[int(on) for on in told.on]] if told.points else None,
+        "boxes": None if told.box is None else [list(told.box)],
+    }
+    options = ", ".join(f"{name}={value!r}" for name, value in prompts.items() if value is not None)
+    return Elsewhere(
+        _CODE.format(name=file.name, options=options),
+        "# No command takes points and boxes; Python does.",
+        "prompt",
+        [file, told.to_text(), way, opacity],
+        "",
+        file,
+        remark="The service takes no points and boxes.",
+    )
+
+
+def _clicked_so_far(picture: dict[str, Any], asked: Asked) -> str | None:
+    given = chosen(picture)
+    if given is None:
+        return None
+    with plain_errors(given.plain):
+        return sent(draw_prompts(Screen.of(given.path, LONGEST).image(), asked, size_of(given.path)))

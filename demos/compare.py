@@ -1,161 +1,178 @@
-"""The page that compares two text classifiers: on one text side by side, and on a labelled table with a verdict."""
+"""The page that compares two models: on one text or picture side by side, and on a labelled data set with a verdict."""
 
 from __future__ import annotations
 
-import csv
-import os
-import tempfile
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
-import numpy as np
 
-import nlp
-from demos.models import Model, Models
-from demos.pages import Page, ask, head, plain_errors, refusal, says
-from demos.tables import Cell, table
-from nlp.datasets import read_labelled_texts
-from nlp.evaluate import evaluate_classification
-from shared.catalogue import find
-from shared.evaluation.compared_words import compared_json, figure_rows, slice_rows, verdict
-from shared.evaluation.comparing import Compared, compare_evaluations
-from shared.evaluation.plots import forest
-from shared.evaluation.report import Forest
+from demos.comparing import ONE, asked_both, data_events, model_choice, picked, written
+from demos.differing import differing
+from demos.judging import sample_pictures, sample_texts
+from demos.kinds import PICTURES, Bench, kinds_of_texts
+from demos.models import Models
+from demos.pages import NO_ANSWER, Page, head, plain_errors, refusal, says
+from demos.pictures import LONGEST, Chosen, Screen, chosen, example_pictures, picture_input, sent
+from demos.sharing import result_viewer, strip
+from vision.detection.task import SCORE_THRESHOLD
+from vision.draw import draw_detections
+from vision.segmentation.draw import draw_segmentation
+from vision.types import Detections, Segmentation
 
-PAGE = Page(
-    "Compare", "compare", "Two text classifiers on the same text, and on the same labelled texts: which is better?"
-)
+PAGE = Page("Compare", "compare", "Two models on the same input, and on the same labelled data: which is better?")
 
-MOST_TEXTS = 500
 MOST_CHARACTERS = 20_000
-KINDS = {
-    "Sentiment": ("sst2-minilm", "sst2-bge-lora"),
-    "Topic": ("agnews-minilm", "agnews-minilm-lora"),
-    "Question type": ("trec-minilm", "trec-minilm-lora"),
-}
-"""The one that is there, and the one that is to take its place."""
+EXAMPLES = (
+    ("gradio", "media_assets/images/lion.jpg"),
+    ("gradio", "test_data/cheetah2.jpg"),
+    ("ultralytics", "assets/bus.jpg"),
+    ("sklearn", "datasets/images/china.jpg"),
+)
 _TEXTS = {
     "A warm film": ["A warm, funny film that earns every one of its tears.", "Sentiment"],
     "A double no": ["Not a film that I would not see again.", "Sentiment"],
     "A central bank": ["The central bank held its rate as inflation slowed for a third month.", "Topic"],
+    "A street": ["Two men are standing on the street.", "English to German"],
 }
-_SAMPLE = {
-    "positive": (
-        "A joy from the first scene to the last.", "I laughed until it hurt.", "Quiet, wise and beautifully played.",
-        "The best thing that I have seen this year.", "It could have been dull, and it never is.",
-        "Hardly a false note in two hours.", "You will not regret the ticket.", "Moving without ever being sweet.",
-        "Nothing about it is lazy.", "A small film with a large heart.", "Who knew that chess could be this thrilling?",
-        "I went in tired and came out glad.",
-    ),
-    "negative": (
-        "Two hours that I will never get back.", "Loud, long and empty.", "The jokes were old when it was written.",
-        "Not even the actors seem to believe it.", "A waste of a good idea.", "I have seen livelier furniture.",
-        "It wants to be clever and is merely confused.", "Beautiful pictures cannot save a script this thin.",
-        "I left before the end, and not early enough.", "Everything that the first one was not: dull.",
-        "Hardly a scene that works.", "If this is fun, give me boredom.",
-    ),
-}  # fmt: skip
-"""Short reviews written for this page; far too few to judge a model by, which the verdict says."""
+_INVITATION = "Choose a picture, upload a zip, or click an example."
 
 
 def build(models: Models) -> None:
     """Lay the page out in the Blocks that is open."""
-    head(PAGE, "A file that you upload stays on this machine and is deleted.")
-    opened = {
-        name: models.heads[kind] for kind in KINDS for name in KINDS[kind] if models.heads[kind].card.name == name
-    }
-    for name in {name for names in KINDS.values() for name in names} - set(opened):
-        opened[name] = _model(name)
+    head(PAGE, "What you upload stays on this machine and is deleted.")
+    with gr.Tab("Texts"):
+        _texts(Bench.of(kinds_of_texts(), models))
+    with gr.Tab("Pictures"):
+        _pictures(Bench.of(PICTURES, models))
+
+
+def _texts(bench: Bench) -> None:
     with gr.Row():
         with gr.Column(scale=2, min_width=300):
-            kind = gr.Radio(list(KINDS), value="Sentiment", label="What to tell")
+            kind, first, second = model_choice(bench)
             text = gr.Textbox(label="Text", lines=3, max_length=MOST_CHARACTERS, placeholder="Any text.")
             both = gr.Button("Ask both", variant="primary")
             examples = gr.Examples(
                 list(_TEXTS.values()), [text, kind], example_labels=list(_TEXTS), cache_examples=False,
                 api_visibility="private",
             )  # fmt: skip
-            file = gr.File(label="Labelled texts: CSV of text, label", file_types=[".csv"], type="filepath", height=150)
-            judge = gr.Button("Compare on the file", variant="primary")
+            file = gr.File(label="Labelled texts", height=150)
+            form = gr.Markdown(_form(bench, "Sentiment"), elem_classes="note")
+            judged = gr.Button("Compare on the file", variant="primary")
             made = gr.Button("Compare on 24 short reviews", size="sm", elem_classes="small")
         with gr.Column(scale=3, min_width=300):
             answer = says("Write a text, upload a file, or click an example.")
             shown = gr.HTML(label="Comparison", js_on_load=None, apply_default_css=False)
-            with gr.Accordion("The result as JSON", open=False):
-                result = gr.JSON(label="Comparison")
+    result = result_viewer("Comparison")
+    mode = gr.State(ONE)
 
-    def side_by_side(text: str, kind: str) -> tuple[Any, ...]:
-        """What both classifiers say of one text."""
-        if len(text) > MOST_CHARACTERS:
-            raise refusal(f"a text must have at most {MOST_CHARACTERS:,} characters. Got {len(text):,}")
-        answers = {name: ask(opened[name], text)[0] for name in KINDS[kind]}
-        best = {found.labels[0] for found in answers.values()}
-        rows = [[Cell(n), Cell(f.labels[0]), Cell(f"{f.scores[0]:.1%}", tag="number")] for n, f in answers.items()]
-        line = f"**Both say {best.pop()}.**" if len(best) == 1 else "**They disagree.**"
-        told = {name: found.to_json() for name, found in answers.items()}
-        return told, line, table("Side by side", ["Model", "Label", "Sure"], rows)
+    def side_by_side(text: str, kind: str, first: str | None = None, second: str | None = None) -> tuple[Any, ...]:
+        """What both models say of one text; the kind's own two where none are named."""
+        _, *names = bench.pair(kind, first, second)
+        if not isinstance(text, str) or len(text) > MOST_CHARACTERS:
+            raise refusal(f"a text must have at most {MOST_CHARACTERS:,} characters. Got {len(text or ''):,}")
+        answers, took = asked_both(bench, names, text)
+        side = differing(answers)
+        return {name: one.to_json() for name, one in answers.items()}, f"{side.line} · {took}", side.html, ONE
 
-    def compare(file: str | None, kind: str, progress: gr.Progress = gr.Progress()) -> tuple[Any, ...]:  # noqa: B008
-        """Which of both classifiers is better on labelled texts, by how much and how surely."""
-        if file is None:
-            raise refusal("upload a CSV file with the columns text and label, or use the short reviews")
-        path = Path(file)
-        with plain_errors(lambda message: message.replace(file, path.name)):
-            data = read_labelled_texts(path)
-            if len(data.texts) > MOST_TEXTS:
-                raise refusal(f"{path.name} must have at most {MOST_TEXTS} texts. Got {len(data.texts):,}")
-            evaluations = []
-            for number, name in enumerate(KINDS[kind]):
-                progress((number, 3), desc=f"Evaluating {name}")
-                evaluations.append(evaluate_classification(path, model=name))
-            progress((2, 3), desc="Comparing")
-            found = compare_evaluations(*evaluations, rng=np.random.default_rng(0))
-        first, second = (one.items().right() for one in evaluations if one.items is not None)
-        differ = [
-            [Cell(data.texts[at]), Cell(data.labels[at]), Cell(found.first if first[at] > second[at] else found.second)]
-            for at in np.flatnonzero(first != second).tolist()[:20]
-        ]
-        told = verdict(found).replace("<", "&lt;").replace(path.parent.as_posix() + "/", "")
-        return compared_json(found) | {"dataset": path.name}, f"**{told}**", _drawn(found, differ)
-
-    outputs = [result, answer, shown]
-    events = [
-        both.click(side_by_side, [text, kind], outputs, api_name="compare_text"),
-        examples.load_input_event.then(side_by_side, [text, kind], outputs, api_visibility="private"),
-        judge.click(compare, [file, kind], outputs, api_name="compare_table"),
-        made.click(lambda: (_sample(), "Sentiment"), outputs=[file, kind], api_visibility="private").then(
-            compare, [file, kind], outputs, api_visibility="private"
+    chose, outputs = [kind, first, second], [result, answer, shown, mode]
+    kind.change(lambda kind: _form(bench, kind), kind, form, api_visibility="private", queue=False)
+    kind.input(picked(bench), kind, [first, second], api_visibility="private", queue=False)
+    by_example = examples.load_input_event.then(picked(bench), kind, [first, second], api_visibility="private")
+    asked = [
+        both.click(side_by_side, [text, *chose], outputs, preprocess=False, api_name="compare_text"),
+        by_example.then(side_by_side, [text, *chose], outputs, preprocess=False, api_visibility="private"),
+        *data_events(
+            bench, file, chose, outputs,
+            buttons=(judged, made), sample=(sample_texts, "Sentiment"), api_name="compare_table",
         ),
-    ]
-    for event in events:
+    ]  # fmt: skip
+    for event in asked:
+        event.failure(lambda: (None, NO_ANSWER, "", ONE), outputs=outputs, api_visibility="private", queue=False)
+
+    strip(asked, given=[text, file, mode, *chose], result=result, write=written(bench, "compare_text", "compare_table"))
+
+
+def _pictures(bench: Bench) -> None:
+    with gr.Row():
+        with gr.Column(scale=2, min_width=300):
+            kind, first, second = model_choice(bench)
+            picture = picture_input()
+            example_pictures(EXAMPLES, picture)
+            file = gr.File(label="Labelled pictures, as a zip", file_types=[".zip"], height=150)
+            form = gr.Markdown(_form(bench, "What it is of"), elem_classes="note")
+            judged = gr.Button("Compare on the zip", variant="primary")
+            made = gr.Button("Compare on five pictures", size="sm", elem_classes="small")
+        with gr.Column(scale=3, min_width=300):
+            answer = says(_INVITATION)
+            with gr.Row(visible=False) as both:
+                drawn = [
+                    gr.Image(label=label, interactive=False, buttons=["fullscreen"], alt_text=alt, min_width=240)
+                    for label, alt in (("First", "What the first model found"), ("Second", "What the second one found"))
+                ]
+            shown = gr.HTML(label="Comparison", js_on_load=None, apply_default_css=False)
+    result = result_viewer("Comparison")
+    mode = gr.State(ONE)
+
+    def undrawn() -> tuple[Any, ...]:
+        return gr.Row(visible=False), None, None
+
+    def side_by_side(
+        picture: dict[str, Any] | None, kind: str, first: str | None = None, second: str | None = None
+    ) -> tuple[Any, ...]:
+        """What both models say of one picture; the kind's own two where none are named."""
+        _, *names = bench.pair(kind, first, second)
+        given = chosen(picture)
+        if given is None:
+            return None, _INVITATION, "", ONE, *undrawn()
+        answers, took = asked_both(bench, names, given.path, given)
+        side = differing(answers)
+        pictures = drawings(given, list(answers.values()))
+        row = (gr.Row(visible=True), *pictures) if pictures else undrawn()
+        return {name: one.to_json() for name, one in answers.items()}, f"{side.line} · {took}", side.html, ONE, *row
+
+    chose, outputs = [kind, first, second], [result, answer, shown, mode, both, *drawn]
+    private: dict[str, Any] = {"preprocess": False, "api_visibility": "private"}
+    kind.change(lambda kind: _form(bench, kind), kind, form, api_visibility="private", queue=False)
+    other = kind.input(picked(bench), kind, [first, second], api_visibility="private", queue=False)
+    asked = [
+        picture.change(side_by_side, [picture, *chose], outputs, preprocess=False, api_name="compare_picture"),
+        other.then(side_by_side, [picture, *chose], outputs, **private),
+        *(model.input(side_by_side, [picture, *chose], outputs, **private) for model in (first, second)),
+        *data_events(
+            bench, file, chose, outputs, rest=undrawn,
+            buttons=(judged, made), sample=(sample_pictures, "What it is of"), api_name="compare_pictures",
+        ),
+    ]  # fmt: skip
+    for event in asked:
         event.failure(
-            lambda: (None, "No answer to this: the message says why.", ""), outputs=outputs, api_visibility="private"
+            lambda: (None, NO_ANSWER, "", ONE, *undrawn()), outputs=outputs, api_visibility="private", queue=False
         )
 
-
-def _model(name: str) -> Model[Any]:
-    return Model("Compare", find(name), lambda: nlp.text_classifier(name))
-
-
-def _drawn(found: Compared, differ: list[list[Cell]]) -> str:
-    """The forest plot, the figures, the slices that changed, and the texts on which one alone is right."""
-    columns, *rows = figure_rows(found)
-    plot = forest(Forest(tuple((f.name, f.difference) for f in found.figures), reference=0.0))
-    parts = [f'<div class="facts">{plot}</div>', table("Figures", columns[:6], [row[:6] for row in rows])]
-    if found.changed:
-        columns, *rows = slice_rows(found, found.changed[:10])
-        parts.append(table("Slices that changed", columns, rows))
-    if differ:
-        parts.append(table("Where one alone is right", ["Text", "True", "Right"], differ))
-    return "<br>".join(parts)
+    write = written(bench, "compare_picture", "compare_pictures")
+    strip(asked, given=[picture, file, mode, *chose], result=result, write=write)
 
 
-def _sample() -> str:
-    # The server's own folder for uploads, which goes when it stops.
-    path = Path(tempfile.mkdtemp(dir=os.environ.get("GRADIO_TEMP_DIR"))) / "short-reviews.csv"
-    with path.open("w", encoding="utf-8", newline="") as stream:
-        rows = csv.writer(stream)
-        rows.writerow(["text", "label"])
-        rows.writerows([text, label] for label, texts in _SAMPLE.items() for text in texts)
-    return str(path)
+def drawings(given: Chosen, answers: Sequence[Any]) -> list[str]:
+    """Where the drawings of both answers lie for the browser; none where nothing can be drawn.
+
+    Raises:
+        gradio.Error: the picture was deleted meanwhile.
+    """
+    if not isinstance(answers[0], Detections | Segmentation):
+        return []
+    with plain_errors(given.plain):
+        screen = Screen.of(given.path, LONGEST)
+    return [
+        sent(
+            draw_detections(screen.image(), found, min_score=SCORE_THRESHOLD)
+            if isinstance(found, Detections)
+            else draw_segmentation(screen.image(), found)
+        )
+        for found in answers
+    ]
+
+
+def _form(bench: Bench, kind: str) -> str:
+    return f"It must be {bench.kinds[kind].form}."

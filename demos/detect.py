@@ -14,8 +14,8 @@ import numpy as np
 from demos.clips import clip_input
 from demos.examples import DETECT
 from demos.models import LOWEST_SCORE, Model, Models
-from demos.pages import KEPT_SECONDS, NO_ANSWER, Page, ask, head, plain_errors, refusal, says
-from demos.pictures import Screen, chosen, example_pictures, picture_input, sent
+from demos.pages import KEPT_SECONDS, NO_ANSWER, Page, ask, head, plain_errors, refusal, says, which
+from demos.pictures import LONGEST, Screen, chosen, example_pictures, picture_input, sent
 from demos.sharing import Elsewhere, predict_command, strip, upload
 from demos.tables import Cell, table
 from vision.detection.task import SCORE_THRESHOLD
@@ -34,8 +34,6 @@ import vision
 found = {detector}.predict([{name!r}])[0]
 print(json.dumps(found.to_json()))
 """
-_LONGEST = 1280
-"""Pixels of the longer side of what is drawn and sent to the browser; boxes in the JSON are the picture's own."""
 
 
 def build(models: Models) -> None:
@@ -46,6 +44,8 @@ def build(models: Models) -> None:
     with gr.Row():
         with gr.Column(scale=2, min_width=300):
             picture = picture_input()
+            which(models.detector.card)
+            example_pictures(DETECT, picture)
             threshold = gr.Slider(
                 LOWEST_SCORE,
                 0.95,
@@ -60,7 +60,6 @@ def build(models: Models) -> None:
                 label="Look in tiles too",
                 info=f"For small things in large pictures: overlapping tiles of {TILE} pixels, slower.",
             )
-            example_pictures(DETECT, picture)
         with gr.Column(scale=3, min_width=300):
             answer = says(invitation)
             drawn = gr.Image(
@@ -92,7 +91,7 @@ def build(models: Models) -> None:
             return nothing(invitation)
         detections, milliseconds = ask(in_tiles if tiles else models.detector, given.path, plain=given.plain)
         with plain_errors(given.plain):
-            kept = Found(Screen.of(given.path, _LONGEST), detections, milliseconds)
+            kept = Found(Screen.of(given.path, LONGEST), detections, milliseconds)
         return kept, *show(kept, threshold), gr.Dropdown(classes_of(detections), value=None)
 
     def redraw(kept: Found | None, threshold: float, wanted: list[str] | None) -> tuple[Any, ...]:

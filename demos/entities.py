@@ -95,8 +95,9 @@ def build(models: Models) -> None:
                     [text]
                 )[0]
             told["redacted"], clean = redacted.to_json(), getattr(redacted, "text", "")
-        line = f"**{_counted(found)}** · {milliseconds:.0f} ms"
-        return told, line, highlighted(text, marks(text, found)), clean, _listed(found)
+        shown = marks(text, found)
+        line = f"**{_counted(found, len(shown) - len(found.entities))}** · {milliseconds:.0f} ms"
+        return told, line, highlighted(text, shown), clean, _listed(text, found, shown)
 
     given, shown = [text, kinds, style], [result, answer, marked, plain, listed]
     asked = button.click(find, given, shown, api_name=PAGE.path)
@@ -145,19 +146,21 @@ def highlighted(text: str, spans: list[Span]) -> list[tuple[str, str | None]]:
     return [part for part in [*parts, (text[at:], None)] if part[0]]
 
 
-def _counted(found: Entities) -> str:
+def _counted(found: Entities, others: int) -> str:
     count = len(found.entities)
-    return {0: "No entity found", 1: "1 entity"}.get(count, f"{count} entities")
+    said = {0: "No entity found", 1: "1 entity"}.get(count, f"{count} entities")
+    return f"{said}, and {others} by pattern" if others > 0 else said
 
 
-def _listed(found: Entities) -> str:
+def _listed(text: str, found: Entities, shown: list[Span]) -> str:
+    scores = {(entity.start, entity.end, entity.label): f"{entity.score:.0%}" for entity in found.entities}
     rows: list[list[Cell | str]] = [
         [
-            entity.text,
-            entity.label,
-            Cell(f"{entity.start}–{entity.end}", tag="number"),
-            Cell(f"{entity.score:.0%}", tag="number"),
+            text[start:stop],
+            label,
+            Cell(f"{start}–{stop}", tag="number"),
+            Cell(scores.get((start, stop, label), "pattern"), tag="number"),
         ]
-        for entity in found.entities
+        for start, stop, label in shown
     ]
-    return table("Entities", ["Text", "Label", "Characters", "Score"], rows) if rows else ""
+    return table("Found", ["Text", "Label", "Characters", "Score"], rows) if rows else ""

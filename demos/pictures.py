@@ -18,6 +18,9 @@ from demos.examples import pictures
 from demos.pages import refusal
 from vision.images import View, load_view
 
+LONGEST = 1280
+"""Pixels of the longer side of what is drawn and sent to the browser; results keep the picture's own size."""
+
 
 @dataclass(frozen=True)
 class Chosen:

@@ -8,11 +8,13 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
-from demos.clicks import CLICK, NOW_CLICK, Clicked, prompt_input
+from demos import clicks
+from demos.clicks import CLICK, NOW_CLICK, Clicked, answer_prompts, prompt_controls
 from demos.examples import SEGMENT
 from demos.models import Models
-from demos.pages import KEPT_SECONDS, NO_ANSWER, Page, ask, head, plain_errors, refusal, says
-from demos.pictures import Chosen, Screen, chosen, example_pictures, picture_input, sent
+from demos.pages import KEPT_SECONDS, NO_ANSWER, Page, ask, head, model_line, plain_errors, refusal, says, which
+from demos.pictures import LONGEST, Chosen, Screen, chosen, example_pictures, picture_input, sent
+from demos.prompts import Asked, draw_prompts
 from demos.sharing import Elsewhere, predict_command, strip, upload
 from demos.tables import Cell, table
 from vision.segmentation.draw import OPACITY, cut_out, draw_segmentation
@@ -32,10 +34,8 @@ import vision
 found = vision.segmenter({model!r}).predict([{name!r}])[0]
 print(json.dumps(found.to_json()))
 """
-_LONGEST = 1280
-"""Pixels of the longer side of what is drawn in colours and sent to the browser."""
 _LONGEST_CUT = 2048
-"""The same for a cut-out, which people keep; masks in the JSON have the picture's own size."""
+"""Pixels of the longer side of a cut-out, which people keep; masks in the JSON have the picture's own size."""
 _INVITATION = "Choose a picture, or click an example."
 
 
@@ -46,12 +46,14 @@ def build(models: Models) -> None:
     with gr.Row():
         with gr.Column(scale=2, min_width=300):
             picture = picture_input()
+            example_pictures(SEGMENT, picture)
             wanted = gr.Radio(choices, value=choices[0], label="What to find")
+            used = which(models.segmenters[choices[0]].card)
+            controls = prompt_controls()
             way = gr.Radio([OVERLAY, CUT_OUT], value=OVERLAY, label="Show it as")
             opacity = gr.Slider(
                 0, 1, OPACITY, step=0.05, label="Opacity", info="Of the colours. Moving it asks the model nothing."
             )
-            example_pictures(SEGMENT, picture)
         with gr.Column(scale=3, min_width=300):
             answer = says(_INVITATION)
             drawn = gr.Image(
@@ -87,6 +89,11 @@ def build(models: Models) -> None:
     def redraw(kept: Found | None, way: str, opacity: float) -> Any:
         return gr.skip() if kept is None else draw(kept, way, opacity)
 
+    def picked(wanted: str) -> str:
+        model = models.promptable if wanted == CLICK else models.segmenters[wanted]
+        return "" if model is None else model_line(model.card)
+
+    wanted.change(picked, wanted, used, api_visibility="private", queue=False, show_progress="hidden")
     events = []
     for change, public in ((picture.change, True), (wanted.input, False)):
         named: dict[str, Any] = {"api_name": PAGE.path} if public else {"api_visibility": "private"}
@@ -94,11 +101,6 @@ def build(models: Models) -> None:
         asked.failure(lambda: nothing, outputs=[found, *shown], api_visibility="private", queue=False)
         events.append(asked)
 
-    def written(picture: dict[str, Any] | None, wanted: str, way: str, opacity: float) -> Elsewhere | None:
-        model = models.segmenters.get(wanted)
-        return None if model is None else elsewhere(picture, model.card.name, wanted, way, opacity)
-
-    strip(events, given=[picture, wanted, way, opacity], result=result, write=written)
     for moved in (opacity.change, way.input):
         moved(
             redraw,
@@ -110,18 +112,29 @@ def build(models: Models) -> None:
         )
     if models.promptable is not None:
 
-        def answered(given: Chosen, told: Segmentation, milliseconds: float, way: str, opacity: float) -> Any:
-            kept = held(given, told, milliseconds)
-            return kept, *show(kept, way, opacity)
+        def answered(
+            given: Chosen, told: Segmentation, milliseconds: float, asked: Asked, drawing: tuple[str, float]
+        ) -> Any:
+            kept = held(given, told, milliseconds, asked)
+            return kept, *show(kept, *drawing)
 
-        prompt_input(
+        events += answer_prompts(
             Clicked(models.promptable),
             picture,
             wanted,
+            controls=controls,
             drawing=(way, opacity),
             shown=[found, *shown],
             answered=answered,
         )
+
+    def written(picture: dict[str, Any] | None, wanted: str, way: str, opacity: float, prompts: str) -> Any:
+        if wanted == CLICK:
+            return clicks.elsewhere(picture, prompts, way, opacity)
+        model = models.segmenters.get(wanted)
+        return None if model is None else elsewhere(picture, model.card.name, wanted, way, opacity)
+
+    strip(events, given=[picture, wanted, way, opacity, controls.text], result=result, write=written)
 
 
 def elsewhere(
@@ -147,6 +160,7 @@ class Found:
         milliseconds: what it took.
         bare: the picture with outlines alone, as it is shown at opacity 0.
         covered: the same at opacity 1. What lies between is a blend of the two, for segments do not overlap.
+        asked: what was clicked, which is drawn too; ``None`` where nothing was.
     """
 
     picture: Chosen
@@ -154,18 +168,19 @@ class Found:
     milliseconds: float
     bare: Screen
     covered: Screen
+    asked: Asked | None = None
 
 
-def held(given: Chosen, found: Segmentation, milliseconds: float) -> Found:
+def held(given: Chosen, found: Segmentation, milliseconds: float, asked: Asked | None = None) -> Found:
     """A result with its two drawings.
 
     Raises:
         gradio.Error: the picture was deleted meanwhile.
     """
     with plain_errors(given.plain):
-        pixels = Screen.of(given.path, _LONGEST).image()
+        pixels = Screen.of(given.path, LONGEST).image()
     bare, covered = (Screen.holding(draw_segmentation(pixels, found, opacity=opacity)) for opacity in (0, 1))
-    return Found(given, found, milliseconds, bare, covered)
+    return Found(given, found, milliseconds, bare, covered, asked)
 
 
 def show(found: Found, way: str, opacity: float) -> tuple[dict[str, Any], str, str, str]:
@@ -189,7 +204,9 @@ def draw(found: Found, way: str, opacity: float) -> str:
     if not isinstance(opacity, int | float) or not 0 <= opacity <= 1:
         raise refusal(f"the opacity must be a number from 0 to 1. Got {opacity!r} instead")
     if way == OVERLAY:
-        return sent(Image.blend(found.bare.image(), found.covered.image(), opacity))
+        blend = Image.blend(found.bare.image(), found.covered.image(), opacity)
+        asked, size = found.asked, found.segmentation.image_size
+        return sent(blend if asked is None else draw_prompts(blend, asked, size))
     with plain_errors(found.picture.plain):
         return sent(cut_out(Screen.of(found.picture.path, _LONGEST_CUT).image(), found.segmentation))
 
@@ -198,8 +215,12 @@ def _told(found: Segmentation) -> str:
     """What was found, in words: ``person 24%, dog 7%``."""
     if not found.labels:
         return "Nothing that this model knows"
-    parts = (f"{label} {share:.0%}" for label, share in zip(found.labels, found.shares.tolist()))
+    parts = (f"{label} {_share(share)}" for label, share in zip(found.labels, found.shares.tolist()))
     return f"**{', '.join(parts)}** of the picture"
+
+
+def _share(share: float) -> str:
+    return f"{share:.0%}" if share >= 0.01 else "less than 1%"
 
 
 def _areas(found: Segmentation) -> str:

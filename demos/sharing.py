@@ -41,7 +41,7 @@ class Elsewhere:
         command: what a shell runs, with the same answer.
         endpoint: of this application, without the slash.
         data: what that takes, in order: values that are JSON, uploads, and lists of uploads.
-        task: under which the service answers, for example ``"nlp.ner"``.
+        task: under which the service answers, for example ``"nlp.ner"``; empty where it does not: see ``remark``.
         item: what the service is asked: JSON, or an upload.
         model: name of the model, where it is not the task's own default.
         options: of the request to the service.
@@ -182,6 +182,8 @@ def to_service(wanted: Elsewhere) -> str:
         # where "triptych serve nlp.ner --port 8765" runs:
         curl -sf http://localhost:8765/v1/tasks/nlp.ner --json '{"item": "Ada in London"}'
     """
+    if not wanted.task:
+        return f"# {wanted.remark}"
     served = wanted.task if wanted.model is None else f"{wanted.task}={wanted.model}"
     lines = [f'# where "triptych serve {served} --port 8765" runs:']
     if wanted.options:

@@ -22,6 +22,7 @@ button.small { flex-grow: 0 !important; align-self: flex-start; width: auto !imp
 .note p { font-size: var(--text-sm); }
 .listing textarea { font-family: var(--font-mono); font-size: var(--text-sm); }
 button[role="tab"][aria-selected="true"] { color: var(--ready) !important; }
+a.download-link { color: var(--ready) !important; }
 .says { min-height: 1.5rem; }
 .says p { color: var(--body-text-color); font-size: var(--text-md); }
 .facts { width: 100%; overflow-x: auto; border: 1px solid var(--border-color-primary); border-radius: 8px;

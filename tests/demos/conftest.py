@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -144,3 +146,77 @@ def street_photo() -> Path:
         ("index:ultralytics==8.4.190/ultralytics/assets/bus.jpg",),
     )
     return ensure(fake_card(name="street-photo", files=(file,)), progress=False)["bus.jpg"]
+
+
+@pytest.fixture(scope="session")
+def two_men() -> Path:
+    """Two men, read out of the ultralytics wheel on the package index as out of an archive."""
+    from shared.catalogue import ModelFile
+    from shared.testing import fake_card
+    from shared.weights import ensure
+
+    file = ModelFile(
+        "zidane.jpg",
+        50_427,
+        "16d73869e3267a7d4ed00de8e860833bd1657c1b252e94c0c348277adc7b6edb",
+        ("index:ultralytics==8.4.190/ultralytics/assets/zidane.jpg",),
+    )
+    return ensure(fake_card(name="two-men", files=(file,)), progress=False)["zidane.jpg"]
+
+
+@pytest.fixture(scope="session")
+def answers() -> Callable[..., tuple[list[Any], list[Any]]]:
+    """Run what the pages show in a shell; see :func:`_answers`."""
+    return _answers
+
+
+def _answers(wanted: Any, folder: Path) -> tuple[list[Any], list[Any]]:
+    """What the shown Python and the shown command print: their lines that are JSON objects."""
+    triptych = folder / "triptych"
+    triptych.write_text(
+        f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -c "from shared.cli.main import main; main()" "$@"\n'
+    )
+    triptych.chmod(0o755)
+    (folder / "shown.py").write_text(wanted.python, "utf-8")
+    script = f"{shlex.quote(sys.executable)} shown.py && echo ==== && {{\n{wanted.command}\n}}"
+    ran = subprocess.run(
+        ["sh", "-c", script],
+        cwd=folder,
+        env=os.environ | {"PATH": f"{folder}:{os.environ['PATH']}", "PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    python, command = (
+        [json.loads(line) for line in told.splitlines() if line.startswith("{")] for told in ran.stdout.split("====\n")
+    )
+    return python, command
+
+
+BAD_ONES = """async () => {
+  const found = await axe.run(document, {resultTypes: ["violations"]});
+  return found.violations.filter(one => ["serious", "critical"].includes(one.impact)).flatMap(
+    one => one.nodes.map(node => `${one.id}: ${node.html.slice(0, 160)} ${node.any.map(c => c.message).join("; ")}`));
+}"""
+CLEAR = """() => [...document.querySelectorAll(".facts, .prose")].every(shown => {
+  for (let at = shown; at; at = at.parentElement) if (getComputedStyle(at).opacity < 1) return false;
+  return true;
+})"""
+"""Nothing is faded any more: while it is, contrast is low."""
+
+
+@pytest.fixture(scope="session")
+def violations() -> Callable[[Any], list[str]]:
+    """What axe-core, which a package carries, finds serious or critical in a page."""
+    package = pytest.importorskip("axe_playwright_python.base", reason="axe-core comes with axe-playwright-python")
+
+    def find(page: Any) -> list[str]:
+        page.wait_for_function(CLEAR, timeout=10_000)
+        page.evaluate(str(package.AXE_SCRIPT))
+        found: list[str] = page.evaluate(BAD_ONES)
+        if found:  # an example whose picture is just being fetched has no name for a moment
+            page.wait_for_timeout(1000)
+            found = page.evaluate(BAD_ONES)
+        return found
+
+    return find

@@ -12,39 +12,19 @@ pytest.importorskip("gradio", reason="the pages need the extra 'demos'")
 pytestmark = pytest.mark.browser
 PAGES = ("", "classify", "detect", "segment", "faces", "text", "entities", "translate", "ask", "recommend")
 
-BAD_ONES = """async () => {
-  const found = await axe.run(document, {resultTypes: ["violations"]});
-  return found.violations.filter(one => ["serious", "critical"].includes(one.impact)).flatMap(
-    one => one.nodes.map(node => `${one.id}: ${node.html.slice(0, 160)} ${node.any.map(c => c.message).join("; ")}`));
-}"""
-
-
-CLEAR = """() => [...document.querySelectorAll(".facts, .prose")].every(shown => {
-  for (let at = shown; at; at = at.parentElement) if (getComputedStyle(at).opacity < 1) return false;
-  return true;
-})"""
-"""Nothing is faded any more: while it is, contrast is low."""
-
-
-@pytest.fixture(scope="session")
-def axe() -> str:
-    """The script of axe-core, which a package carries."""
-    package = pytest.importorskip("axe_playwright_python.base", reason="axe-core comes with axe-playwright-python")
-    return str(package.AXE_SCRIPT)
-
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_no_serious_violation_of_accessibility(visit: Callable[..., Any], axe: str, dark: bool) -> None:
+def test_no_serious_violation_of_accessibility(
+    visit: Callable[..., Any], violations: Callable[[Any], list[str]], dark: bool
+) -> None:
     found = visit()
     told: list[str] = []
     for path in PAGES:
         page = found.open(path, dark=dark)
-        page.wait_for_function(CLEAR, timeout=10_000)
-        for accordion in page.get_by_role("button", name="Use it elsewhere").all():
+        for accordion in page.get_by_role("button", name="Use it elsewhere").locator("visible=true").all():
             accordion.click()
             page.locator(".listing:visible").wait_for()
-        page.evaluate(axe)
-        told += [f"{path or 'home'}: {one}" for one in page.evaluate(BAD_ONES)]
+        told += [f"{path or 'home'}: {one}" for one in violations(page)]
     assert told == []
 
 
@@ -52,7 +32,7 @@ def test_no_serious_violation_of_accessibility(visit: Callable[..., Any], axe: s
 @pytest.mark.parametrize(("path", "example"), [("text", "A warm film"), ("entities", "A life")])
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_nor_any_when_an_answer_is_shown(
-    visit: Callable[..., Any], axe: str, path: str, example: str, dark: bool
+    visit: Callable[..., Any], violations: Callable[[Any], list[str]], path: str, example: str, dark: bool
 ) -> None:
     page = visit().open(path, dark=dark)
     page.get_by_role("button", name=example).click()
@@ -60,9 +40,7 @@ def test_nor_any_when_an_answer_is_shown(
     page.get_by_role("button", name="Use it elsewhere").click()
     page.get_by_role("tab", name="JSON").click()
     page.get_by_text("TextLabels" if path == "text" else "Entities and Redacted").first.wait_for()
-    page.wait_for_function(CLEAR, timeout=10_000)
-    page.evaluate(axe)
-    assert page.evaluate(BAD_ONES) == []
+    assert violations(page) == []
 
 
 FOCUSED = """() => {

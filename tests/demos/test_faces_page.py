@@ -19,22 +19,6 @@ from demos.faces import draw_faces
 from vision import Faces
 
 
-@pytest.fixture(scope="session")
-def two_men() -> Path:
-    """Two men, read out of the ultralytics wheel on the package index as out of an archive."""
-    from shared.catalogue import ModelFile
-    from shared.testing import fake_card
-    from shared.weights import ensure
-
-    file = ModelFile(
-        "zidane.jpg",
-        50_427,
-        "16d73869e3267a7d4ed00de8e860833bd1657c1b252e94c0c348277adc7b6edb",
-        ("index:ultralytics==8.4.190/ultralytics/assets/zidane.jpg",),
-    )
-    return ensure(fake_card(name="two-men", files=(file,)), progress=False)["zidane.jpg"]
-
-
 def part(two_men: Path, folder: Path, name: str, box: tuple[int, int, int, int]) -> Path:
     with Image.open(two_men) as image:
         image.crop(box).save(folder / name, quality=92)

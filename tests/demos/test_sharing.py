@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,30 +21,8 @@ from demos.examples import CLASSIFY, DETECT, SEGMENT, pictures
 from demos.models import SEGMENTERS
 from demos.sharing import Elsewhere, Upload, form_file, to_service, to_this_application, upload
 
+Answers = Callable[[Elsewhere, Path], tuple[list[Any], list[Any]]]
 AWKWARD = 'It\'s a "dull" film: $HOME, `ls`, \\n and\n--a second line; Ada Lovelace saw it in Zürich.'
-
-
-def answers(wanted: Elsewhere, folder: Path) -> tuple[list[Any], list[Any]]:
-    """What the shown Python and the shown command print: their lines that are JSON objects."""
-    triptych = folder / "triptych"
-    triptych.write_text(
-        f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -c "from shared.cli.main import main; main()" "$@"\n'
-    )
-    triptych.chmod(0o755)
-    (folder / "shown.py").write_text(wanted.python, "utf-8")
-    script = f"{shlex.quote(sys.executable)} shown.py && echo ==== && {{\n{wanted.command}\n}}"
-    ran = subprocess.run(
-        ["sh", "-c", script],
-        cwd=folder,
-        env=os.environ | {"PATH": f"{folder}:{os.environ['PATH']}", "PYTHONPATH": str(Path(__file__).parents[2])},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    python, command = (
-        [json.loads(line) for line in told.splitlines() if line.startswith("{")] for told in ran.stdout.split("====\n")
-    )
-    return python, command
 
 
 def about(result: Any) -> Any:
@@ -55,7 +31,7 @@ def about(result: Any) -> Any:
 
 
 @pytest.mark.weights
-def test_text_elsewhere(client: Any, tmp_path: Path) -> None:
+def test_text_elsewhere(client: Any, tmp_path: Path, answers: Answers) -> None:
     given = AWKWARD, "Sentiment", ""
     page = client.predict(*given, api_name="/text")[0]
     (python,), (command,) = answers(text.elsewhere(*given), tmp_path)
@@ -63,7 +39,7 @@ def test_text_elsewhere(client: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.weights
-def test_entities_elsewhere(client: Any, tmp_path: Path) -> None:
+def test_entities_elsewhere(client: Any, tmp_path: Path, answers: Answers) -> None:
     given = AWKWARD, ["person", "email"], "label"
     page = client.predict(*given, api_name="/entities")[0]
     (found, redacted), (command, cleaned) = answers(entities.elsewhere(*given), tmp_path)
@@ -73,7 +49,7 @@ def test_entities_elsewhere(client: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.weights
-def test_detect_elsewhere(client: Any, tmp_path: Path) -> None:
+def test_detect_elsewhere(client: Any, tmp_path: Path, answers: Answers) -> None:
     name = "a street.jpg"
     shutil.copy(pictures(DETECT)[0], tmp_path / name)
     page = client.predict(handle_file(tmp_path / name), 0.4, False, api_name="/detect")[0]
@@ -92,7 +68,7 @@ def test_detect_elsewhere_in_tiles_and_of_some_classes() -> None:
 
 
 @pytest.mark.weights
-def test_segment_elsewhere(client: Any, tmp_path: Path) -> None:
+def test_segment_elsewhere(client: Any, tmp_path: Path, answers: Answers) -> None:
     name = "a street.jpg"
     shutil.copy(pictures(SEGMENT)[0], tmp_path / name)
     page = client.predict(handle_file(tmp_path / name), api_name="/segment")[0]
@@ -105,7 +81,7 @@ def test_segment_elsewhere(client: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.weights
-def test_classify_elsewhere(client: Any, tmp_path: Path) -> None:
+def test_classify_elsewhere(client: Any, tmp_path: Path, answers: Answers) -> None:
     name = "it's a lion; isn't it.jpg"
     shutil.copy(pictures(CLASSIFY)[0], tmp_path / name)
     page = client.predict(handle_file(tmp_path / name), api_name="/classify")[0]
@@ -116,7 +92,7 @@ def test_classify_elsewhere(client: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.weights
-def test_ask_elsewhere(client: Any, tmp_path: Path) -> None:
+def test_ask_elsewhere(client: Any, tmp_path: Path, answers: Answers) -> None:
     pasted, question = '# Alps\n\nThe Eiger\'s summit is 3,967 m "high".\n', "How high is the Eiger?"
     page = client.predict(None, pasted, question, ask.SENTENCES, api_name="/ask")[0]
     (python,), command = answers(ask.elsewhere(None, pasted, question, ask.SENTENCES), tmp_path)
@@ -124,6 +100,30 @@ def test_ask_elsewhere(client: Any, tmp_path: Path) -> None:
     assert told
     assert [found["text"] for found in python["answers"]] == told
     assert [found["text"] for found in command[-1]["result"]["answers"]] == told
+
+
+@pytest.mark.weights
+def test_faces_elsewhere(client: Any, tmp_path: Path, answers: Answers, two_men: Path) -> None:
+    name = "two men.jpg"
+    shutil.copy(two_men, tmp_path / name)
+    file = {"path": str(tmp_path / name), "orig_name": name}
+    page = client.predict(handle_file(tmp_path / name), handle_file(tmp_path / name), api_name="/faces")[0]
+    wanted = faces.elsewhere(file, file)
+    assert wanted is not None
+    (python, same), (command, verified) = answers(wanted, tmp_path)
+    assert about(python["xyxy"]) == about(command["result"]["xyxy"]) == about(page["faces"]["xyxy"])
+    assert about(same) == about(page["verification"])
+    assert same["same"] is True
+    assert about(verified["result"]) == about(same)
+
+
+@pytest.mark.weights
+def test_translate_elsewhere(client: Any, tmp_path: Path, answers: Answers) -> None:
+    given = "zh to en", "- 地点：图书馆", "图书馆 = City Library"
+    page = client.predict(*given, api_name="/translate")[0]
+    (python,), (command,) = answers(translate.elsewhere(*given), tmp_path)
+    assert "City Library" in page["text"]
+    assert python["text"] == command["result"]["text"] == page["text"]
 
 
 @pytest.mark.weights

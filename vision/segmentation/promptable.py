@@ -235,7 +235,7 @@ def promptable_segmenter(
 
 def prompting_at_hand() -> bool:
     """Whether MobileSAM opens here as things stand: it was exported before, or the libraries of its export are here."""
-    export = [find_spec(library) for library in ("torch", "timm", "transformers")]
+    export = [find_spec(library) for library in ("torch", "torchvision", "timm", "transformers")]
     return all(export) or any(is_model_folder(place) for place in (home() / "exports").glob(f"{DEFAULT}-*"))
 
 

@@ -1,0 +1,83 @@
+"""A data set that comes as one zip: unpacked within bounds, and never outside of its folder."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from shared.errors import InputError
+
+MOST_FILES = 1_000
+MOST_BYTES = 200_000_000
+_TELLING = (".json", ".yaml", ".yml", ".csv", ".txt")
+"""Endings of files that tell of a whole data set."""
+
+
+def unpack(archive: Path, into: Path) -> Path:
+    """Unpack a zip, and give the folder of the data set: where all of it lies in one folder, that one.
+
+    Args:
+        archive: the zip.
+        into: an empty folder.
+
+    Raises:
+        InputError: it is no zip, is damaged or locked, holds too much, or names a place outside of ``into``.
+    """
+    try:
+        with zipfile.ZipFile(archive) as held:
+            entries = [entry for entry in held.infolist() if not entry.is_dir() and not _is_litter(entry.filename)]
+            _check(archive.name, entries)
+            for entry in entries:
+                place = into / entry.filename
+                place.parent.mkdir(parents=True, exist_ok=True)
+                with held.open(entry) as stream:  # no more than it says: the bound is on what it says
+                    place.write_bytes(stream.read(entry.file_size))
+    except InputError:
+        raise
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError, ValueError) as error:
+        raise InputError("bad-archive", f"{archive.name} must be a zip that can be read. {error}") from error
+    return into / root_of([entry.filename for entry in entries])
+
+
+def root_of(names: Sequence[str]) -> str:
+    """The one folder in which a data set lies within its zip, or empty where it lies at the top.
+
+    Example:
+        >>> root_of(["pets/cat/1.jpg", "pets/dog/2.jpg"]), root_of(["cat/1.jpg", "dog/2.jpg"]), root_of(["cat/1.jpg"])
+        ('pets', '', '')
+    """
+    parts = [name.split("/") for name in names if not _is_litter(name) and not name.endswith("/")]
+    tops = {part[0] for part in parts}
+    if len(tops) != 1 or min(map(len, parts)) < 2:
+        return ""
+    told = any(len(part) > 2 or part[-1].lower().endswith(_TELLING) for part in parts)
+    return tops.pop() if told else ""
+
+
+def inside(archive: Path) -> str:
+    """:func:`root_of` a zip that lies here; empty where it cannot be read."""
+    try:
+        with zipfile.ZipFile(archive) as held:
+            return root_of(held.namelist())
+    except (zipfile.BadZipFile, OSError, ValueError):
+        return ""
+
+
+def _check(name: str, entries: list[zipfile.ZipInfo]) -> None:
+    total = sum(entry.file_size for entry in entries)
+    if not entries or len(entries) > MOST_FILES or total > MOST_BYTES:
+        raise InputError(
+            "bad-archive",
+            f"{name} must hold 1 to {MOST_FILES:,} files of at most {MOST_BYTES // 1_000_000} MB in all. "
+            f"Got {len(entries):,} of {total / 1_000_000:.0f} MB",
+        )
+    for entry in entries:
+        parts = entry.filename.replace("\\", "/").split("/")
+        if entry.filename.startswith(("/", "\\")) or ".." in parts or ":" in parts[0]:
+            raise InputError("bad-archive", f"{name} must name files inside of itself. Got {entry.filename!r}")
+
+
+def _is_litter(name: str) -> bool:
+    """Whether it is what a system adds to a zip on its own."""
+    return name.startswith("__MACOSX/") or name.rpartition("/")[2] in (".DS_Store", "Thumbs.db")

@@ -1,0 +1,126 @@
+"""What the page that compares can compare: kinds of work, each with models of the catalogue that do it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from typing import Any
+
+from demos.models import Model, Models
+from demos.pages import refusal
+from shared.catalogue import find
+from shared.predictor import Predictor
+from shared.tasks import find_task
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of work.
+
+    Attributes:
+        task: for example ``"nlp.ner"``.
+        models: catalogue names. The first is the one that is there, the second is to take its place.
+        form: of a labelled data set, for people.
+        options: of the task's opener and of its evaluation.
+    """
+
+    task: str
+    models: tuple[str, ...]
+    form: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def choices(self) -> list[tuple[str, str]]:
+        """What a visitor chooses from, with its licence, and the names."""
+        return [(f"{name} · {find(name).licence}", name) for name in self.models]
+
+
+_TABLE = "a CSV of text, label"
+TEXTS = {
+    "Sentiment": Kind("nlp.classification", ("sst2-minilm", "sst2-bge-lora"), _TABLE),
+    "Topic": Kind("nlp.classification", ("agnews-minilm", "agnews-minilm-lora"), _TABLE),
+    "Question type": Kind("nlp.classification", ("trec-minilm", "trec-minilm-lora"), _TABLE),
+    "English to German": Kind(
+        "nlp.translation",
+        ("en-xx", "en-xx-captions"),
+        "a TSV of source, target",
+        {"source": "en", "target": "de"},
+    ),
+}
+"""Kinds of texts by the name that a visitor chooses; :func:`kinds_of_texts` has names too, where spaCy is here."""
+PICTURES = {
+    "What it is of": Kind(
+        "vision.classification",
+        ("mobilenetv2-224", "mobilenetv2", "efficientnet-lite0"),
+        "a zip of one folder a class, named as ImageNet names it or by its WordNet id",
+    ),
+    "Where things are": Kind(
+        "vision.detection", ("efficientdet-lite0", "yolo11n"), "a zip of images with COCO, VOC or YOLO annotations"
+    ),
+    "Which pixels": Kind(
+        "vision.segmentation", ("deeplabv3-257", "deeplabv3"), "a zip of images/ and masks/, or of VOC's folders"
+    ),
+}
+"""Kinds of pictures by the name that a visitor chooses."""
+
+
+def kinds_of_texts() -> dict[str, Kind]:
+    """:data:`TEXTS`, and names where both models of them can run."""
+    names = Kind("nlp.ner", ("en-core-web-md", "conll2003-minilm-lora"), "a file of CoNLL's columns")
+    return TEXTS | ({"Names": names} if find_spec("spacy") else {})
+
+
+@dataclass(frozen=True)
+class Bench:
+    """The models that are compared, each opened once for all visitors.
+
+    Attributes:
+        kinds: by the name that a visitor chooses.
+    """
+
+    kinds: Mapping[str, Kind]
+    _opened: dict[str, Model[Predictor[Any, Any]]]
+
+    @classmethod
+    def of(cls, kinds: Mapping[str, Kind], models: Models) -> Bench:
+        """A bench that shares what the other pages have open."""
+        there: list[Model[Any]] = [models.classifier, *models.segmenters.values(), *models.heads.values()]
+        opened = {model.card.name: model for model in there}
+        for kind in kinds.values():
+            for name in kind.models:
+                opened.setdefault(name, _model(kind, name))
+        return cls(kinds, opened)
+
+    def pair(self, kind: str, first: str | None, second: str | None) -> tuple[Kind, str, str]:
+        """The kind, and its two models.
+
+        They are the kind's own first two where none are named, or those with which the page begins: a client that
+        leaves them out sends those.
+
+        Raises:
+            gradio.Error: a name is not among them, or both are one.
+        """
+        found = self.kinds.get(kind)
+        if found is None:
+            raise refusal(f"what to compare must be one of {', '.join(self.kinds)}. Got {kind!r} instead")
+        begun = next(iter(self.kinds.values())).models
+        if (first, second) == begun[:2]:
+            first = second = None
+        names = first or found.models[0], second or found.models[1]
+        for name in names:
+            if name not in found.models:
+                raise refusal(f"a model for {kind!r} must be one of {', '.join(found.models)}. Got {name!r} instead")
+        if names[0] == names[1]:
+            raise refusal(f"choose two different models. Both are {names[0]}")
+        return found, *names
+
+    def model(self, name: str) -> Model[Predictor[Any, Any]]:
+        """One of the models."""
+        return self._opened[name]
+
+
+def _model(kind: Kind, name: str) -> Model[Predictor[Any, Any]]:
+    def opened() -> Predictor[Any, Any]:
+        return find_task(kind.task).open(name, device="auto", threads=None, **kind.options)
+
+    return Model("Compare", find(name), opened)
