@@ -307,7 +307,7 @@ def test_the_command_prints_the_nested_figure(toy: Any, data: Data, tmp_path: Pa
         str(tmp_path / "space.toml"),
     ]
     done = subprocess.run(
-        [sys.executable, "-m", "shared.cli.main", *arguments, "--trials", "2"],
+        [sys.executable, "-c", "from shared.cli.main import main; main()", *arguments, "--trials", "2"],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
