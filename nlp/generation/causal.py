@@ -101,8 +101,8 @@ def base_of(card: ModelCard) -> Opened:
     name, wanted = card.options.get("base"), card.options.get("base_sha256")
     if not isinstance(name, str) or not is_checkpoint(name):
         raise UsageError(
-            f"model {card.name!r} is an adapter over {name!r}, which is no checkpoint here. Put it back there, or train "
-            "with --whole, which saves the base with it"
+            f"model {card.name!r} is an adapter over {name!r}, which is no checkpoint here. Put it back there, or "
+            "train with --whole, which saves the base with it"
         )
     base = checkpoint(name, task=TASK_NAME)
     found = weights_sha256(base)

@@ -106,13 +106,16 @@ def _lines(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
 
 def _squad(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
     for number, asked in enumerate(read_questions(path, format="squad"), 1):
-        yield number, {
-            "id": asked.id,
-            "variables": {"question": asked.question, "passages": [asked.context]},
-            "completion": asked.answers[0] if asked.answers else UNKNOWN,
-            "answers": list(asked.answers),
-            "group": asked.article,
-        }
+        yield (
+            number,
+            {
+                "id": asked.id,
+                "variables": {"question": asked.question, "passages": [asked.context]},
+                "completion": asked.answers[0] if asked.answers else UNKNOWN,
+                "answers": list(asked.answers),
+                "group": asked.article,
+            },
+        )
 
 
 def _example(row: Mapping[str, Any], number: int, where: str, prompt: Prompt | None) -> Example:

@@ -16,15 +16,15 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
+from nlp.classification.entailment import entailment_classifier
+from nlp.opening import TextGraph, open_text_graph
 from nlp.qa.citations import check_claim
 from nlp.retrieval.types import Passage
 from nlp.types import Answers
-from shared.errors import DataError, UsageError
 from shared.evaluation.answers import normalise_answer
 from shared.predictor import Predictor
 from shared.types import Failure, Float64
@@ -62,7 +62,7 @@ def by_words(claims: Sequence[Claim]) -> Float64:
 
     Example:
         >>> eiger = Passage("a", None, "", "The Eiger is 3,967 metres high.", 0, 31)
-        >>> by_words([Claim("", "The Eiger is 3,967 metres high [1].", eiger), Claim("", "It is 4,000 m.", eiger)]).tolist()
+        >>> by_words([Claim("", text, eiger) for text in ("The Eiger is 3,967 metres high [1].", "4,000 m.")]).tolist()
         [1.0, 0.0]
     """
     found = []
@@ -117,38 +117,26 @@ class ByNli:
     """A judge by inference between texts.
 
     Attributes:
-        model: a name that :func:`nlp.text_classifier` takes, of a model of the family ``nli``.
-        device: as there.
-        threads: as there.
+        graph: an open graph of the family ``nli``.
+        threads: how many tokenise.
     """
 
-    model: str | Path
-    device: str = "auto"
+    graph: TextGraph
     threads: int | None = None
 
     def __call__(self, claims: Sequence[Claim]) -> Float64:
-        """See :class:`Judge`.
-
-        Raises:
-            DataError: the model is none of the family ``nli``.
-        """
-        import nlp  # noqa: PLC0415 - this module is imported by what the package opens
-
+        """See :class:`Judge`. A passage is read whole, in windows, as a classifier of texts reads it."""
         scores = np.zeros(len(claims))
-        by_text: dict[str, list[int]] = {}
+        places: dict[str, list[int]] = {}
         for at, claim in enumerate(claims):
-            by_text.setdefault(hypothesis(claim), []).append(at)
-        for text, places in by_text.items():
-            if not text:
-                continue
-            judge = nlp.text_classifier(
-                self.model, labels={"claim": text}, template="{}", multi_label=True,
-                device=self.device, threads=self.threads,
-            )  # fmt: skip
-            if judge.card.family != NLI:
-                raise DataError(f"a judge by inference must be of the family {NLI}. {self.model} is {judge.card.family}")
-            passages = [claims[at].passage.text for at in places]
-            for at, result in zip(places, judge.predict(passages, on_error="keep"), strict=True):
+            if claim.passage.text.strip() and hypothesis(claim):
+                places.setdefault(hypothesis(claim), []).append(at)
+        for text, own in places.items():
+            model = entailment_classifier(
+                self.graph, {"claim": text}, template="{}", multi_label=True, threads=self.threads
+            )
+            passages = [claims[at].passage.text for at in own]
+            for at, result in zip(own, model.predict(passages, on_error="keep"), strict=True):
                 scores[at] = 0.0 if isinstance(result, Failure) else float(result.scores[0])
         return scores
 
@@ -186,9 +174,8 @@ def open_judges(
         name = None if reader == "default" else reader
         found[READER] = ByReader(nlp.question_answerer(name, top_k=5, device=device, threads=threads))
     if nli is not None:
-        if not str(nli).strip():
-            raise UsageError("nli must be the name of a model of the family nli. Got an empty one")
-        found[NLI] = ByNli(nli, device, threads)
+        graph = open_text_graph(nli, task="nlp.classification", families=[NLI], device=device, threads=threads)
+        found[NLI] = ByNli(graph, threads)
     return found
 
 

@@ -90,7 +90,9 @@ def asked(item: str, prompt: Prompt | None) -> list[Message]:
     try:
         if prompt is not None:
             if not isinstance(table, dict):
-                raise InputError("wrong-type", f"an item must be JSON of the variables of {prompt.name}. Got {item!r:.60}")
+                raise InputError(
+                    "wrong-type", f"an item must be JSON of the variables of {prompt.name}. Got {item!r:.60}"
+                )
             return list(filled(prompt, table, "the item"))
         if isinstance(table, dict) and set(table) == {"messages"}:
             return check_messages(table["messages"], "the item")

@@ -1,8 +1,9 @@
 """A prompt's template: Jinja in a sandbox, one block a message, and nothing that could run code.
 
 A block's name is the role of its message: ``system``, ``user`` or ``assistant``, with a number behind it where a role
-comes several times (``user_2``). The sandbox is Jinja's immutable one, without its global functions and without a
-loader, so a template reaches the variables that it is given and nothing else.
+comes several times (``user_2``). The sandbox is Jinja's immutable one, without its global functions, without a
+loader, and without attributes and methods of anything but loops and tables, so a template reaches the variables that it
+is given and nothing else. Nor does it multiply or pad texts, which would fill the memory.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 from shared.errors import DataError, UsageError
@@ -19,6 +20,7 @@ from shared.lazy import require
 ROLES = ("system", "user", "assistant")
 MOST_CHARACTERS = 1_000_000
 """Of all messages together."""
+_PADDING = ("center", "format", "indent", "wordwrap", "attr")
 _BLOCK = re.compile(rf"({'|'.join(ROLES)})(_\d+)?")
 
 
@@ -80,9 +82,11 @@ def compile_template(source: str, where: str) -> Compiled:
         ([{'role': 'user', 'content': 'Hello Ann'}], ['name'])
     """
     jinja2 = require("jinja2", extra="all")
-    sandbox, meta = (require(f"jinja2.{name}", extra="all") for name in ("sandbox", "meta"))
-    environment = sandbox.ImmutableSandboxedEnvironment(undefined=jinja2.StrictUndefined, autoescape=False)
+    meta = require("jinja2.meta", extra="all")
+    environment = _sandbox()(undefined=jinja2.StrictUndefined, autoescape=False)
     environment.globals.clear()  # neither range nor any other: loops are over what is given, so they end
+    for name in _PADDING:
+        environment.filters.pop(name)
     nodes = jinja2.nodes
     try:
         tree = environment.parse(source)
@@ -110,6 +114,26 @@ def compile_template(source: str, where: str) -> Compiled:
             f"Got {wrong or named or 'none'}"
         )
     return Compiled(tuple(blocks), frozenset(meta.find_undeclared_variables(tree)), template)
+
+
+@cache
+def _sandbox() -> type[Any]:
+    sandbox, runtime = (require(f"jinja2.{name}", extra="all") for name in ("sandbox", "runtime"))
+
+    class Sandbox(sandbox.ImmutableSandboxedEnvironment):  # type: ignore[name-defined,misc]  # jinja2 is imported late
+        intercepted_binops = frozenset({"*", "**", "%"})
+
+        def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
+            """Whether a template may read it: what loops know of themselves, ``loop.index`` say."""
+            return isinstance(obj, runtime.LoopContext) and super().is_safe_attribute(obj, attr, value)
+
+        def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
+            """A product or remainder of numbers."""
+            if operator == "**" or not all(isinstance(one, int | float) for one in (left, right)):
+                raise sandbox.SecurityError(f"{operator} is for numbers, and ** for nothing")
+            return super().call_binop(context, operator, left, right)
+
+    return Sandbox
 
 
 def _written(nodes: Any, output: Any) -> str:
