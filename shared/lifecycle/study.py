@@ -73,7 +73,7 @@ class Study:
             self._sample_as(begun)
             trial = self._study.ask()
         self._open[trial.number] = trial
-        return trial.number, {name: _suggest(trial, name, wanted) for name, wanted in self._space.items()}
+        return trial.number, {name: suggest(trial, name, wanted) for name, wanted in self._space.items()}
 
     def report(self, number: int, step: int, value: float) -> bool:
         """Note how far a trial has come; returns whether it is to go on."""
@@ -192,7 +192,8 @@ def _agree(study: Any, plan: Mapping[str, str], file: Path) -> None:
             study.set_user_attr(name, value)
 
 
-def _suggest(trial: Any, name: str, wanted: Range | tuple[Any, ...]) -> Any:
+def suggest(trial: Any, name: str, wanted: Range | tuple[Any, ...]) -> Any:
+    """The value of one option for a trial of Optuna."""
     if isinstance(wanted, tuple):
         return trial.suggest_categorical(name, wanted)
     if wanted.whole:

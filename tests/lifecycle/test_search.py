@@ -14,7 +14,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from shared.cli.search import command
 from shared.errors import DataError, PlanMismatchError, UnknownNameError, UsageError
 from shared.evaluation.report import Metric
 from shared.lifecycle.confirming import over_seeds
@@ -144,30 +146,30 @@ def test_killed_it_goes_on_with_the_same_trials(toy: Any, data: Data, tmp_path: 
     space.write_text(
         'metric = "good"\nspace.x = { low = -10.0, high = 10.0 }\nfixed = { epochs = 2, seconds = 0.05 }\n'
     )
-    whole = search(toy, data, tmp_path / "whole", read_space(space, toy), trials=8)
+    whole = search(toy, data, tmp_path / "whole", read_space(space, toy), trials=6)
     code = (
         "import sys; from pathlib import Path; from shared.tasks import find_task\n"
         "from shared.lifecycle.running import Data; from shared.lifecycle.search import search\n"
         "from shared.lifecycle.space import read_space\n"
         "toy = find_task('test.toy')\n"
-        "search(toy, Data(Path(sys.argv[1])), Path(sys.argv[2]), read_space(Path(sys.argv[3]), toy), trials=8)\n"
+        "search(toy, Data(Path(sys.argv[1])), Path(sys.argv[2]), read_space(Path(sys.argv[3]), toy), trials=6)\n"
     )
     out = tmp_path / "killed"
-    command = [sys.executable, "-c", code, str(data.dataset), str(out), str(space)]
-    for begun in (2, 5):
-        process = subprocess.Popen(command)
+    started = [sys.executable, "-c", code, str(data.dataset), str(out), str(space)]
+    for begun in (2,):
+        process = subprocess.Popen(started)
         while process.poll() is None and not _running(out, begun):
             time.sleep(0.02)
         process.send_signal(signal.SIGKILL)
         process.wait()
-    again = search(toy, data, out, read_space(space, toy), trials=8)
+    again = search(toy, data, out, read_space(space, toy), trials=6)
     assert [(one.number, one.options, one.state, one.value) for one in again.trials] == [
         (one.number, one.options, one.state, one.value) for one in whole.trials
     ]
     assert again.nested == whole.nested
-    longer = search(toy, data, out, read_space(space, toy), trials=10)
-    assert longer.trials[:8] == again.trials
-    assert len(longer.trials) == 10
+    longer = search(toy, data, out, read_space(space, toy), trials=7)
+    assert longer.trials[:6] == again.trials
+    assert len(longer.trials) == 7
 
 
 def _running(out: Path, begun: int) -> bool:
@@ -298,21 +300,13 @@ def test_given_parts_are_taken_as_they_are(toy: Any, data: Data, tmp_path: Path)
 
 def test_the_command_prints_the_nested_figure(toy: Any, data: Data, tmp_path: Path) -> None:
     (tmp_path / "space.toml").write_text('metric = "good"\nspace.x = [1.0, 3.0]\n')
-    arguments = [
-        "search",
-        "test.toy",
-        str(data.dataset),
-        str(tmp_path / "out"),
-        "--space",
-        str(tmp_path / "space.toml"),
-    ]
-    done = subprocess.run(
-        [sys.executable, "-c", "from shared.cli.main import main; main()", *arguments, "--trials", "2"],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    words = ["test.toy", str(data.dataset), str(tmp_path / "out"), "--space", str(tmp_path / "space.toml")]
+    done = CliRunner().invoke(command, [*words, "--trials", "2"], standalone_mode=False, catch_exceptions=False)
+    assert done.return_value == 0
     assert "nested     good" in done.stdout
     assert "trial 2 of 2" in done.stderr
+    with pytest.raises(UsageError, match="--space must be a file"):
+        CliRunner().invoke(command, [*words[:-1], "nowhere.toml"], standalone_mode=False, catch_exceptions=False)
 
 
 def test_an_interval_over_seeds_is_wider_than_over_items() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tiny_qa
+from tiny_text_graphs import graph_bytes, table, text_folder
 
 import nlp
 from nlp.generation.data import read_examples
@@ -180,6 +181,21 @@ def test_words_and_hypotheses() -> None:
     assert hypothesis(Claim("Who?", "Ann built the bridge [2].", passage)) == "Ann built the bridge."
     assert hypothesis(Claim("Who?", "Ann [2]", passage)) == "Who? Ann"
     assert set(open_judges()) == {"words"}
+
+
+def test_inference_between_texts_judges(tmp_path: Path, empty_home: Path) -> None:
+    # of its words "good" entails and "bad" contradicts, whoever says them
+    rows = table({"good": [0, 0, 3], "bad": [3, 0, 0]}, 3)
+    options = {"max_tokens": 24, "entailment": 2, "contradiction": 0}
+    folder = text_folder(tmp_path / "nli", "nli", graph_bytes(rows), **options)
+    judge_of = open_judges(nli=str(folder), threads=1)["nli"]
+    claims = [Claim("", "the film", Passage("a", None, "", text, 0, len(text))) for text in ("good", "bad", "the", "")]
+    scores = judge_of(claims)
+    assert scores[0] > 0.5 > scores[1]
+    assert scores[2] == pytest.approx(0.5)
+    assert scores[3] == 0.0
+    with pytest.raises(UnknownNameError, match="family of nlp.classification"):
+        open_judges(nli=str(text_folder(tmp_path / "other", "text-classifier", graph_bytes(rows), labels=["a", "b"])))
 
 
 def test_the_strongest_judge_decides_of_citations() -> None:
