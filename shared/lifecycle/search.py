@@ -98,7 +98,11 @@ def search(
             "space": sorted(wanted.space.items()),
             "fixed": sorted(wanted.fixed.items()),
             "evaluate": sorted(wanted.evaluate.items()),
-            "data": {name: _digest(getattr(parts, name)) for name in (TRAIN, VALIDATION, TEST)},
+            "data": {
+                "whole": _digest(data.dataset),
+                **{name: _digest(getattr(parts, name)) for name in (TRAIN, VALIDATION, TEST)},
+            },
+            "parts": [data.validation_share, data.test_share, data.group, data.stratify],
             "seed": seed,
             "prune": prune,
         }

@@ -186,6 +186,8 @@ def _option(name: str, known: Mapping[str, Option], what: str) -> Option:
 
 
 def _wanted(option: Option, value: Any) -> Range | tuple[Any, ...]:
+    if option.multiple:
+        raise UsageError(f"{option.name} takes several values at once, which is not searched: give it in [fixed]")
     if isinstance(value, list) and value:
         return tuple(_checked(option, one) for one in value)
     if isinstance(value, Mapping) and {"low", "high"} <= set(value) <= {"low", "high", "log"}:

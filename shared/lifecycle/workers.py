@@ -23,17 +23,25 @@ Heard = Callable[[Mapping[str, Any]], bool]
 """From what a trial says of a step to whether it is to go on."""
 
 
+class Stopped(Exception):  # noqa: N818 - no fault: the search ends
+    """A worker was stopped while it did an order, which then has no answer."""
+
+
 class Worker:
     """One process that does orders; it is started at the first one, and again where it died."""
 
     def __init__(self, threads: int) -> None:
         self._threads = threads
         self._process: subprocess.Popen[str] | None = None
+        self._stopped = False
 
     def do(self, order: Mapping[str, Any], heard: Heard) -> dict[str, Any]:
         """Have an order done; see :func:`shared.lifecycle.trying.work` for it and for the answer.
 
         A process that dies over it is an answer too: ``{"refused": ...}`` with the end of its log.
+
+        Raises:
+            Stopped: :meth:`stop` was called meanwhile.
         """
         process = self._process or self._start()
         try:
@@ -43,15 +51,21 @@ class Worker:
                 if "done" in answer:
                     return dict(answer["done"])
                 self._say(process, {"go": heard(answer)})
-        except BrokenPipeError:
+        except (BrokenPipeError, ValueError):  # ValueError: stop() closed the pipe
             pass
         code = process.wait()
-        self.stop()
+        if self._stopped:
+            raise Stopped
+        self._end()
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
         return {"refused": f"the process ended with {how}. {_end_of(Path(order['place']) / 'log.txt')}".strip()}
 
     def stop(self) -> None:
-        """End the process, whatever it does."""
+        """End the process, whatever it does; a stopped worker does no more orders."""
+        self._stopped = True
+        self._end()
+
+    def _end(self) -> None:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
@@ -69,6 +83,7 @@ class Worker:
             text=True,
             encoding="utf-8",
             env=own,
+            start_new_session=True,  # an interrupt at the terminal is for the search, which then stops its workers
         )
         return self._process
 

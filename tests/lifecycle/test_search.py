@@ -172,6 +172,18 @@ def test_killed_it_goes_on_with_the_same_trials(toy: Any, data: Data, tmp_path: 
     assert len(longer.trials) == 7
 
 
+def test_stopped_at_the_terminal_no_trial_fails(toy: Any, data: Data, tmp_path: Path) -> None:
+    chosen = wanted(toy, {"x": [3.0]}, fixed={"epochs": 3})
+
+    def interrupt(line: str) -> None:
+        raise KeyboardInterrupt(line)
+
+    with pytest.raises(KeyboardInterrupt):
+        search(toy, data, tmp_path / "out", chosen, trials=2, workers=2, say=interrupt)
+    found = search(toy, data, tmp_path / "out", chosen, trials=2)
+    assert found.counts == {"complete": 2, "pruned": 0, "fail": 0}
+
+
 def _running(out: Path, begun: int) -> bool:
     """Whether that many trials have begun and the last of them is at work."""
     if not (out / "study.db").exists():
@@ -190,6 +202,9 @@ def test_another_plan_is_refused(toy: Any, data: Data, tmp_path: Path) -> None:
         search(toy, data, tmp_path / "out", wanted(toy, {"x": [3.0]}), trials=1, seed=1)
     with pytest.raises(PlanMismatchError, match="space"):
         search(toy, data, tmp_path / "out", wanted(toy, {"x": [2.0]}), trials=1)
+    data.dataset.write_text("another\n" * 100)
+    with pytest.raises(PlanMismatchError, match="data"):
+        search(toy, data, tmp_path / "out", wanted(toy, {"x": [3.0]}), trials=1)
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "mine.txt").touch()
     with pytest.raises(UsageError, match="Something else stands in"):
@@ -212,6 +227,7 @@ def test_a_figure_that_is_not_there_ends_the_search(toy: Any, data: Data, tmp_pa
         ({"metric": "good", "space": {"x": {"low": 2, "high": 1}}}, "a range must have low < high"),
         ({"metric": "good", "space": {"kind": {"low": 1, "high": 2}}}, "kind must be searched among values"),
         ({"metric": "good", "space": {"threads": [1]}}, "threads is set by the search itself"),
+        ({"metric": "good", "space": {"names": ["a"]}}, "names takes several values at once"),
         ({"metric": "good", "space": {}}, r"must have a table \[space\]"),
         ({"space": {"x": [1.0]}}, "must name the figure"),
         ({"metric": "good", "space": {"x": [1.0]}, "fixed": {"x": 1.0}}, "searched or fixed, not both"),
