@@ -161,9 +161,9 @@ def read_prompt(folder: Path) -> Prompt:
         source = (folder / TEMPLATE).read_text("utf-8")
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise DataError(f"{folder} must be a prompt's folder, with {PROMPT} and {TEMPLATE}. {error}") from error
-    for name in table:
-        if name not in _FIELDS:
-            raise UnknownNameError(f"field of {where}", name, _FIELDS)
+    for field in table:
+        if field not in _FIELDS:
+            raise UnknownNameError(f"field of {where}", field, _FIELDS)
     name, version = table.get("name"), table.get("version")
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise DataError(f"{where}: name must be of small letters, figures and dashes. Got {name!r} instead")
