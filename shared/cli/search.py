@@ -57,7 +57,8 @@ def run(task: Task, *, dataset: Path, out: Path, space: Path, as_json: bool, **o
         raise UsageError(f"--space must be a file that says what to choose from. Nothing stands at {space}")
     named = (options.pop(name) for name in ("validation", "test"))
     validation, test = (None if path is None else check_dataset(Path(path)) for path in named)
-    cutting: dict[str, Any] = {name: options.pop(name) for name in ("validation_share", "test_share", "group", "stratify", "format")}
+    names = ("validation_share", "test_share", "group", "stratify", "format")
+    cutting: dict[str, Any] = {name: options.pop(name) for name in names}
     data = Data(check_dataset(dataset), validation, test, **cutting)
     found = search(task, data, out, read_space(space, task), say=say, **options)
     click.echo(json.dumps(found.to_json(), ensure_ascii=False) if as_json else found.to_text())
