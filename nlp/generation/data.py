@@ -178,7 +178,7 @@ def check_messages(given: Any, where: str) -> list[Message]:
     Raises:
         DataError: they are not.
     """
-    right = isinstance(given, list) and given
+    right = isinstance(given, list) and bool(given)
     for one in given if right else []:
         right = right and isinstance(one, dict) and one.get("role") in ROLES and isinstance(one.get("content"), str)
     if not right:
