@@ -31,8 +31,10 @@ Direction: TypeAlias = Literal["maximize", "minimize"]
 DIRECTIONS: tuple[Direction, ...] = ("maximize", "minimize")
 LOWER = frozenset({"rmse", "mae", "mse", "ter", "eer", "calibration_error", "log_loss", "brier", "perplexity"})
 """Figures of evaluations that are better when lower and whose names do not say so."""
-TAKEN = frozenset({"seed", "threads", "device"})
-"""Options of a training that the search sets itself."""
+SEED = "seed"
+"""The option of a training that the search sets itself."""
+OF_THE_MACHINE = frozenset({"threads", "device"})
+"""Options that may be fixed and not searched: they change no model."""
 _KEYS = {"metric", "direction", "space", "fixed", "evaluate"}
 
 
@@ -125,7 +127,10 @@ def check_space(table: Mapping[str, Any], task: Task, *, origin: str = "the spac
     if not isinstance(space, Mapping) or not space:
         raise DataError(f"{origin} must have a table [space] with at least one option. Got {space!r:.60} instead")
     known = {option.name: option for option in task.train_options}
-    free = {name: option for name, option in known.items() if name not in TAKEN}
+    free = {name: option for name, option in known.items() if name != SEED}
+    machine = sorted(OF_THE_MACHINE & set(space))
+    if machine:
+        raise UsageError(f"{machine[0]} is of the machine and not of the model: give it in [fixed]")
     chosen = {
         name: _wanted(_option(name, free, f"option of training {task.name}"), value) for name, value in space.items()
     }
@@ -178,8 +183,8 @@ def holds(wanted: Range | tuple[Any, ...], value: Any) -> bool:
 
 
 def _option(name: str, known: Mapping[str, Option], what: str) -> Option:
-    if name in TAKEN:
-        raise UsageError(f"{name} is set by the search itself: give it to the command. Got it in the space")
+    if name == SEED:
+        raise UsageError("the seed is set by the search itself: give it to the command (--seed)")
     if name not in known:
         raise UnknownNameError(what, name, known)
     return known[name]

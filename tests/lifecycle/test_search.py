@@ -83,7 +83,7 @@ def test_the_best_is_kept_and_the_test_part_is_read_at_the_end(toy: Any, data: D
     half = np.hypot(4.302653 * 0.1 / np.sqrt(3), 0.2)
     assert found.nested.high - found.nested.value == pytest.approx(half, abs=1e-6)
     assert found.optimism == pytest.approx(0.4)
-    assert "reads high (here by +0.4000)" in found.note
+    assert "tends to read high; here it is 0.4000 ahead of the nested one" in found.note
     assert json.loads((tmp_path / "out" / "report.json").read_text()) == json.loads(json.dumps(found.to_json()))
     assert not list((tmp_path / "out" / "trials").glob("*/model"))
     assert heard[-1].startswith("seed-3: good 9.5")
@@ -226,7 +226,8 @@ def test_a_figure_that_is_not_there_ends_the_search(toy: Any, data: Data, tmp_pa
         ({"metric": "good", "space": {"x": {"low": 1}}}, "space.x must be a list of values, or"),
         ({"metric": "good", "space": {"x": {"low": 2, "high": 1}}}, "a range must have low < high"),
         ({"metric": "good", "space": {"kind": {"low": 1, "high": 2}}}, "kind must be searched among values"),
-        ({"metric": "good", "space": {"threads": [1]}}, "threads is set by the search itself"),
+        ({"metric": "good", "space": {"threads": [1]}}, "threads is of the machine"),
+        ({"metric": "good", "space": {"seed": [1]}}, "the seed is set by the search itself"),
         ({"metric": "good", "space": {"names": ["a"]}}, "names takes several values at once"),
         ({"metric": "good", "space": {}}, r"must have a table \[space\]"),
         ({"space": {"x": [1.0]}}, "must name the figure"),
