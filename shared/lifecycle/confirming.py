@@ -109,9 +109,9 @@ class Found:
         """What a reader must know of the figures."""
         ahead = f"{abs(self.optimism):.4f} {'ahead of' if self.optimism >= 0 else 'behind'} the nested one"
         return (
-            f"The validation figure is the best of {self.counts['complete']} and chose itself, so it tends to read high; "
-            f"here it is {ahead}. Believe the nested figure: the same options from {len(self.confirmed)} other seeds, on "
-            "items that nothing was chosen by; its interval is over seeds and items."
+            f"The validation figure is the best of {self.counts['complete']} and chose itself, so it tends to read "
+            f"high; here it is {ahead}. Believe the nested figure: the same options from {len(self.confirmed)} other "
+            "seeds, on items that nothing was chosen by; its interval is over seeds and items."
         )
 
     def to_json(self) -> dict[str, Any]:
