@@ -143,7 +143,7 @@ def test_the_loss_is_that_of_the_completion_alone(tmp_path: Path) -> None:
             for at in range(row.told, len(row.ids)):
                 total -= float(logits[at - 1, row.ids[at]])
                 count += 1
-        assert float(loss(causal.model, batch)) == pytest.approx(total / count, abs=1e-5)
+        assert float(loss(causal.model, batch)) == pytest.approx(total / count, rel=1e-4)
     assert count == 2 * len(completion_ids(causal.tokenizer, asked, "a long film"))
     assert rows[0].ids[-1] == causal.tokenizer.eos_token_id
     _, skipped = rows_of(causal.tokenizer, examples, 6)
