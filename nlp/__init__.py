@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from nlp.attribution import explain
     from nlp.classification.task import text_classifier
     from nlp.encoder import embedder
+    from nlp.generation.task import text_generator
     from nlp.language import detect_language
     from nlp.ner.task import entity_recognizer
     from nlp.qa.ask import answerer, asker
@@ -64,12 +65,14 @@ __all__ = [
     "redact",
     "redactor",
     "text_classifier",
+    "text_generator",
     "translator",
 ]
 _HOMES = {
     "nlp.attribution": ("explain",),
     "nlp.classification.task": ("text_classifier",),
     "nlp.encoder": ("embedder",),
+    "nlp.generation.task": ("text_generator",),
     "nlp.language": ("detect_language",),
     "nlp.ner.task": ("entity_recognizer",),
     "nlp.qa.ask": ("answerer", "asker"),

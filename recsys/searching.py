@@ -23,12 +23,13 @@ from recsys.data import Interactions
 from recsys.evaluate import SPLITS
 from recsys.model import Recommender
 from recsys.scoring import score_users
-from recsys.spaces import Range, Space, check_space, holds, space_of
+from recsys.spaces import Space, check_space, holds, space_of
 from recsys.split import Split
 from shared.errors import DataError, PlanMismatchError, UnknownNameError, UsageError
 from shared.evaluation.intervals import mean_interval
 from shared.evaluation.report import Metric
 from shared.lazy import require
+from shared.lifecycle.study import suggest
 
 
 @dataclass(frozen=True)
@@ -152,7 +153,7 @@ def _run(
     finished = sum(one.state.is_finished() for one in study.get_trials(deepcopy=False))
     for _ in range(finished, trials):
         trial = study.ask()
-        options = {name: _suggest(trial, name, wanted) for name, wanted in space.items()}
+        options = {name: suggest(trial, name, wanted) for name, wanted in space.items()}
         try:
             value = score(row.configure(algorithm, options))
         except (UsageError, DataError) as error:  # options that do not fit together, or not these data
@@ -211,14 +212,6 @@ def _study(optuna: ModuleType, storage: str | Path | None, plan: Mapping[str, st
         if kept is not None:
             kept.remove_session()
             kept.engine.dispose()
-
-
-def _suggest(trial: Any, name: str, wanted: Range | tuple[Any, ...]) -> Any:
-    if isinstance(wanted, tuple):
-        return trial.suggest_categorical(name, wanted)
-    if wanted.whole:
-        return trial.suggest_int(name, int(wanted.low), int(wanted.high), log=wanted.log)
-    return trial.suggest_float(name, wanted.low, wanted.high, log=wanted.log)
 
 
 def _trial(found: Any) -> Trial:

@@ -3,39 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 from recsys.collaborative.algorithms import find_algorithm
 from shared.errors import UnknownNameError, UsageError
+from shared.lifecycle.space import Range, Space, holds
 
-
-@dataclass(frozen=True)
-class Range:
-    """Numbers from ``low`` to ``high``, both included.
-
-    Attributes:
-        low: the least.
-        high: the greatest.
-        log: whether equal ratios are equally likely, rather than equal differences.
-        whole: whether only whole numbers count.
-    """
-
-    low: float
-    high: float
-    log: bool = False
-    whole: bool = False
-
-    def __post_init__(self) -> None:
-        if not self.low < self.high or (self.log and self.low <= 0):
-            raise UsageError(
-                f"a range must have low < high, and 0 < low where it is log. Got {self.low} to {self.high}"
-            )
-
-
-Space: TypeAlias = Mapping[str, Range | tuple[Any, ...]]
-"""For each option a range, or the values to choose from."""
+__all__ = ["COMMON", "SPACES", "Range", "Space", "check_space", "holds", "space_of"]
 SPACES: dict[str, Space] = {
     "ease": {
         "l2": Range(10, 3000, log=True),
@@ -105,10 +79,3 @@ def check_space(algorithm: str, space: Space) -> Space:
     if not space:
         raise UsageError("a space must hold at least one option. Got none")
     return space
-
-
-def holds(wanted: Range | tuple[Any, ...], value: Any) -> bool:
-    """Whether a value may be chosen."""
-    if isinstance(wanted, tuple):
-        return value in wanted
-    return isinstance(value, int | float) and wanted.low <= value <= wanted.high

@@ -1,22 +1,21 @@
 """Answers that a language model writes over passages: the prompt, the model, and what is left of its words.
 
-The prompt stands in ``prompt.j2``. Only sentences that cite a passage which supports them are kept
+The prompt is ``grounded-answer`` of :mod:`nlp.prompts`. Only sentences that cite a passage which supports them are kept
 (:mod:`nlp.qa.citations`); where none is left, the answer is "I don't know.".
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache
-from importlib.resources import files
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
+from nlp.prompts.store import find_prompt
 from nlp.qa.citations import checked
 from nlp.retrieval.types import Passage, WrittenAnswer
 from shared.errors import InputError, UsageError
-from shared.lazy import require
 
+PROMPT = "grounded-answer"
 UNKNOWN = "I don't know."
 MOST_CHARACTERS = 20_000
 """Of an answer; a model that writes on is cut off."""
@@ -55,20 +54,8 @@ def open_generator(name: str | Path, *, model: str | None = None, threads: int |
 
 
 def messages(question: str, passages: Sequence[Passage]) -> list[Message]:
-    """What the model is told; see ``prompt.j2``."""
-    template = _template()
-    return [
-        {"role": "system", "content": str(template.system())},
-        {"role": "user", "content": str(template.user(question, passages))},
-    ]
-
-
-@cache
-def _template() -> Any:
-    jinja2 = require("jinja2", extra="all")
-    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False)
-    source = (files("nlp.qa") / "prompt.j2").read_text("utf-8")
-    return environment.from_string(source, globals={"unknown": UNKNOWN}).module
+    """What the model is told: the prompt ``grounded-answer``, filled in."""
+    return list(find_prompt(PROMPT).messages(question=question, passages=list(passages), unknown=UNKNOWN))
 
 
 def write(

@@ -1,6 +1,6 @@
 """Whether a window of items still comes from where the reference came from, at a stated rate of false alarms.
 
-Each column is tested in the ways that fit it (:mod:`shared.monitoring.two_samples`), embeddings by MMD and a classifier.
+Each column is tested as fits it (:mod:`shared.monitoring.two_samples`), embeddings by MMD and by a classifier.
 An alarm needs both: a difference that cannot be chance among so many tests, and one large enough to matter.
 """
 

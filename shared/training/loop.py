@@ -23,6 +23,7 @@ from shared.batch.progress import Progress
 from shared.errors import DataError, UsageError
 from shared.lazy import require
 from shared.training.folder import Reached, TrainFolder
+from shared.training.watching import tell_epoch
 from shared.weights.words import say
 
 WARMUP = 0.05
@@ -115,6 +116,7 @@ def fit(learner: Learner, schedule: Schedule, folder: TrainFolder, *, seed: int)
 
     Raises:
         DataError: the loss is no longer a number, or the folder's state is damaged.
+        EndedEarly: whoever watches the training (:mod:`shared.training.watching`) wants it ended.
         WeightsError: the state cannot be written.
     """
     torch = require("torch", extra="torch")
@@ -125,6 +127,8 @@ def fit(learner: Learner, schedule: Schedule, folder: TrainFolder, *, seed: int)
         reached, tensors = found
         _restore(learner.network, average, optimiser, tensors)
         say(f"going on after epoch {reached.epoch} of {schedule.epochs} in {folder.out}")
+        for row in reached.history:
+            tell_epoch(int(row["epoch"]), row[learner.metric])
     began = time.monotonic() - reached.seconds
     steps = learner.steps * schedule.epochs
     with Progress(schedule.epochs * learner.items, done=reached.epoch * learner.items) as progress:
@@ -149,6 +153,7 @@ def fit(learner: Learner, schedule: Schedule, folder: TrainFolder, *, seed: int)
                 f"epoch {epoch} of {schedule.epochs}: loss {loss:.4f}, {learner.metric} {score:.4f} "
                 f"(best {reached.best_score:.4f} in epoch {reached.best_epoch}), {row['seconds']:.0f} s"
             )
+            tell_epoch(epoch, score)
     with torch.no_grad():
         own = moving(learner.network)
         for name, tensor in folder.best(reached).items():

@@ -185,5 +185,5 @@ def test_a_random_model_knows_nothing(tmp_path: Path) -> None:
 
 def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
-    with pytest.raises(DataError, match="transformers cannot read the model"):
+    with pytest.raises(DataError, match="must hold config.json and tensors as model.safetensors"):
         open_generator(tmp_path)

@@ -1,0 +1,1 @@
+"""Texts that causal language models write: opened, fine-tuned, and judged against passages and true answers."""

@@ -1,0 +1,1 @@
+"""Prompts of language models as versioned artefacts: a folder with a template, its variables and its tests."""
