@@ -8,6 +8,7 @@ import json
 import socket
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -289,3 +290,20 @@ def test_whoever_leaves_frees_a_place(served: Running) -> None:
     finally:
         GATE.set()
         GATE.clear()
+
+
+def test_short_texts_do_not_wait_for_a_long_one_where_the_model_can() -> None:
+    config = Config(models=(ServedModel("toy.echoes"), ServedModel("toy.shouts")), limits=Limits(long_text=20))
+    long = "wait" + 16 * "a"
+    with running(config) as served, served.client() as client, ThreadPoolExecutor(1) as pool:
+        one, other = (served.service.registry.find(f"toy.{name}") for name in ("echoes", "shouts"))
+        assert other.lanes == (other.batcher,)
+        assert other.lane(long) is other.batcher
+        both = pool.submit(client.post, "/v1/tasks/toy.echoes/batch", json={"items": [long, "ho"]})
+        while one.aside is None or not one.aside.running:
+            time.sleep(0.005)
+        short = client.post("/v1/tasks/toy.echoes", json={"item": "hi"})
+        assert short.json()["result"]["text"] == "HI!"
+        assert one.row([])["running"] == 1
+        GATE.set()
+        assert [row["result"]["text"][-2:] for row in both.result().json()["results"]] == ["A!", "O!"]
