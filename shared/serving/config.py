@@ -66,7 +66,7 @@ class Limits:
         max_items: items of one batch request.
         max_pixels: width times height of a picture; seen in its header, before pixels are decoded.
         max_text: characters of all texts of one item together.
-        long_text: characters of an item's texts from which on it runs beside the others, one such item at a time, so that
+        long_text: characters of an item from which on it runs beside the others, one such item at a time, so that
             they do not wait for it; where the model can be called in several threads.
         max_history: interactions of one history.
         variants: sets of request options of a model that are held open at once.
