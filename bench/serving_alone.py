@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import orjson
-from serving import bodies
+from serving_client import bodies
 from serving_peers import item_of
 
 from shared.settings import cpu_count

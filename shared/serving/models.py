@@ -27,6 +27,8 @@ from shared.types import Failure
 DEFAULT = "default"
 """The alias that a request gets which names no model."""
 WARM_UPS = 3
+AHEAD = 2
+"""Pictures that wait at the threads themselves: the event loop, on a busy machine, is late to hand over the next."""
 
 
 class Registry:
@@ -225,10 +227,11 @@ class Registry:
         alone = bool(getattr(predictor, "side_by_side", False))
         answer = answering(predictor, form_of(task), limits, self._log)
 
-        def queue(*, slots: int = 1, most: int = 1) -> Batcher[Any, Outcome]:
+        def queue(*, slots: int = 1, ahead: int = 0, most: int = 1) -> Batcher[Any, Outcome]:
             return Batcher(
                 answer,
                 slots=slots,
+                ahead=ahead,
                 max_batch=most,
                 max_wait=limits.max_wait_ms / 1000,
                 queue=limits.queue,
@@ -236,7 +239,7 @@ class Registry:
                 meters=meters,
             )
 
-        batcher = queue(slots=self._threads(spec)) if alone else queue(most=limits.max_batch)
+        batcher = queue(slots=self._threads(spec), ahead=AHEAD) if alone else queue(most=limits.max_batch)
         aside = queue() if getattr(predictor, "reentrant", False) else None
         batcher.service.add(1, seconds)
         own.depth.labels(*labels).set_function(lambda: sum(one.depth for one in self._batchers(*labels)))

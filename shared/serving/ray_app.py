@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from shared.errors import UsageError
+from shared.errors import BackendError, UsageError
 from shared.lazy import require
 from shared.serving.app import build_app
 from shared.serving.config import Config
@@ -23,6 +23,9 @@ from shared.settings import cpu_count
 from shared.tasks import find_task
 
 NAME = "triptych"
+PATIENCE = "60"
+"""Seconds that Ray Serve gives its proxy to start and to say that it is well, unless the environment says others. Its
+own 5 and 10 end a start on a busy machine."""
 
 
 def build_deployment(config: Config, *, most: int | None = None, find: str | None = None) -> Any:
@@ -82,17 +85,24 @@ def serve(config: Config, *, say: Callable[[str], object] = print) -> int:
 
     Raises:
         UsageError: as :func:`build_deployment`.
+        BackendError: Ray did not start, or no replica did.
         MissingDependencyError: the extra ``cluster`` is not installed.
     """
+    for check in ("READY", "HEALTH"):
+        os.environ.setdefault(f"RAY_SERVE_PROXY_{check}_CHECK_TIMEOUT_S", PATIENCE)
     ray, engine = require("ray", extra="cluster"), require("ray.serve", extra="cluster")
     stop = threading.Event()
     deployment = build_deployment(config)
     ray.init(address=os.environ.get("RAY_ADDRESS", "local"))  # never a cluster that merely happens to run here
-    engine.start(http_options={"host": config.host, "port": config.port})
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     try:
-        engine.run(deployment, name=NAME, route_prefix=config.root_path or "/")
+        try:
+            engine.start(http_options={"host": config.host, "port": config.port})
+            engine.run(deployment, name=NAME, route_prefix=config.root_path or "/")
+        except (ray.exceptions.RayError, RuntimeError) as error:
+            reason = str(error).strip().partition("\n")[0]
+            raise BackendError(f"Ray Serve must start and load the models. {reason}") from error
         say(f"Triptych answers at http://{config.host}:{config.port} through Ray Serve")
         stop.wait()
     finally:

@@ -33,7 +33,6 @@ ray.shutdown()
 
 
 @pytest.mark.cluster
-@pytest.mark.slow
 def test_ray_serves_the_same_application(tmp_path: Path) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
