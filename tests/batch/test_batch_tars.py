@@ -17,8 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from shared.batch import read, run
-from shared.batch import samples
+from shared.batch import read, run, samples
 from shared.batch import tars as tars_module
 from shared.batch.archives import scan
 from shared.batch.inputs import open_source
