@@ -39,6 +39,8 @@ class ServiceTime:
 
     def __init__(self) -> None:
         self._weight = self._n = self._t = self._nn = self._nt = 0.0
+        self.line = (0.0, 0.0)
+        """Seconds that are fixed, and those of each item; both at least 0."""
 
     def add(self, n: int, seconds: float) -> None:
         """One batch of ``n`` items took so many seconds; of a sudden stall only a part is believed at once."""
@@ -50,12 +52,9 @@ class ServiceTime:
         self._t = self._t * keep + seconds
         self._nn = self._nn * keep + n * n
         self._nt = self._nt * keep + n * seconds
+        self.line = self._fitted()
 
-    @property
-    def line(self) -> tuple[float, float]:
-        """Seconds that are fixed, and those of each item; both at least 0."""
-        if not self._weight:
-            return 0.0, 0.0
+    def _fitted(self) -> tuple[float, float]:
         n, t = self._n / self._weight, self._t / self._weight
         spread = self._nn / self._weight - n * n
         each = (self._nt / self._weight - n * t) / spread if spread > 1e-9 * n * n else t / n
