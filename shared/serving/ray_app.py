@@ -23,9 +23,13 @@ from shared.settings import cpu_count
 from shared.tasks import find_task
 
 NAME = "triptych"
-PATIENCE = "60"
-"""Seconds that Ray Serve gives its proxy to start and to say that it is well, unless the environment says others. Its
-own 5 and 10 end a start on a busy machine."""
+SETTINGS = {
+    "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "60",
+    "RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S": "60",
+    "RAY_worker_niceness": "0",
+}
+"""What Ray is told unless the environment says otherwise. Its own patience with the proxy, 5 and 10 seconds, ends a
+start on a busy machine, where its own niceness of 15 lets whatever else runs go before those who wait for answers."""
 
 
 def build_deployment(config: Config, *, most: int | None = None, find: str | None = None) -> Any:
@@ -88,8 +92,8 @@ def serve(config: Config, *, say: Callable[[str], object] = print) -> int:
         BackendError: Ray did not start, or no replica did.
         MissingDependencyError: the extra ``cluster`` is not installed.
     """
-    for check in ("READY", "HEALTH"):
-        os.environ.setdefault(f"RAY_SERVE_PROXY_{check}_CHECK_TIMEOUT_S", PATIENCE)
+    for name, value in SETTINGS.items():
+        os.environ.setdefault(name, value)
     ray, engine = require("ray", extra="cluster"), require("ray.serve", extra="cluster")
     stop = threading.Event()
     deployment = build_deployment(config)
@@ -100,7 +104,7 @@ def serve(config: Config, *, say: Callable[[str], object] = print) -> int:
         try:
             engine.start(http_options={"host": config.host, "port": config.port})
             engine.run(deployment, name=NAME, route_prefix=config.root_path or "/")
-        except (ray.exceptions.RayError, RuntimeError) as error:
+        except (ray.exceptions.RayError, RuntimeError, TimeoutError) as error:
             reason = str(error).strip().partition("\n")[0]
             raise BackendError(f"Ray Serve must start and load the models. {reason}") from error
         say(f"Triptych answers at http://{config.host}:{config.port} through Ray Serve")
