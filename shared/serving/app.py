@@ -100,8 +100,11 @@ class _Straight:
 
     def __init__(self, whole: ASGIApp, service: Service) -> None:
         self._whole = whole
-        ends = {(): Endpoint(service), ("batch",): Endpoint(service, several=True), ("stream",): Streaming(service)}
-        self._ends = {end: Gate(found, service) for end, found in ends.items()}
+        self._ends: dict[tuple[str, ...], ASGIApp] = {
+            (): Gate(Endpoint(service), service),
+            ("batch",): Gate(Endpoint(service, several=True), service),
+            ("stream",): Gate(Streaming(service), service),
+        }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] == "POST":

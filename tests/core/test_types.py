@@ -90,9 +90,7 @@ def test_a_second_result_class_of_one_name_is_refused(monkeypatch: pytest.Monkey
     for name in ("one", "other"):
         monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
     defined("one")
-    with pytest.raises(
-        UsageError, match=r"name of its own.*one\.Twin is called 'Twin' already, so rename other\.Twin"
-    ):
+    with pytest.raises(UsageError, match=r"name of its own.*one\.Twin is called 'Twin' already, so rename other\.Twin"):
         defined("other")
     assert Result.from_json({"type": "Twin", "text": "a"}).__class__.__module__ == "one"
 
