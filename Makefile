@@ -68,6 +68,7 @@ bench: $(VENV)/.bench.stamp ## every speed and quality figure beside its peer; D
 	$(BIN)/python bench/serving.py
 	$(BIN)/python bench/serving.py --overload
 	$(BIN)/python bench/serving.py --stop
+	$(BIN)/python bench/serving.py --long
 	$(BIN)/python bench/faces.py --images $(DATA)/vision/lfw_fold1/lfw
 	$(BIN)/python bench/faces.py --gallery
 	$(BIN)/python bench/text.py --data $(DATA)
