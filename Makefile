@@ -54,8 +54,8 @@ browser: ## a headless Chromium for the page tests, OpenMP and OpenGL for LightG
 test-torch: $(VENV)/.dev.stamp $(VENV)/.torch.stamp $(VENV)/.ultralytics.stamp $(VENV)/.optimize.stamp $(VENV)/.spacy.stamp ## exports, training, optimising, spaCy: what needs torch or spaCy (some 7 GB)
 	$(BIN)/pytest -m '(torch or spacy) and not slow' tests/vision tests/nlp tests/recsys
 
-test-cluster: $(VENV)/.dev.stamp $(VENV)/.cluster.stamp ## batch jobs on Ray (240 MB): a cluster of two nodes on this machine, one of which is killed
-	$(BIN)/pytest tests/batch/test_batch_ray.py
+test-cluster: $(VENV)/.dev.stamp $(VENV)/.cluster.stamp ## batch jobs and serving on Ray (240 MB): two nodes on this machine, one of which is killed
+	$(BIN)/pytest tests/batch/test_batch_ray.py tests/serving/test_ray.py
 
 test-slow: $(VENV)/.dev.stamp browser ## the long checks: kills, soaks, full data sets
 	$(BIN)/pytest -m slow --override-ini addopts='--import-mode=importlib --strict-markers --strict-config'
@@ -68,6 +68,7 @@ bench: $(VENV)/.bench.stamp ## every speed and quality figure beside its peer; D
 	$(BIN)/python bench/serving.py
 	$(BIN)/python bench/serving.py --overload
 	$(BIN)/python bench/serving.py --stop
+	$(BIN)/python bench/serving.py --long
 	$(BIN)/python bench/faces.py --images $(DATA)/vision/lfw_fold1/lfw
 	$(BIN)/python bench/faces.py --gallery
 	$(BIN)/python bench/text.py --data $(DATA)

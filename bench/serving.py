@@ -1,27 +1,28 @@
 """Requests at 64 concurrent clients: ours beside the same model behind a plain endpoint, LitServe and Ray Serve.
 
-Every server is a process, and so is the client, which keeps 64 connections busy (or, for overload, sends at a fixed
-rate whatever comes back) and counts what it got. Systems take turns; a ratio is the median over the turns.
+Every server is a process, and so are the clients, which keep 64 connections busy (or, for overload, send at a fixed
+rate whatever comes back) and count what they got. Systems take turns; a ratio is the median over the turns. Beside them
+stands the model alone, without a server: what it does with all processors is the most that any server can.
 
     python bench/serving.py                         # text and pictures, all peers
     python bench/serving.py --overload              # twice the capacity: accepted p99, the rest 429
     python bench/serving.py --stop                  # SIGTERM under load: nothing that was accepted is lost
+    python bench/serving.py --long                  # what texts of 100,000 characters do to their neighbours
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
-import base64
 import contextlib
-import io
 import json
 import os
+import shutil
 import signal
 import socket
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -30,32 +31,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from serving_client import CLIENTS, begin, bodies, counted, load
+
 HERE = Path(__file__).parent
-CLIENTS = 64
-TEXTS = [
-    "a delight from start to end",
-    "dull and far too long, with a plot that goes nowhere for two hours",
-    "not as bad as they say",
-    "the acting is fine, the music is better, and the last ten minutes are worth the ticket alone",
-]
 CASES = {"nlp.classification": "sst2-minilm", "vision.detection": ""}
 PEERS = ("plain", "litserve", "ray")
-
-
-def bodies(task: str) -> list[bytes]:
-    if task.startswith("nlp."):
-        return [
-            json.dumps({"item": f"{text}, they say for the {n}th time"}).encode() for n in range(50) for text in TEXTS
-        ]
-    from PIL import Image
-    from sklearn.datasets import load_sample_image
-
-    found = []
-    for name, side in (("china.jpg", 320), ("flower.jpg", 400)):
-        file = io.BytesIO()
-        Image.fromarray(load_sample_image(name)).resize((side, side * 3 // 4)).save(file, "JPEG", quality=85)
-        found.append(json.dumps({"item": {"base64": base64.b64encode(file.getvalue()).decode()}}).encode())
-    return found
+START = 600.0
+"""Seconds within which a server must answer: on a busy machine Ray takes minutes."""
 
 
 @contextlib.contextmanager
@@ -64,13 +46,14 @@ def served(name: str, task: str, model: str, *more: str) -> Iterator[tuple[str, 
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    ours = ["-m", "shared.cli", "serve", f"{task}={model}" if model else task, "--port", str(port), *more]
     ours = ["-c", "from shared.cli.main import main; main()", "serve", f"{task}={model}" if model else task]
     ours += ["--port", str(port), *more]
     theirs = [str(HERE / "serving_peers.py"), name, task, model, str(port)]
     command = [sys.executable, *(ours if name == "ours" else theirs)]
+    scratch = tempfile.mkdtemp(prefix="ray")  # Ray's logs and sockets: hundreds of files a run
+    environment = os.environ | {"RAY_TMPDIR": scratch, "RAY_USAGE_STATS_ENABLED": "0"}
     process = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ.copy(), start_new_session=True
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment, start_new_session=True
     )
     path = f"/v1/tasks/{task}" if name == "ours" else "/predict"
     url = f"http://127.0.0.1:{port}{path}"
@@ -84,89 +67,25 @@ def served(name: str, task: str, model: str, *more: str) -> Iterator[tuple[str, 
                 process.wait(20)
         with contextlib.suppress(ProcessLookupError):  # what a peer has started beside itself, LitServe's workers say
             os.killpg(process.pid, signal.SIGKILL)
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _until_answered(url: str, body: bytes, process: subprocess.Popen[bytes]) -> None:
     request = urllib.request.Request(url, body, {"content-type": "application/json"})
-    for _ in range(1800):
+    until = time.monotonic() + START
+    while time.monotonic() < until:
         if process.poll() is not None:
             raise SystemExit(f"a server ended with {process.returncode} before it answered")
         try:
             with urllib.request.urlopen(request, timeout=30):
                 return
         except urllib.error.HTTPError as error:
-            if error.code != 503:
+            if error.code not in (404, 503):  # Ray's proxy answers before it knows of the route
                 raise SystemExit(f"a server answered {error.code}: {error.read()[:300]!r}") from error
             time.sleep(0.1)
         except OSError:
             time.sleep(0.1)
     raise SystemExit("a server did not answer in time")
-
-
-def load(url: str, task: str, *, seconds: float, rate: float = 0.0, clients: int = CLIENTS) -> dict[str, Any]:
-    """What a client process of its own counted."""
-    asked = json.dumps({"url": url, "task": task, "seconds": seconds, "rate": rate, "clients": clients})
-    done = subprocess.run(
-        [sys.executable, __file__, "--client", asked], stdout=subprocess.PIPE, check=True, env=os.environ.copy()
-    )
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
-
-
-async def client(url: str, task: str, *, seconds: float, rate: float, clients: int) -> dict[str, Any]:
-    """Closed loop: so many clients, each with one request after the other. With a rate: open loop, however many."""
-    import aiohttp
-
-    sent = bodies(task)
-    took: dict[str, list[float]] = {}
-    lock_step = 0
-
-    async def one(session: aiohttp.ClientSession, body: bytes) -> str:
-        began = time.perf_counter()
-        try:
-            async with session.post(url, data=body, headers={"content-type": "application/json"}) as answer:
-                await answer.read()
-                outcome = str(answer.status)
-        except aiohttp.ClientConnectorError:
-            outcome = "not-connected"
-        except (aiohttp.ClientError, OSError):
-            outcome = "lost"
-        took.setdefault(outcome, []).append(time.perf_counter() - began)
-        return outcome
-
-    async def keep(session: aiohttp.ClientSession, until: float, number: int) -> None:
-        while time.perf_counter() < until:
-            outcome = await one(session, sent[number % len(sent)])
-            number += 1
-            if outcome == "not-connected":
-                return
-            if outcome in ("429", "503"):
-                await asyncio.sleep(0.05)
-
-    connector = aiohttp.TCPConnector(limit=0 if rate else clients)
-    async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(60)) as session:
-        began = time.perf_counter()
-        if not rate:
-            await asyncio.gather(*(keep(session, began + seconds, n) for n in range(clients)))
-        else:
-            running = []
-            while (now := time.perf_counter() - began) < seconds:
-                while lock_step < now * rate:
-                    running.append(asyncio.ensure_future(one(session, sent[lock_step % len(sent)])))
-                    lock_step += 1
-                await asyncio.sleep(0.002)
-            await asyncio.gather(*running)
-        whole = time.perf_counter() - began
-    good = sorted(took.get("200", [0.0]))
-    refused = sorted(took.get("429", [0.0]))
-    return {
-        "counts": {outcome: len(times) for outcome, times in took.items()},
-        "rate": len(took.get("200", ())) / whole,
-        "p50": 1000 * good[len(good) // 2],
-        "p99": 1000 * good[int(0.99 * (len(good) - 1))],
-        "refused_p50": 1000 * refused[len(refused) // 2],
-        "refused_p99": 1000 * refused[int(0.99 * (len(refused) - 1))],
-    }
 
 
 def processor_seconds(pid: int) -> float:
@@ -181,12 +100,22 @@ def processor_seconds(pid: int) -> float:
     return whole
 
 
+def alone(task: str, model: str, *, seconds: float) -> dict[str, Any]:
+    """The model without a server; see bench/serving_alone.py."""
+    command = [sys.executable, str(HERE / "serving_alone.py"), task, model, str(seconds)]
+    found: dict[str, Any] = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
+    return found
+
+
 def compare(task: str, model: str, peers: list[str], *, turns: int, seconds: float) -> None:
-    """Each system alone for some seconds, in turns."""
-    found: dict[str, list[dict[str, Any]]] = {name: [] for name in ("ours", *peers)}
+    """The model alone and each system for some seconds, in turns."""
+    found: dict[str, list[dict[str, Any]]] = {name: [] for name in ("alone", "ours", *peers)}
     for turn in range(turns):
         names = list(found)
         for name in names[turn % len(names) :] + names[: turn % len(names)]:
+            if name == "alone":
+                found[name].append(alone(task, model, seconds=seconds / 2))
+                continue
             with served(name, task, model) as (url, process):
                 load(url, task, seconds=min(2.0, seconds))
                 before = processor_seconds(process.pid)
@@ -194,14 +123,24 @@ def compare(task: str, model: str, peers: list[str], *, turns: int, seconds: flo
                 row["cpu"] = 1000 * (processor_seconds(process.pid) - before) / max(1, row["counts"].get("200", 0))
                 found[name].append(row)
     print(f"{task} {model}: {CLIENTS} clients, {turns} turns of {seconds:g} s")
+    best = found.pop("alone")
+    threads, rate, least = (statistics.median(row[key] for row in best) for key in ("threads", "rate", "cpu"))
+    print(f"  the model alone, {threads:g} threads: {rate:.1f} items/s, processor {least:.2f} ms an item")
     for name, rows in found.items():
-        ratio = statistics.median(o["rate"] / r["rate"] for o, r in zip(found["ours"], rows))
-        middle = {key: statistics.median(row[key] for row in rows) for key in ("rate", "p50", "p99", "cpu")}
+        pairs = ((found["ours"], rows, "rate"), (rows, found["ours"], "cpu"), (rows, best, "rate"), (best, rows, "cpu"))
+        ratio, cheaper, of_it, own = (
+            statistics.median(one[key] / other[key] for one, other in zip(over, under)) for over, under, key in pairs
+        )
+        middle = {
+            key: statistics.median(row[key] for row in rows) for key in ("rate", "p50", "p99", "cpu", "client_cpu")
+        }
         bad = sum((Counter(row["counts"]) for row in rows), Counter()) - Counter({"200": 10**9})
         others = f"  others: {dict(bad)}" if bad else ""
         print(
             f"  {name:10} {middle['rate']:8.1f} requests/s  p50 {middle['p50']:7.1f} ms  p99 {middle['p99']:7.1f} ms"
-            f"  processor {middle['cpu']:6.2f} ms a request  ours has {ratio:5.2f} times its rate{others}"
+            f"  processor {middle['cpu']:6.2f} ms a request, its clients' {middle['client_cpu']:.2f}"
+            f"  {of_it:4.0%} of the model alone ({own:.0%} by processor time)"
+            f"  ours has {ratio:5.2f} times its rate, {cheaper:.2f} times by processor time{others}"
         )
 
 
@@ -223,14 +162,38 @@ def overload(task: str, model: str, *, seconds: float) -> None:
 def stop(task: str, model: str, *, seconds: float) -> None:
     """SIGTERM in the middle of the load."""
     with served("ours", task, model) as (url, process):
-        asked = json.dumps({"url": url, "task": task, "seconds": seconds, "rate": 0.0, "clients": CLIENTS})
-        sending = subprocess.Popen([sys.executable, __file__, "--client", asked], stdout=subprocess.PIPE)
+        sending = begin(url, task, seconds=seconds)
         time.sleep(2.0)
         process.send_signal(signal.SIGTERM)
         code = process.wait(60)
-        counts = json.loads(sending.communicate()[0])["counts"]
+        counts = counted(sending)["counts"]
     print(f"{task} {model}: SIGTERM under load of {CLIENTS} clients: exit code {code}, client counts {counts}")
     print(f"  lost: {counts.get('lost', 0)}")
+
+
+def long(task: str, model: str, *, turns: int, seconds: float, clients: int = 8) -> None:
+    """A few clients with short texts, alone and beside one client whose texts are long: in the batch, and aside."""
+    found: dict[str, list[dict[str, Any]]] = {"no long texts": [], "in the batch": [], "aside": []}
+    with tempfile.TemporaryDirectory() as folder:
+        together = Path(folder) / "together.toml"
+        together.write_text("[limits]\nlong_text = 1_000_000\n")
+        for _ in range(turns):
+            for name, rows in found.items():
+                more = ["--config", str(together)] if name == "in the batch" else []
+                with served("ours", task, model, *more) as (url, _):
+                    load(url, task, seconds=1.0, clients=clients)
+                    if name == "no long texts":
+                        rows.append(load(url, task, seconds=seconds, clients=clients))
+                        continue
+                    beside = begin(url, task, seconds=seconds + 1, clients=1, long=True)
+                    time.sleep(0.5)
+                    rows.append(load(url, task, seconds=seconds, clients=clients))
+                    rows[-1]["long"] = counted(beside)
+    print(f"{task} {model}: {clients} clients with short texts, one with texts of 100,000 characters, {turns} turns")
+    for name, rows in found.items():
+        rate, p50, p99 = (statistics.median(row[key] for row in rows) for key in ("rate", "p50", "p99"))
+        slow = [f"{row['long']['counts']} {row['long']['p50']:.0f} ms" for row in rows if "long" in row]
+        print(f"  {name:14} {rate:7.1f} short/s  p50 {p50:7.1f} ms  p99 {p99:7.1f} ms  the long ones: {slow}")
 
 
 def main() -> None:
@@ -242,17 +205,17 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=8.0, help="of each load")
     parser.add_argument("--overload", action="store_true")
     parser.add_argument("--stop", action="store_true")
-    parser.add_argument("--client", help=argparse.SUPPRESS)
+    parser.add_argument("--long", action="store_true")
     given = parser.parse_args()
-    if given.client:
-        print(json.dumps(asyncio.run(client(**json.loads(given.client)))))
-        return
     for task in [given.task] if given.task else list(CASES):
         model = CASES[task] if given.model is None else given.model
         if given.overload:
             overload(task, model, seconds=given.seconds)
         elif given.stop:
             stop(task, model, seconds=given.seconds)
+        elif given.long:
+            if task.startswith("nlp."):
+                long(task, model, turns=given.turns, seconds=given.seconds)
         else:
             peers = [name for name in given.peers.split(",") if name]
             compare(task, model, peers, turns=given.turns, seconds=given.seconds)

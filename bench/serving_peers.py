@@ -51,8 +51,9 @@ def litserve(task: str, model: str | None, port: int) -> None:
 
 
 def ray(task: str, model: str | None, port: int) -> None:
-    for name in ("READY", "HEALTH"):  # on a busy machine the proxy takes longer to start than Ray has patience for
-        os.environ.setdefault(f"RAY_SERVE_PROXY_{name}_CHECK_TIMEOUT_S", "60")
+    from shared.serving.ray_app import SETTINGS
+
+    os.environ |= SETTINGS  # as ours: the same patience on a busy machine, and the same niceness
     import ray
     from ray import serve
     from starlette.requests import Request

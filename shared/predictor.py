@@ -73,12 +73,14 @@ class Pipeline(Generic[In, Mid, Raw, Out]):
         prepare: one item to arrays. Called in several threads at once. It raises
             :class:`~shared.errors.InputError` for an item that cannot be used.
         run: a non-empty batch of prepared items to as many raw answers, same order. Called in one thread at a time,
-            unless ``side_by_side``.
+            unless ``side_by_side`` or ``reentrant``.
         decode: a raw answer and its prepared item to the result.
         batch_size: items that run together.
         threads: how many threads prepare; ``None`` takes one a processor.
         side_by_side: for models whose items gain nothing from one another's company: each batch goes through prepare,
             run and decode in one thread, as many batches at once as there are threads, and none waits for another.
+        reentrant: whether ``run`` may be called in several threads at once, so that a server may answer a long item
+            beside the others.
 
     Example:
         >>> from shared.testing import fake_card
@@ -94,6 +96,7 @@ class Pipeline(Generic[In, Mid, Raw, Out]):
     batch_size: int = 8
     threads: int | None = None
     side_by_side: bool = False
+    reentrant: bool = False
 
     def predict(self, items: Sequence[In], /, *, on_error: OnError = "raise") -> list[Out | Failure]:
         """See :meth:`Predictor.predict`."""
@@ -123,7 +126,7 @@ class Pipeline(Generic[In, Mid, Raw, Out]):
         """All items as one batch in the calling thread, which has threads of its own: a server's, say.
 
         It starts none, which :meth:`predict` does each time. Items that fail are kept as failures. As ``run`` it is
-        called in one thread at a time, unless ``side_by_side``.
+        called in one thread at a time, unless ``side_by_side`` or ``reentrant``.
 
         Args:
             items: at most as many as may run together.

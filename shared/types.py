@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, TypeAlias, TypeVar
 
@@ -88,14 +89,22 @@ class Result:
     """Base of all results: frozen dataclasses, checked once at birth, equal by value, with one JSON codec.
 
     A subclass is a ``@dataclass(frozen=True, eq=False)`` whose fields are arrays (:func:`array_field`), strings,
-    numbers, tuples of those, or other results. In JSON it is an object with its class name under ``"type"``.
+    numbers, tuples of those, or other results. In JSON it is an object with its class name under ``"type"``, so a
+    second class of one name is refused with a :class:`~shared.errors.UsageError` as it is defined.
     """
 
     __hash__ = object.__hash__
     _types: ClassVar[dict[str, type[Result]]] = {}
 
     def __init_subclass__(cls) -> None:
-        Result._types[cls.__name__] = cls
+        known = Result._types.setdefault(cls.__name__, cls)
+        if _origin(known) != _origin(cls):
+            one, other = (f"{kind.__module__}.{kind.__qualname__}" for kind in (known, cls))
+            raise UsageError(
+                f"a result class must have a name of its own: it is what JSON knows it by. {one} is called "
+                f"{cls.__name__!r} already, so rename {other}"
+            )
+        Result._types[cls.__name__] = cls  # defined again: a reload, a doctest, a cell of a notebook
 
     def __post_init__(self) -> None:
         axes: dict[str, int] = {}
@@ -142,6 +151,14 @@ class Result:
             spec = field.metadata.get(_ARRAY)
             values[field.name] = _revive(data[field.name]) if spec is None else _array(data[field.name], spec)
         return found(**values)
+
+
+def _origin(kind: type) -> tuple[str, str]:
+    """Where a class is defined. A script has its module's file for a name, since it may be imported as that too."""
+    name = kind.__module__
+    main = getattr(sys.modules.get("__main__"), "__file__", None)
+    of = getattr(sys.modules.get(name), "__file__", None)
+    return (main if main and main == of else name), kind.__qualname__
 
 
 def _written(result: Result, field: dataclasses.Field[Any]) -> Any:

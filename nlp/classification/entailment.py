@@ -89,9 +89,8 @@ def entailment_classifier(
     def decode(logits: Float32, _: Int64) -> TextLabels:
         return labelled(logits, names, multi_label=multi_label, temperature=temperature)
 
-    return Pipeline(
-        card, graph.tokenizer.ids, run, decode, batch_size=max(1, TEXTS_AT_ONCE // len(ids)), threads=threads
-    )
+    size_at_once = max(1, TEXTS_AT_ONCE // len(ids))
+    return Pipeline(card, graph.tokenizer.ids, run, decode, batch_size=size_at_once, threads=threads, reentrant=True)
 
 
 def _ids(graph: TextGraph, name: str, sentence: str) -> Int64:

@@ -87,6 +87,7 @@ def graph_classifier(
         ),
         batch_size=TEXTS_AT_ONCE,
         threads=threads,
+        reentrant=True,
     )
 
 

@@ -111,6 +111,7 @@ def text_classifier(
         lambda vector, _: decode(vector, head),
         batch_size=TEXTS_AT_ONCE,
         threads=threads,
+        reentrant=True,
     )
 
 

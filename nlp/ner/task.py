@@ -122,6 +122,7 @@ def _of_graph(graph: TextGraph, rules: Rules | None, scheme: str | None, threads
         lambda logits, item: merge(item.words.text, decode(logits, item, tags)),
         batch_size=TEXTS_AT_ONCE,
         threads=threads,
+        reentrant=True,
     )
 
 

@@ -120,6 +120,7 @@ def reader(graph: TextGraph, how: Reading, *, top_k: int, threads: int | None, a
         lambda found, asked: decode(found, asked, how, top_k=top_k),
         batch_size=QUESTIONS_AT_ONCE,
         threads=threads,
+        reentrant=True,
     )
 
 

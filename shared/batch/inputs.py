@@ -9,21 +9,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from shared.batch.addresses import check_address, is_stored, without_secrets
 from shared.batch.given import Items, given_source
 from shared.batch.queries import query_source
 from shared.batch.rows import COLUMNS, Part, Row, Skip, Source, choose_column, digest_of, none_skipped
 from shared.batch.sources import IMAGE_SUFFIXES, expand, files_below, files_matching, is_url
-from shared.batch.stores import (
-    Entry,
-    Stored,
-    check_address,
-    is_stored,
-    listing,
-    open_binary,
-    reading,
-    stat,
-    without_secrets,
-)
+from shared.batch.stores import Entry, Stored, listing, open_binary, reading, stat
 from shared.batch.tables import FORMATS, Cell, Format, as_text, check_columns, format_of
 from shared.batch.tars import tar_source, tars
 from shared.databases import is_database

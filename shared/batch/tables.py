@@ -16,7 +16,8 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-from shared.batch.stores import is_stored, open_binary
+from shared.batch.addresses import is_stored
+from shared.batch.stores import open_binary
 from shared.errors import DataError
 from shared.lazy import require
 from shared.types import Failure

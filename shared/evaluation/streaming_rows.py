@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from shared.errors import UsageError
-from shared.evaluation import answers, classification, multilabel, probabilities, segmentation
+from shared.evaluation import answers, classification, segmentation
 from shared.evaluation.bca import ratio
 from shared.evaluation.generation import METRICS as WRITTEN
 from shared.evaluation.streaming_figures import (
@@ -25,16 +25,28 @@ from shared.evaluation.streaming_figures import (
     matthews,
     mean_column,
     micro,
-    over,
     precision,
     r2,
     recall,
     weighted,
 )
+from shared.evaluation.streaming_items import (
+    brier_losses,
+    cell_figure,
+    cells,
+    exact,
+    item_f1,
+    item_jaccard,
+    label_ranking,
+    log_losses,
+    table_f1,
+    table_jaccard,
+    wrong_cells,
+)
 from shared.evaluation.streaming_labels import LabelSums
 from shared.evaluation.streaming_parts import Moments, Part, RowSums
 from shared.lazy import require
-from shared.types import AnyArray, Bool, Float64
+from shared.types import AnyArray, Float64
 
 Options = Mapping[str, Any]
 
@@ -127,98 +139,7 @@ def _greatest(gaps: Float64, items: Float64) -> Float64:
     return np.where(found < 0, np.nan, found)
 
 
-# items of other kinds -------------------------------------------------------------------------------------------------
-
-
-def _log_losses(truth: AnyArray, given: AnyArray) -> Float64:
-    probabilities.log_loss(truth, given)  # refuses what is malformed
-    least = np.finfo(np.float64).eps
-    rows = np.asarray(given, np.float64)
-    losses: Float64 = -np.log(np.clip(rows[np.arange(len(rows)), np.asarray(truth, np.int64)], least, 1 - least))
-    return losses
-
-
-def _brier_losses(truth: AnyArray, given: AnyArray) -> Float64:
-    probabilities.log_loss(truth, given)  # refuses what is malformed
-    rows = np.array(given, np.float64)
-    rows[np.arange(len(rows)), np.asarray(truth, np.int64)] -= 1
-    squares: Float64 = (rows * rows).sum(axis=1)
-    return squares
-
-
-def _tables(truth: AnyArray, given: AnyArray) -> tuple[Bool, Bool]:
-    multilabel.hamming_loss(truth, given)  # refuses what is malformed
-    return np.asarray(truth, np.bool_), np.asarray(given, np.bool_)
-
-
-def _exact(truth: AnyArray, given: AnyArray) -> Bool:
-    true, found = _tables(truth, given)
-    same: Bool = (true == found).all(axis=1)
-    return same
-
-
-def _wrong_cells(truth: AnyArray, given: AnyArray) -> Float64:
-    true, found = _tables(truth, given)
-    return (true != found).mean(axis=1) if true.shape[1] else np.full(len(true), np.nan)
-
-
-def _both(truth: AnyArray, given: AnyArray, axis: int) -> tuple[Float64, Float64]:
-    true, found = _tables(truth, given)
-    return (true & found).sum(axis=axis) * 1.0, (true.sum(axis=axis) + found.sum(axis=axis)) * 1.0
-
-
-def _item_f1(truth: AnyArray, given: AnyArray) -> Float64:
-    right, total = _both(truth, given, 1)
-    return divided(2 * right, total, 1)
-
-
-def _item_jaccard(truth: AnyArray, given: AnyArray) -> Float64:
-    right, total = _both(truth, given, 1)
-    return divided(right, total - right, 1)
-
-
-def _cells(truth: AnyArray, given: AnyArray) -> Float64:
-    """(n, 2 * labels): cells on both sides, and the sum of both sides."""
-    true, found = _tables(truth, given)
-    return np.concatenate([true & found, true * 1.0 + found], axis=1)
-
-
-def _cell_figure(one: Callable[[Float64, Float64], Float64], *, micro: bool) -> Figure:
-    def figure(totals: Float64) -> Float64:
-        right, total = totals[..., : totals.shape[-1] // 2], totals[..., totals.shape[-1] // 2 :]
-        if micro:
-            right, total = right.sum(axis=-1), total.sum(axis=-1)
-            return np.where(total > 0, one(right, total), np.nan)
-        return over(one(right, total), total > 0)
-
-    return figure
-
-
-def _table_f1(right: Float64, total: Float64) -> Float64:
-    return divided(2 * right, total, 0)
-
-
-def _table_jaccard(right: Float64, total: Float64) -> Float64:
-    return divided(right, total - right, 0)
-
-
-def _label_ranking(truth: AnyArray, scores: AnyArray, *, loss: bool) -> Float64:
-    multilabel.macro_roc_auc_score(np.asarray(truth)[:1], np.asarray(scores)[:1])  # refuses what is malformed
-    true, given = np.asarray(truth, np.bool_), np.asarray(scores, np.float64)
-    if np.isnan(given).any():
-        raise UsageError("scores must be numbers. Got NaN: leave such items out, and say how many")
-    found = np.zeros(len(true))
-    for at in range(true.shape[1]):
-        above = given >= given[:, at : at + 1]
-        ahead = (above & true).sum(axis=1)
-        if loss:
-            found += np.where(true[:, at], 0, ((given <= given[:, at : at + 1]) & true).sum(axis=1))
-        else:
-            found += np.where(true[:, at], ahead / np.maximum(above.sum(axis=1), 1), 0)
-    count, others = true.sum(axis=1), (~true).sum(axis=1)
-    trivial = (count == 0) | (others == 0)
-    whole = count * others if loss else count
-    return np.where(trivial, 0.0 if loss else 1.0, divided(found, whole, 0))
+# items of other kinds: see streaming_items ----------------------------------------------------------------------------
 
 
 def _answered(one: Callable[..., float]) -> Callable[..., Float64]:
@@ -297,18 +218,18 @@ STREAMED: Mapping[str, Streamed] = {
     "top_k": _mean(classification.hits, "k", hits=True),
     "ece": _bins(lambda gaps, items: divided(gaps.sum(axis=-1), items.sum(axis=-1))),
     "mce": _bins(_greatest),
-    "log_loss": _mean(_log_losses),
-    "brier": _mean(_brier_losses),
-    "subset_accuracy": _mean(_exact, hits=True),
-    "hamming": _mean(_wrong_cells),
-    "micro_f1": _sums(_cells, _cell_figure(_table_f1, micro=True)),
-    "labels_f1": _sums(_cells, _cell_figure(_table_f1, micro=False)),
-    "samples_f1": _mean(_item_f1),
-    "micro_jaccard": _sums(_cells, _cell_figure(_table_jaccard, micro=True)),
-    "macro_jaccard": _sums(_cells, _cell_figure(_table_jaccard, micro=False)),
-    "samples_jaccard": _mean(_item_jaccard),
-    "label_ranking": _mean(lambda t, s: _label_ranking(t, s, loss=False)),
-    "label_ranking_loss": _mean(lambda t, s: _label_ranking(t, s, loss=True)),
+    "log_loss": _mean(log_losses),
+    "brier": _mean(brier_losses),
+    "subset_accuracy": _mean(exact, hits=True),
+    "hamming": _mean(wrong_cells),
+    "micro_f1": _sums(cells, cell_figure(table_f1, micro=True)),
+    "labels_f1": _sums(cells, cell_figure(table_f1, micro=False)),
+    "samples_f1": _mean(item_f1),
+    "micro_jaccard": _sums(cells, cell_figure(table_jaccard, micro=True)),
+    "macro_jaccard": _sums(cells, cell_figure(table_jaccard, micro=False)),
+    "samples_jaccard": _mean(item_jaccard),
+    "label_ranking": _mean(lambda t, s: label_ranking(t, s, loss=False)),
+    "label_ranking_loss": _mean(lambda t, s: label_ranking(t, s, loss=True)),
     "rmse": _numbers(lambda totals: np.sqrt(mean_column("squares")(totals))),
     "mse": _numbers(mean_column("squares")),
     "mae": _numbers(mean_column("absolute")),

@@ -18,11 +18,12 @@ if TYPE_CHECKING:
     from shared.serving.config import Shadow as Shadow
     from shared.serving.config import Split as Split
     from shared.serving.config import SplitArm as SplitArm
-    from shared.serving.config import read_config as read_config
+    from shared.serving.config_file import read_config as read_config
     from shared.serving.server import serve as serve
 
 _HOMES = {
-    "shared.serving.config": ("Config", "Limits", "ServedModel", "Shadow", "Split", "SplitArm", "read_config"),
+    "shared.serving.config": ("Config", "Limits", "ServedModel", "Shadow", "Split", "SplitArm"),
+    "shared.serving.config_file": ("read_config",),
     "shared.serving.app": ("build_app",),
     "shared.serving.client": ("Client",),
     "shared.serving.server": ("serve",),

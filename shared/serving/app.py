@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from shared.serving.bodies import read_body, read_json
 from shared.serving.config import Config, ServedModel
@@ -86,8 +87,39 @@ def build_app(
     ]
     app.openapi = admin.document  # type: ignore[method-assign]
     app.add_middleware(Gate, service=service)
+    whole = app.build_middleware_stack
+
+    def layers() -> ASGIApp:
+        return _Straight(whole(), service) if len(app.user_middleware) == 1 else whole()
+
+    app.build_middleware_stack = layers  # type: ignore[method-assign]
     app.add_exception_handler(HTTPException, _unrouted)  # type: ignore[arg-type]
     return app
+
+
+class _Straight:
+    """Requests to tasks go through the gate alone: FastAPI's layers around and behind it have nothing to do for them.
+
+    Where a user has added a layer to the application, every request passes that, and so this is left out.
+    """
+
+    def __init__(self, whole: ASGIApp, service: Service) -> None:
+        self._whole = whole
+        self._ends: dict[tuple[str, ...], ASGIApp] = {
+            (): Gate(Endpoint(service), service),
+            ("batch",): Gate(Endpoint(service, several=True), service),
+            ("stream",): Gate(Streaming(service), service),
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["method"] == "POST":
+            _, *parts = scope["path"].removeprefix(scope.get("root_path", "")).split("/")
+            end = self._ends.get(tuple(parts[3:]))
+            if end is not None and parts[:2] == ["v1", "tasks"] and len(parts) > 2 and parts[2]:
+                scope["path_params"] = {"task": parts[2]}
+                await end(scope, receive, send)
+                return
+        await self._whole(scope, receive, send)
 
 
 async def _unrouted(request: Request, error: HTTPException) -> Response:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -59,8 +59,9 @@ async def read_asked(scope: Scope, receive: Receive, service: Service, one: Depl
         more = ", multipart/form-data or image/*" if one.form == "image" else ""
         raise HttpError(415, "unsupported-media", f"a body must be application/json{more}", close=True)
     body = await read_body(scope, receive, limits, partial(service.hold, scope["state"]["trace"]))
+    size = len(body)
     if is_picture:
-        return Asked([body], None, {}, len(body))
+        return Asked([body], None, {}, size)
     if is_form:
         fields, files = await parsed(body, lambda: read_form(given, body, limits))
         asked = {name: value for name, value in fields.items() if name in _ABOUT}
@@ -68,12 +69,11 @@ async def read_asked(scope: Scope, receive: Receive, service: Service, one: Depl
             wanted = "files" if several else "one file"
             raise HttpError(400, "bad-request", f"a form must have {wanted}, and may have model and options")
         about = {"model": asked.get("model"), "options": read_json(asked.get("options", "{}").encode())}
-        return replace(_asked(files, about, service), size=len(body))
-    found = await parsed(body, lambda: _of_json(read_json(body), service, several=several))
-    return replace(found, size=len(body))
+        return _asked(files, about, service, size)
+    return await parsed(body, lambda: _of_json(read_json(body), service, size, several=several))
 
 
-def _of_json(given: dict[str, Any], service: Service, *, several: bool) -> Asked:
+def _of_json(given: dict[str, Any], service: Service, size: int, *, several: bool) -> Asked:
     name = "items" if several else "item"
     unknown = sorted(set(given) - _ABOUT - {name})
     if name not in given or unknown:
@@ -85,10 +85,10 @@ def _of_json(given: dict[str, Any], service: Service, *, several: bool) -> Asked
     items = given[name] if several else [given[name]]
     if not isinstance(items, list):
         raise HttpError(400, "bad-request", f"items must be a list. Got a {type(items).__name__} instead")
-    return _asked(items, given, service)
+    return _asked(items, given, service, size)
 
 
-def _asked(items: list[Any], about: Mapping[str, Any], service: Service) -> Asked:
+def _asked(items: list[Any], about: Mapping[str, Any], service: Service, size: int) -> Asked:
     if len(items) > service.limits.max_items:
         raise HttpError(
             413,
@@ -98,7 +98,7 @@ def _asked(items: list[Any], about: Mapping[str, Any], service: Service) -> Aske
     model, options = about.get("model"), about.get("options")
     if not isinstance(model, str | None) or not isinstance(options, dict | None):
         raise HttpError(400, "bad-request", "model must be a text or null, and options an object or null")
-    return Asked(items, model, options or {})
+    return Asked(items, model, options or {}, size)
 
 
 async def chosen(

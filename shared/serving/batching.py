@@ -39,6 +39,8 @@ class ServiceTime:
 
     def __init__(self) -> None:
         self._weight = self._n = self._t = self._nn = self._nt = 0.0
+        self.line = (0.0, 0.0)
+        """Seconds that are fixed, and those of each item; both at least 0."""
 
     def add(self, n: int, seconds: float) -> None:
         """One batch of ``n`` items took so many seconds; of a sudden stall only a part is believed at once."""
@@ -50,12 +52,9 @@ class ServiceTime:
         self._t = self._t * keep + seconds
         self._nn = self._nn * keep + n * n
         self._nt = self._nt * keep + n * seconds
+        self.line = self._fitted()
 
-    @property
-    def line(self) -> tuple[float, float]:
-        """Seconds that are fixed, and those of each item; both at least 0."""
-        if not self._weight:
-            return 0.0, 0.0
+    def _fitted(self) -> tuple[float, float]:
         n, t = self._n / self._weight, self._t / self._weight
         spread = self._nn / self._weight - n * n
         each = (self._nt / self._weight - n * t) / spread if spread > 1e-9 * n * n else t / n
@@ -94,6 +93,7 @@ class Batcher(Generic[In, Out]):
         answer: a batch to as many answers in order; called in a thread, as often at once as there are ``slots``. It
             must not raise.
         slots: batches that run at once.
+        ahead: batches that wait for a thread beyond those, so that none idles until the event loop hears of its end.
         max_batch: items of a batch at most.
         max_wait: seconds that a first item waits for company at most.
         queue: items that wait at most.
@@ -103,6 +103,7 @@ class Batcher(Generic[In, Out]):
 
     answer: Callable[[Sequence[In]], Sequence[Out]]
     slots: int = 1
+    ahead: int = 0
     max_batch: int = 32
     max_wait: float = 0.002
     queue: int = 64
@@ -126,6 +127,10 @@ class Batcher(Generic[In, Out]):
         return max(1, self.queue // 2)
 
     @property
+    def _free(self) -> bool:
+        return len(self._running) < self.slots + self.ahead
+
+    @property
     def depth(self) -> int:
         """Items that wait."""
         return len(self._waiting)
@@ -138,9 +143,11 @@ class Batcher(Generic[In, Out]):
     def estimate(self, more: int = 1) -> float:
         """Seconds until items that came now would have their answers."""
         now = asyncio.get_running_loop().time()
-        left = [max(0.0, self.service.of(n) - (now - began)) for n, began in self._running.values()]
+        given = list(self._running.values())
+        left = [max(0.0, self.service.of(n) - (now - began)) for n, began in given[: self.slots]]
         free = 0.0 if len(left) < self.slots else min(left)
-        whole, rest = divmod(len(self._waiting) + more, self.max_batch)
+        ahead = sum(n for n, _ in given[self.slots :])
+        whole, rest = divmod(len(self._waiting) + ahead + more, self.max_batch)
         return free + (whole * self.service.of(self.max_batch) + (self.service.of(rest) if rest else 0.0)) / self.slots
 
     def admit(self, n: int = 1, *, within: float = math.inf) -> None:
@@ -207,7 +214,7 @@ class Batcher(Generic[In, Out]):
         self._rest()
 
     def _start(self) -> None:
-        while self._waiting and len(self._running) < self.slots:
+        while self._waiting and self._free:
             wait = self._worth_waiting()
             if wait > 0:
                 if self._timer is None:
@@ -217,7 +224,7 @@ class Batcher(Generic[In, Out]):
 
     def _fire(self) -> None:
         self._timer = None
-        if self._waiting and len(self._running) < self.slots:
+        if self._waiting and self._free:
             self._run()
             self._start()
 
@@ -235,21 +242,22 @@ class Batcher(Generic[In, Out]):
             self._timer.cancel()
             self._timer = None
         batch = [self._waiting.popleft() for _ in range(min(self.max_batch, len(self._waiting)))]
-        now, number = loop.time(), self._number
+        number = self._number
         self._number += 1
-        self._running[number] = (len(batch), now)
-        for one in batch:
-            self.meters.waited(now - one.came)
+        self._running[number] = (len(batch), loop.time())
 
         def work() -> None:
+            began = loop.time()
             answers = self.answer([one.item for one in batch])
-            loop.call_soon_threadsafe(self._done, number, batch, answers)
+            loop.call_soon_threadsafe(self._done, number, batch, answers, began)
 
         self._threads.submit(work)
 
-    def _done(self, number: int, batch: Sequence[Waiting[In, Out]], answers: Sequence[Out]) -> None:
-        n, began = self._running.pop(number)
+    def _done(self, number: int, batch: Sequence[Waiting[In, Out]], answers: Sequence[Out], began: float) -> None:
+        n, _ = self._running.pop(number)
         seconds = asyncio.get_running_loop().time() - began
+        for one in batch:
+            self.meters.waited(began - one.came)
         self.service.add(n, seconds)
         self.meters.batch(n, seconds)
         self._together = n > 1 or len(self._waiting) > 1

@@ -8,10 +8,8 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
-from urllib.parse import quote
 
 import httpx2
 
@@ -19,11 +17,20 @@ from shared.catalogue import ModelCard
 from shared.errors import InputError, PredictError, ServiceError, UnknownNameError, UsageError
 from shared.predictor import OnError
 from shared.serving.connection import Connection, parsed, part_of
-from shared.serving.requests import as_json, fault, revived, written
+from shared.serving.remote import RemotePredictor
+from shared.serving.requests import (
+    attempt,
+    body_of,
+    check_on_error,
+    checked,
+    fault,
+    late_status,
+    path_of,
+    revived,
+    together,
+    written,
+)
 from shared.types import Failure, Result
-
-MOST_BYTES = 8 * 2**20
-"""Bytes of items that one request carries, an item at least."""
 
 
 class Client:
@@ -111,8 +118,8 @@ class Client:
             UsageError: the server refuses the request as it is.
             ServiceError: no answer came, or a fault of the server.
         """
-        body = _body(b'"item":' + written(item), model, options)
-        return revived(task, part_of(self._connection.sent("POST", _path(task), body), "result"))
+        body = body_of(b'"item":' + written(item), model, options)
+        return revived(task, part_of(self._connection.sent("POST", path_of(task), body), "result"))
 
     def predict_many(
         self,
@@ -142,7 +149,7 @@ class Client:
             raise UsageError(
                 f"predict takes a list of items. Got one {type(items).__name__}: wrap it, or call Client.predict"
             )
-        _check_on_error(on_error)
+        check_on_error(on_error)
         results = list(self._results(task, items, self.batch_size, model, options))
         failures = [one for one in results if isinstance(one, Failure)]
         if failures and on_error == "raise":
@@ -166,8 +173,8 @@ class Client:
         size = self.batch_size if batch_size is None else batch_size
         if size < 1:
             raise UsageError(f"batch_size must be at least 1. Got {size} instead")
-        _check_on_error(on_error)
-        return _checked(self._results(task, items, size, model, options), on_error)
+        check_on_error(on_error)
+        return checked(self._results(task, items, size, model, options), on_error)
 
     def stream(
         self, task: str, item: object, *, model: str | None = None, options: Mapping[str, Any] | None = None
@@ -179,11 +186,11 @@ class Client:
             UsageError: as in :meth:`predict`.
             ServiceError: as in :meth:`predict`; ``"broken-off"`` where the parts ended without their end.
         """
-        body = _body(b'"item":' + written(item), model, options)
+        body = body_of(b'"item":' + written(item), model, options)
         return self._events(task, body)
 
     def _events(self, task: str, body: bytes) -> Generator[Any, None, None]:
-        with self._connection.open("POST", _path(task, "/stream"), body) as response:
+        with self._connection.open("POST", path_of(task, "/stream"), body) as response:
             name, cause = "", None
             try:
                 for line in response.iter_lines():
@@ -195,7 +202,7 @@ class Client:
                     elif key == "data" and name == "done":
                         return
                     elif key == "data":
-                        raise fault(_status(parsed(value)), parsed(value), str(response.url))
+                        raise fault(late_status(parsed(value)), parsed(value), str(response.url))
             except httpx2.TransportError as error:
                 cause = error
         raise ServiceError(f"{self.base_url} broke off between two parts", status=200, kind="broken-off") from cause
@@ -238,7 +245,7 @@ class Client:
         self, task: str, items: Iterable[object], size: int, model: str | None, options: Mapping[str, Any] | None
     ) -> Generator[Any, None, None]:
         index = 0
-        for batch in _batches(map(_attempt, items), size):
+        for batch in together(map(attempt, items), size):
             good = [one for one in batch if isinstance(one, bytes)]
             answers = iter(self._batch(task, good, model, options))
             for one in batch:
@@ -252,8 +259,8 @@ class Client:
         """The results of one request; of two halves where the server finds it too large."""
         if not items:
             return []
-        body = _body(b'"items":[%b]' % b",".join(items), model, options)
-        response = self._connection.sent("POST", _path(task, "/batch"), body, fine=(413,))
+        body = body_of(b'"items":[%b]' % b",".join(items), model, options)
+        response = self._connection.sent("POST", path_of(task, "/batch"), body, fine=(413,))
         if response.status_code == 413:
             error = (parsed(response.text) or {}).get("error", {})
             if len(items) == 1:
@@ -271,87 +278,3 @@ class Client:
             revived(task, row["result"]) if row["ok"] else InputError(row["error"]["kind"], row["error"]["message"])
             for row in rows
         ]
-
-
-@dataclass(frozen=True)
-class RemotePredictor:
-    """A task of a server as a :class:`~shared.predictor.Predictor`. Made by :meth:`Client.predictor`.
-
-    Attributes:
-        client: whom it asks.
-        card: what the server says of the model.
-        model: what each request names; the server's default where ``None``.
-        options: what each request chooses.
-    """
-
-    client: Client
-    card: ModelCard
-    model: str | None = None
-    options: Mapping[str, Any] | None = None
-
-    def predict(self, items: Sequence[object], /, *, on_error: OnError = "raise") -> list[Any]:
-        """See :meth:`shared.predictor.Predictor.predict`."""
-        return self.client.predict_many(
-            self.card.task, items, on_error=on_error, model=self.model, options=self.options
-        )
-
-    def stream(
-        self, items: Iterable[object], /, *, batch_size: int | None = None, on_error: OnError = "keep"
-    ) -> Iterator[Any]:
-        """See :meth:`shared.predictor.Predictor.stream`."""
-        return self.client.stream_many(
-            self.card.task, items, batch_size=batch_size, on_error=on_error, model=self.model, options=self.options
-        )
-
-
-def _status(given: Any) -> int:
-    """The status that an error has which comes after the answer's own."""
-    kind = given.get("error", {}).get("kind") if isinstance(given, dict) else None
-    return 500 if kind in (None, "model-failed", "internal", "timeout", "overloaded") else 422
-
-
-def _path(task: str, more: str = "") -> str:
-    return f"/v1/tasks/{quote(task, safe='')}{more}"
-
-
-def _body(items: bytes, model: str | None, options: Mapping[str, Any] | None) -> bytes:
-    parts = [items]
-    if model is not None:
-        parts.append(b'"model":' + as_json(model))
-    if options:
-        parts.append(b'"options":' + as_json(dict(options)))
-    return b"{%b}" % b",".join(parts)
-
-
-def _attempt(item: object) -> bytes | InputError:
-    try:
-        return written(item)
-    except InputError as error:
-        return error
-
-
-def _batches(items: Iterable[bytes | InputError], size: int) -> Iterator[list[bytes | InputError]]:
-    """As many items together as one request carries."""
-    batch: list[bytes | InputError] = []
-    held = 0
-    for item in items:
-        length = len(item) if isinstance(item, bytes) else 0
-        if batch and (len(batch) == size or held + length > MOST_BYTES):
-            yield batch
-            batch, held = [], 0
-        batch.append(item)
-        held += length
-    if batch:
-        yield batch
-
-
-def _checked(results: Iterator[Any], on_error: OnError) -> Generator[Any, None, None]:
-    for count, result in enumerate(results, 1):
-        if on_error == "raise" and isinstance(result, Failure):
-            raise PredictError([result], count)
-        yield result
-
-
-def _check_on_error(on_error: str) -> None:
-    if on_error not in ("raise", "keep"):
-        raise UsageError(f"on_error must be 'raise' or 'keep'. Got {on_error!r} instead")

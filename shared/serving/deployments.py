@@ -14,7 +14,7 @@ from shared.predictor import Predictor
 from shared.serving.batching import Batcher
 from shared.serving.config import Limits, ServedModel
 from shared.serving.faults import is_callers
-from shared.serving.items import Form, check_picture, form_of
+from shared.serving.items import Form, characters, check_picture, form_of
 from shared.serving.telemetry import Log
 from shared.tasks import Task
 from shared.types import Failure, Result
@@ -63,6 +63,9 @@ class Deployment:
         example: the result of its warming up in JSON; ``None`` where that item failed.
         loaded_seconds: what loading and warming took.
         source: what was opened: the model of ``spec``, an alias of the registry being the version that it led to.
+        aside: the queue of long items, which run one at a time beside the others; ``None`` where the model takes one
+            batch after the other.
+        long_text: characters from which on an item is long.
     """
 
     task: Task
@@ -72,6 +75,8 @@ class Deployment:
     example: dict[str, Any] | None
     loaded_seconds: float
     source: str | None = None
+    aside: Batcher[Any, Outcome] | None = None
+    long_text: int = 0
     variants: OrderedDict[str, Deployment] = field(default_factory=OrderedDict)
 
     def __post_init__(self) -> None:
@@ -79,6 +84,30 @@ class Deployment:
         self.allow_urls = bool(self.spec.options.get("allow_urls", False))
         self.name = self.predictor.card.name
         self.json = orjson.dumps({"task": self.task.name, "name": self.name, "version": self.spec.version})
+
+    @property
+    def lanes(self) -> tuple[Batcher[Any, Outcome], ...]:
+        """All its queues."""
+        return (self.batcher,) if self.aside is None else (self.batcher, self.aside)
+
+    def lane(self, item: Any) -> Batcher[Any, Outcome]:
+        """The queue in which an item waits."""
+        return self.aside if self.aside is not None and characters(item) >= self.long_text else self.batcher
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything waits or runs."""
+        return any(lane.depth + lane.running for lane in self.lanes)
+
+    async def finished(self) -> None:
+        """Wait until nothing waits and nothing runs."""
+        for lane in self.lanes:
+            await lane.finished()
+
+    def close(self) -> None:
+        """End its threads."""
+        for lane in self.lanes:
+            lane.close()
 
     def row(self, aliases: Sequence[str]) -> dict[str, Any]:
         """What ``GET /v1/models`` says of it."""
@@ -94,8 +123,8 @@ class Deployment:
             "summary": card.summary,
             "options": dict(self.spec.options),
             "request_options": list(self.spec.request_options),
-            "waiting": self.batcher.depth,
-            "running": self.batcher.running,
+            "waiting": sum(lane.depth for lane in self.lanes),
+            "running": sum(lane.running for lane in self.lanes),
             "service_ms": {"fixed": round(1000 * fixed, 3), "each": round(1000 * each, 3)},
             "loaded_seconds": round(self.loaded_seconds, 3),
         }

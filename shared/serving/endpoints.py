@@ -51,8 +51,9 @@ class Endpoint:
         service = self.service
         item = await read(one, asked.items[0], service, asked.size)
         left = service.limits.timeout - (time.perf_counter() - trace.began)
-        one.batcher.admit(within=left)
-        outcome = await _awaited(one.batcher.submit(item), receive, left)
+        lane = one.lane(item)
+        lane.admit(within=left)
+        outcome = await _awaited(lane.submit(item), receive, left)
         if service.watches(one, trace.request_id):
             service.watched(one, trace.request_id, item, outcome)
         if isinstance(outcome, Fault):
@@ -91,8 +92,9 @@ class Endpoint:
                     continue
                 if watched:
                     kept[len(found)] = item
-                await one.batcher.room()
-                found.append(one.batcher.submit(item))
+                lane = one.lane(item)
+                await lane.room()
+                found.append(lane.submit(item))
             outcomes = [await each if isinstance(each, asyncio.Future) else each for each in found]
         finally:
             for each in found:
@@ -125,7 +127,7 @@ class Streaming:
         one, shown = await chosen(scope, service, asked, task)
         trace.model = one.spec.version
         item = await read(one, asked.items[0], service, asked.size)
-        one.batcher.admit(within=service.limits.timeout)
+        one.lane(item).admit(within=service.limits.timeout)
         parts = self._parts(one, item, receive, service.limits.timeout)
         try:
             before = await anext(parts, None)
@@ -160,15 +162,15 @@ class Streaming:
         self, one: Deployment, item: Any, receive: Receive, timeout: float
     ) -> AsyncGenerator[Outcome, None]:
         """Each part as a step of its own through the batcher, so that other requests run between two of them."""
-        tool = one.task.tools.get("parts")
+        tool, lane = one.task.tools.get("parts"), one.lane(item)
         if tool is None:
-            yield await _awaited(one.batcher.submit(item), receive, timeout)
+            yield await _awaited(lane.submit(item), receive, timeout)
             return
         steps: Iterator[Any] = iter(tool(one.predictor, item))
         gone = asyncio.ensure_future(receive())
         try:
             while True:
-                outcome = await _awaited(one.batcher.submit(Step(steps)), receive, timeout, gone)
+                outcome = await _awaited(lane.submit(Step(steps)), receive, timeout, gone)
                 if isinstance(outcome, Fault) and outcome.kind == ENDED:
                     return
                 yield outcome

@@ -126,6 +126,18 @@ def _question(value: Any, limits: Limits) -> dict[str, str]:
     return value
 
 
+def characters(item: Any) -> int:
+    """How many characters the texts of an item have, as :func:`read_item` gives it; 0 of one that is no text.
+
+    Example:
+        >>> characters("four"), characters({"question": "a?", "context": "b"}), characters(b"a picture")
+        (4, 3, 0)
+    """
+    if isinstance(item, str):
+        return len(item)
+    return sum(len(part) for part in item.values() if isinstance(part, str)) if isinstance(item, dict) else 0
+
+
 def check_picture(content: bytes | str, limits: Limits) -> None:
     """Refuse a picture whose header says that it is too large. Called in a thread; no pixel is decoded.
 

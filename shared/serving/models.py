@@ -28,6 +28,8 @@ from shared.weights.named import pinned_name
 DEFAULT = "default"
 """The alias that a request gets which names no model."""
 WARM_UPS = 3
+AHEAD = 2
+"""Pictures that wait at the threads themselves: the event loop, on a busy machine, is late to hand over the next."""
 
 
 class Registry:
@@ -206,7 +208,7 @@ class Registry:
                 one.variants.move_to_end(key)
                 return one.variants[key]
             if len(one.variants) >= self._config.limits.variants:
-                idle = next((k for k, v in one.variants.items() if not v.batcher.depth + v.batcher.running), None)
+                idle = next((k for k, v in one.variants.items() if not v.busy), None)
                 if idle is None:
                     raise HttpError(
                         429,
@@ -214,7 +216,7 @@ class Registry:
                         "all sets of options that may be open at once are busy",
                         headers={"retry-after": "1"},
                     )
-                one.variants.pop(idle).batcher.close()
+                one.variants.pop(idle).close()
             spec = replace(one.spec, model=one.source, options={**one.spec.options, **options})
             one.variants[key] = await self._open(spec)
             return one.variants[key]
@@ -222,12 +224,12 @@ class Registry:
     async def finished(self) -> None:
         """Wait until no model has anything to answer."""
         for one in self.all():
-            await one.batcher.finished()
+            await one.finished()
 
     def close(self) -> None:
         """End all threads."""
         for one in self.all():
-            one.batcher.close()
+            one.close()
         self._opener.shutdown(wait=False, cancel_futures=True)
 
     async def _open(self, spec: ServedModel) -> Deployment:
@@ -246,19 +248,27 @@ class Registry:
 
         meters = Meters(ran, waited=own.waited.labels(*labels).observe, dropped=own.dropped.labels(*labels).inc)
         alone = bool(getattr(predictor, "side_by_side", False))
-        batcher: Batcher[Any, Outcome] = Batcher(
-            answering(predictor, form_of(task), limits, self._log),
-            slots=(self._threads(spec) if alone else 1),
-            max_batch=1 if alone else limits.max_batch,
-            max_wait=limits.max_wait_ms / 1000,
-            queue=limits.queue,
-            max_seconds=limits.max_queue_ms / 1000,
-            meters=meters,
-        )
+        answer = answering(predictor, form_of(task), limits, self._log)
+
+        def queue(*, slots: int = 1, ahead: int = 0, most: int = 1) -> Batcher[Any, Outcome]:
+            return Batcher(
+                answer,
+                slots=slots,
+                ahead=ahead,
+                max_batch=most,
+                max_wait=limits.max_wait_ms / 1000,
+                queue=limits.queue,
+                max_seconds=limits.max_queue_ms / 1000,
+                meters=meters,
+            )
+
+        batcher = queue(slots=self._threads(spec), ahead=AHEAD) if alone else queue(most=limits.max_batch)
+        aside = queue() if getattr(predictor, "reentrant", False) else None
         batcher.service.add(1, seconds)
         own.depth.labels(*labels).set_function(lambda: sum(one.depth for one in self._batchers(*labels)))
         own.running.labels(*labels).set_function(lambda: sum(one.running for one in self._batchers(*labels)))
-        return Deployment(task, spec, predictor, batcher, first, time.perf_counter() - began, given.model)
+        took = time.perf_counter() - began
+        return Deployment(task, spec, predictor, batcher, first, took, given.model, aside, limits.long_text)
 
     def _opened(self, spec: ServedModel) -> tuple[Task, Predictor[Any, Any], dict[str, Any] | None, float]:
         """The opened model, its answer to the first item, and the seconds that the fastest of some took."""
@@ -289,7 +299,7 @@ class Registry:
     def _batchers(self, task: str, version: str) -> list[Batcher[Any, Outcome]]:
         """The queues of a model and its variants; none once it is unloaded."""
         main = self._loaded.get((task, version))
-        return [] if main is None else [one.batcher for one in (main, *main.variants.values())]
+        return [] if main is None else [lane for one in (main, *main.variants.values()) for lane in one.lanes]
 
     def _threads(self, spec: ServedModel) -> int:
         threads = spec.options.get("threads", self._config.threads)
@@ -299,8 +309,8 @@ class Registry:
 async def _left(one: Deployment) -> None:
     """Wait until a model that no request finds any more has answered what it was given, and end its threads."""
     for part in (one, *one.variants.values()):
-        await part.batcher.finished()
-        part.batcher.close()
+        await part.finished()
+        part.close()
 
 
 def _check_option(kind: type, value: Any, name: str, *, multiple: bool) -> None:

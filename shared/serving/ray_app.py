@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from shared.errors import UsageError
+from shared.errors import BackendError, UsageError
 from shared.lazy import require
 from shared.serving.app import build_app
 from shared.serving.config import Config
@@ -23,6 +23,13 @@ from shared.settings import cpu_count
 from shared.tasks import find_task
 
 NAME = "triptych"
+SETTINGS = {
+    "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "60",
+    "RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S": "60",
+    "RAY_worker_niceness": "0",
+}
+"""What Ray is told unless the environment says otherwise. Its own patience with the proxy, 5 and 10 seconds, ends a
+start on a busy machine, where its own niceness of 15 lets whatever else runs go before those who wait for answers."""
 
 
 def build_deployment(config: Config, *, most: int | None = None, find: str | None = None) -> Any:
@@ -82,17 +89,24 @@ def serve(config: Config, *, say: Callable[[str], object] = print) -> int:
 
     Raises:
         UsageError: as :func:`build_deployment`.
+        BackendError: Ray did not start, or no replica did.
         MissingDependencyError: the extra ``cluster`` is not installed.
     """
+    for name, value in SETTINGS.items():
+        os.environ.setdefault(name, value)
     ray, engine = require("ray", extra="cluster"), require("ray.serve", extra="cluster")
     stop = threading.Event()
     deployment = build_deployment(config)
     ray.init(address=os.environ.get("RAY_ADDRESS", "local"))  # never a cluster that merely happens to run here
-    engine.start(http_options={"host": config.host, "port": config.port})
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     try:
-        engine.run(deployment, name=NAME, route_prefix=config.root_path or "/")
+        try:
+            engine.start(http_options={"host": config.host, "port": config.port})
+            engine.run(deployment, name=NAME, route_prefix=config.root_path or "/")
+        except (ray.exceptions.RayError, RuntimeError, TimeoutError) as error:
+            reason = str(error).strip().partition("\n")[0]
+            raise BackendError(f"Ray Serve must start and load the models. {reason}") from error
         say(f"Triptych answers at http://{config.host}:{config.port} through Ray Serve")
         stop.wait()
     finally:

@@ -5,16 +5,21 @@ from __future__ import annotations
 import base64
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 from PIL import Image
 
-from shared.errors import InputError, ServiceError, TriptychError, UnknownNameError, UsageError
+from shared.errors import InputError, PredictError, ServiceError, TriptychError, UnknownNameError, UsageError
+from shared.predictor import OnError
 from shared.tasks import find_task
-from shared.types import Result
+from shared.types import Failure, Result
+
+MOST_BYTES = 8 * 2**20
+"""Bytes of items that one request carries, an item at least."""
 
 
 def written(item: object) -> bytes:
@@ -107,3 +112,56 @@ def fault(status: int, given: Any, address: str) -> TriptychError:
     return ServiceError(
         f"{address} answered {status} {kind}: {message}{more}", status=status, kind=kind, request_id=request_id
     )
+
+
+def late_status(given: Any) -> int:
+    """The status that an error has which comes after the answer's own."""
+    kind = given.get("error", {}).get("kind") if isinstance(given, dict) else None
+    return 500 if kind in (None, "model-failed", "internal", "timeout", "overloaded") else 422
+
+
+def path_of(task: str, more: str = "") -> str:
+    return f"/v1/tasks/{quote(task, safe='')}{more}"
+
+
+def body_of(items: bytes, model: str | None, options: Mapping[str, Any] | None) -> bytes:
+    parts = [items]
+    if model is not None:
+        parts.append(b'"model":' + as_json(model))
+    if options:
+        parts.append(b'"options":' + as_json(dict(options)))
+    return b"{%b}" % b",".join(parts)
+
+
+def attempt(item: object) -> bytes | InputError:
+    try:
+        return written(item)
+    except InputError as error:
+        return error
+
+
+def together(items: Iterable[bytes | InputError], size: int) -> Iterator[list[bytes | InputError]]:
+    """As many items together as one request carries."""
+    batch: list[bytes | InputError] = []
+    held = 0
+    for item in items:
+        length = len(item) if isinstance(item, bytes) else 0
+        if batch and (len(batch) == size or held + length > MOST_BYTES):
+            yield batch
+            batch, held = [], 0
+        batch.append(item)
+        held += length
+    if batch:
+        yield batch
+
+
+def checked(results: Iterator[Any], on_error: OnError) -> Generator[Any, None, None]:
+    for count, result in enumerate(results, 1):
+        if on_error == "raise" and isinstance(result, Failure):
+            raise PredictError([result], count)
+        yield result
+
+
+def check_on_error(on_error: str) -> None:
+    if on_error not in ("raise", "keep"):
+        raise UsageError(f"on_error must be 'raise' or 'keep'. Got {on_error!r} instead")

@@ -133,11 +133,11 @@ class Shadower:
             if len(self._open) >= self.shadow.backlog:
                 self._count("left-out")
                 return
-            one.batcher.admit()
+            one.lane(item).admit()
         except HttpError:
             self._count("left-out")
             return
-        future = one.batcher.submit(item)
+        future = one.lane(item).submit(item)
         self._open.add(future)
         future.add_done_callback(lambda done: self._compare(done, answer))
 

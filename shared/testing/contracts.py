@@ -11,6 +11,7 @@ from __future__ import annotations
 import copy
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -70,6 +71,17 @@ class PredictorContract:
             got = list(predictor.stream(iter(items), batch_size=size))
             assert len(got) == len(wanted)
             for g, w in zip(got, wanted):
+                self.same(g, w)
+
+    def test_one_that_several_threads_may_call_answers_them_alike(self, predictor: Predictor[Any, Any]) -> None:
+        if not getattr(predictor, "reentrant", False):
+            pytest.skip("its batches run in one thread at a time")
+        items = list(self.good())
+        wanted, backwards = predictor.predict(items), items[::-1]
+        with ThreadPoolExecutor(4) as pool:
+            runs = [pool.submit(predictor.predict, given) for given in (items, backwards, items, backwards)]
+        for got, order in zip(runs, (1, -1, 1, -1)):
+            for g, w in zip(got.result()[::order], wanted):
                 self.same(g, w)
 
     def test_a_bad_item_is_a_failure_in_its_place(self, predictor: Predictor[Any, Any]) -> None:

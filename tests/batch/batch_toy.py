@@ -99,6 +99,8 @@ def open_shouts(model: str | None, *, device: str, threads: int | None, tone: st
                 ctypes.string_at(0)
             if text.startswith("sleep"):
                 time.sleep(0.02)
+            while text.startswith("hold") and not Path(os.environ.get("TOY_GATE", "/")).exists():
+                time.sleep(0.02)
         return [text.upper() + tone for text in batch]
 
     return Pipeline(fake_card(name=model or "shouts"), _shout, run, lambda raw, mid: Shout(raw), batch_size=4)

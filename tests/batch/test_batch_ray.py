@@ -38,17 +38,22 @@ LINES = ["poison" if i == 37 else "bad" if i % 50 == 3 else f"t{i}" for i in ran
 
 
 @needs_ray
-def test_a_job_begun_here_ends_on_a_cluster_with_the_same_bytes(nodes: TwoNodes, job: type, tmp_path: Path) -> None:
-    slow = [f"sleep {line}" if line[0] == "t" else line for line in LINES]
-    source = write(tmp_path / "t.txt", slow)
+def test_a_job_begun_here_ends_on_a_cluster_with_the_same_bytes(
+    nodes: TwoNodes, job: type, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = [f"hold {line}" if i >= 120 and line[0] == "t" else line for i, line in enumerate(LINES)]
+    source = write(tmp_path / "t.txt", held)
     whole = run(SHOUTS, source, tmp_path / "local", progress=False, workers=2)
     assert (whole.failed, whole.complete) == (6, True)
 
+    gate = tmp_path / "gate"
+    monkeypatch.setenv("TOY_GATE", str(gate))
     both = job("test.shouts", source, tmp_path / "both", "--workers", "2", "--no-progress")
     process = both.start()
-    both.until(60, process)
+    both.until(40, process)
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=30)
+    gate.touch()
+    process.communicate(timeout=60)
     begun = status(tmp_path / "both").shards_done
     assert 0 < begun < whole.shards
     ended = job("test.shouts", source, tmp_path / "both", "--engine", "ray", "--ray-address", nodes.address).to_end()

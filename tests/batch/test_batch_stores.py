@@ -15,9 +15,10 @@ from batch_toy import COLOURS, SHOUTS, Shout
 from PIL import Image
 
 from shared.batch import read, run, stores
+from shared.batch.addresses import check_address, without_secrets
 from shared.batch.inputs import open_source
 from shared.batch.rows import Row
-from shared.batch.stores import Stored, check_address, without_secrets
+from shared.batch.stores import Stored
 from shared.errors import DataError, InputError, PlanMismatchError, UsageError
 
 fsspec = pytest.importorskip("fsspec", reason="needs the extra cloud")

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from shared.batch import read, run
+from shared.batch import read, run, samples
 from shared.batch import tars as tars_module
 from shared.batch.archives import scan
 from shared.batch.inputs import open_source
@@ -234,7 +234,7 @@ def test_no_damage_makes_more_than_rows(tmp_path_factory: pytest.TempPathFactory
 
 
 def test_an_item_that_is_too_long_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tars_module, "MAX_BYTES", 100)
+    monkeypatch.setattr(samples, "MAX_BYTES", 100)
     path = make(tmp_path / "d.tar", [("a.txt", "x" * 100), ("b.txt", "x" * 101)])
     assert [row.fault and row.fault.kind for row in rows(path)] == [None, "too-large"]
 
@@ -268,8 +268,8 @@ def test_a_job_over_archives_and_its_continuation_read_each_member_once(
     assert [(o.id, o.result) for o in read(out)] == expected
     (out / "part-00004.parquet").unlink()
     taken: list[str] = []
-    genuine = tars_module._read
-    monkeypatch.setattr(tars_module, "_read", lambda file, member: taken.append(member.name) or genuine(file, member))
+    genuine = samples._read
+    monkeypatch.setattr(samples, "_read", lambda file, member: taken.append(member.name) or genuine(file, member))
     monkeypatch.setattr(tars_module, "scan", lambda path: pytest.fail("the headers were gone through again"))
     again = run(SHOUTS, text, out, progress=False, id_column="__key__")
     assert (again.predicted, again.resumed) == (8, 32)

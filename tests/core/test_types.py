@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
+import types
 
 import numpy as np
 import pytest
@@ -75,3 +77,37 @@ def test_unknown_types_and_missing_fields_are_said() -> None:
         Result.from_json({"type": "Failure", "index": 0})
     with pytest.raises(UsageError, match="expected JSON of a Album. Got a Failure instead"):
         Album.from_json(Failure(0, "a", "b").to_json())
+
+
+def defined(module: str, body: str = "text: str = ''") -> None:
+    """Run the definition of a result called ``Twin`` as a module of that name would."""
+    source = f"@dataclasses.dataclass(frozen=True, eq=False)\nclass Twin(Result):\n    {body}"
+    exec(source, {"__name__": module, "dataclasses": dataclasses, "Result": Result})
+
+
+def test_a_second_result_class_of_one_name_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Result, "_types", dict(Result._types))
+    for name in ("one", "other"):
+        monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
+    defined("one")
+    with pytest.raises(UsageError, match=r"name of its own.*one\.Twin is called 'Twin' already, so rename other\.Twin"):
+        defined("other")
+    assert Result.from_json({"type": "Twin", "text": "a"}).__class__.__module__ == "one"
+
+
+def test_a_result_class_may_be_defined_again_where_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Result, "_types", dict(Result._types))
+    for name in ("one", "other"):
+        monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
+    defined("one")
+    defined("one", "number: int = 3")
+    assert Result.from_json({"type": "Twin"}).to_json() == {"type": "Twin", "number": 3}
+
+
+def test_a_script_may_import_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Result, "_types", dict(Result._types))
+    for name in ("__main__", "script"):
+        monkeypatch.setitem(sys.modules, name, types.SimpleNamespace(__file__="/a/script.py"))
+    defined("__main__")
+    defined("script", "number: int = 3")
+    assert Result.from_json({"type": "Twin"}).to_json() == {"type": "Twin", "number": 3}

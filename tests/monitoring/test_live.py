@@ -25,7 +25,7 @@ from shared.monitoring.recorder import Prediction, Recorder, Windows
 from shared.monitoring.settings import Monitoring
 from shared.monitoring.signals import Observed
 from shared.serving import Config, ServedModel
-from shared.serving.config import parse_config
+from shared.serving.config_file import parse_config
 from shared.serving.server import config_from_json, config_to_json
 
 

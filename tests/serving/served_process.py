@@ -17,7 +17,7 @@ SERVE = """
 import sys
 import served_process
 from shared.serving import server
-from shared.serving.config import parse_config
+from shared.serving.config_file import parse_config
 from shared.serving.protocol import HttpProtocol
 build = server.build_app
 server.build_app = lambda config: build(config, find=served_process.find)

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import httpx
@@ -71,6 +71,10 @@ def open_shouts(
     return Pipeline(fake_card(name=model or "shouts"), _text, run, lambda raw, mid: Yell(raw))
 
 
+def open_echoes(model: str | None, *, device: str, threads: int | None) -> Pipeline[str, str, str, Yell]:
+    return replace(open_shouts(model, device=device, threads=threads), reentrant=True)
+
+
 def open_colours(model: str | None, *, device: str, threads: int | None) -> Pipeline[bytes, Float32, Float32, Tint]:
     def prepare(content: bytes) -> Float32:
         try:
@@ -100,6 +104,7 @@ TASKS = {
     task.name: task
     for task in (
         Task("toy.shouts", "texts in capitals", "text", open_shouts, (TONE,)),
+        Task("toy.echoes", "texts in capitals, in several threads", "text", open_echoes),
         Task("toy.letters", "letters", "text", open_shouts, tools={"parts": letters}),
         Task("toy.colours", "the mean colour of a picture", "image", open_colours),
         Task("toy.people", "ids in capitals", "id", open_shouts),

@@ -199,3 +199,22 @@ def test_spans_are_children_of_the_callers_and_none_without_tracing() -> None:
     parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
     with Tracing(on=True).span("predict", {"traceparent": parent}, {"triptych.model": "m"}) as span:
         assert f"{span.get_span_context().trace_id:x}" == "4bf92f3577b34da6a3ce929d0e0e4736"
+
+
+def test_a_batch_that_waits_at_the_threads_runs_without_the_event_loop() -> None:
+    async def scene() -> None:
+        held = Held()
+        batcher = Batcher(held, ahead=1, max_batch=1)
+        batcher.service.add(1, 2.0)
+        answers = [batcher.submit(n) for n in range(3)]
+        await begun(held)
+        assert (batcher.depth, batcher.running, held.batches) == (1, 2, [[0]])
+        assert 7.0 < batcher.estimate() <= 8.0  # what runs, what is ahead, what waits, and the one that is asked for
+        held.go.release()
+        assert held.begun.acquire(timeout=10)  # the loop stands still here, and the second begins all the same
+        assert held.batches == [[0], [1]]
+        held.go.release(2)
+        assert await asyncio.gather(*answers) == [0, 2, 4]
+        batcher.close()
+
+    run(scene())

@@ -19,7 +19,7 @@ import yaml
 from serving_toy import running
 
 from shared.serving import Config, ServedModel
-from shared.serving.config import parse_config
+from shared.serving.config_file import parse_config
 from shared.serving.server import LINGER
 
 ROOT = Path(__file__).parents[2]

@@ -13,6 +13,7 @@ import pytest
 
 from shared.errors import UsageError
 from shared.serving import Config, ServedModel, Split, SplitArm
+from shared.serving.ray_app import SETTINGS, build_deployment
 
 pytest.importorskip("ray.serve", reason="needs the extra cluster: pip install 'triptych[cluster]'")
 
@@ -33,14 +34,12 @@ ray.shutdown()
 
 
 @pytest.mark.cluster
-@pytest.mark.slow
 def test_ray_serves_the_same_application(tmp_path: Path) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     paths = os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])
-    patience = {f"RAY_SERVE_PROXY_{name}_CHECK_TIMEOUT_S": "60" for name in ("READY", "HEALTH")}
-    environment = os.environ | {"PYTHONPATH": paths, "RAY_USAGE_STATS_ENABLED": "0"} | patience
+    environment = os.environ | {"PYTHONPATH": paths, "RAY_USAGE_STATS_ENABLED": "0"} | SETTINGS
     with subprocess.Popen(
         [sys.executable, "-c", SCRIPT, str(port)],
         env=environment,
@@ -64,8 +63,6 @@ def test_ray_serves_the_same_application(tmp_path: Path) -> None:
 
 
 def test_several_processes_write_no_exposure_log() -> None:
-    from shared.serving.ray_app import build_deployment
-
     arms = {"a": SplitArm("1", 0.5), "b": SplitArm("1", 0.5)}
     config = Config(models=(ServedModel("toy.shouts"),), splits={"toy.shouts": Split("e", arms, log="log")})
     with pytest.raises(UsageError, match="one process writes an exposure log"):

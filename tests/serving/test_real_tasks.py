@@ -18,7 +18,7 @@ import nlp
 import recsys
 from recsys.testing import tastes
 from shared.serving import Config, ServedModel
-from shared.serving.schema import result_schema, result_type
+from shared.serving.result_schema import result_schema, result_type
 from shared.tasks import find_task, task_names
 
 TEXT = "Good bread.  Good water!\n\nWhy?"

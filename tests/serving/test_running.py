@@ -26,7 +26,7 @@ from shared.experiments.assignment import assign
 from shared.experiments.definition import Arm, Experiment
 from shared.experiments.exposures import read_exposures
 from shared.serving import Config, Limits, ServedModel, Shadow, Split, SplitArm, read_config
-from shared.serving.config import parse_config
+from shared.serving.config_file import parse_config
 from shared.serving.keys import read_keys
 
 KEY, ADMIN = "k" * 20, "a" * 20

@@ -8,15 +8,18 @@ import json
 import socket
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
 import numpy as np
 import pytest
 from PIL import Image
-from serving_toy import GATE, Running, png, running
+from serving_toy import GATE, Running, find, png, running
+from starlette.testclient import TestClient
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from shared.serving import Config, Limits, ServedModel
+from shared.serving import Config, Limits, ServedModel, build_app
 from shared.serving.bodies import SMALL
 from shared.serving.protocol import HttpProtocol
 
@@ -289,3 +292,39 @@ def test_whoever_leaves_frees_a_place(served: Running) -> None:
     finally:
         GATE.set()
         GATE.clear()
+
+
+def test_short_texts_do_not_wait_for_a_long_one_where_the_model_can() -> None:
+    config = Config(models=(ServedModel("toy.echoes"), ServedModel("toy.shouts")), limits=Limits(long_text=20))
+    long = "wait" + 16 * "a"
+    with running(config) as served, served.client() as client, ThreadPoolExecutor(1) as pool:
+        one, other = (served.service.registry.find(f"toy.{name}") for name in ("echoes", "shouts"))
+        assert other.lanes == (other.batcher,)
+        assert other.lane(long) is other.batcher
+        both = pool.submit(client.post, "/v1/tasks/toy.echoes/batch", json={"items": [long, "ho"]})
+        while one.aside is None or not one.aside.running:
+            time.sleep(0.005)
+        short = client.post("/v1/tasks/toy.echoes", json={"item": "hi"})
+        assert short.json()["result"]["text"] == "HI!"
+        assert one.row([])["running"] == 1
+        GATE.set()
+        assert [row["result"]["text"][-2:] for row in both.result().json()["results"]] == ["A!", "O!"]
+
+
+def test_a_layer_that_a_user_adds_sees_requests_to_tasks_too() -> None:
+    seen: list[str] = []
+
+    class Layer:
+        def __init__(self, app: ASGIApp) -> None:
+            self.app = app
+
+        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+            seen.append(scope.get("path", scope["type"]))
+            await self.app(scope, receive, send)
+
+    config, log = Config(models=(ServedModel("toy.shouts"),)), io.StringIO()
+    app = build_app(config, find=find, log_file=log, warm_first=True)
+    app.add_middleware(Layer)
+    with TestClient(app) as client:
+        assert client.post("/v1/tasks/toy.shouts", json={"item": "ho"}).json()["result"]["text"] == "HO!"
+    assert seen == ["lifespan", "/v1/tasks/toy.shouts"]
