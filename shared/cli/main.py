@@ -23,6 +23,7 @@ COMMANDS = {
     "convert": "write a data set in another format",
     "train": "fit or fine-tune a model and save it to a folder",
     "learning-curve": "what more data would bring",
+    "promote": "let a challenger take the champion's place if it passes the gate; what was decided",
     "faces": "enrol persons, recognise them, compare pictures, group faces, forget persons",
     "index": "build, add to, search and trim an index of documents",
     "ask": "answers out of an index of documents, with the place of each",
