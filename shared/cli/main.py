@@ -24,6 +24,7 @@ COMMANDS = {
     "train": "fit or fine-tune a model and save it to a folder",
     "learning-curve": "what more data would bring",
     "promote": "let a challenger take the champion's place if it passes the gate; what was decided",
+    "retrain": "a challenger from new data by a plan: trained, judged, met with traffic, promoted or rolled back",
     "faces": "enrol persons, recognise them, compare pictures, group faces, forget persons",
     "index": "build, add to, search and trim an index of documents",
     "ask": "answers out of an index of documents, with the place of each",

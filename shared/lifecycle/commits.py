@@ -27,8 +27,14 @@ def commit(path: Path, data: bytes, *, mode: int = 0o644) -> None:
         raise DataError(f"{path} could not be written: {error.strerror}. Mend this, then go on") from error
 
 
+def sync_files(folder: Path) -> None:
+    """Flush every file in and below a folder, and what the folders list."""
+    for path in (*folder.rglob("*"), folder):
+        sync_folder(path)
+
+
 def sync_folder(folder: Path) -> None:
-    """Flush what a folder lists, so that a rename in it outlives the machine."""
+    """Flush what a folder lists, so that a rename in it outlives the machine; or a file."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

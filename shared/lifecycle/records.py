@@ -106,12 +106,11 @@ class Records:
         except OSError as error:
             raise DataError(f"{self.folder} must be a folder that can be written. {error.strerror}") from error
         with FileLock(self.folder / "lock"):
+            known = self.keyed(key)
+            if known is not None:
+                self._point_at(known, signer)
+                return known
             before = self.all()
-            if key:
-                for record in before:
-                    if record.key == key:
-                        self._point_at(record, signer)
-                        return record
             content = {
                 "format": FORMAT,
                 "number": len(before) + 1,
@@ -139,6 +138,10 @@ class Records:
             content, data = _read(path)
             found.append(_record(content, data))
         return tuple(found)
+
+    def keyed(self, key: str) -> Record | None:
+        """The record that was added with an idempotency key; ``None`` where there is none."""
+        return next((record for record in self.all() if key and record.key == key), None)
 
     def find(self, number: int) -> Record:
         """One record.
