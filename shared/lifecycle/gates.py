@@ -26,7 +26,7 @@ from shared.evaluation.comparing import Compared, Difference, compare_evaluation
 from shared.evaluation.paired import adjusted_p_values
 from shared.evaluation.report import Evaluation, Metric
 from shared.evaluation.same_items import items_of
-from shared.lifecycle.fingerprints import size_of
+from shared.lifecycle.hashing import size_of
 from shared.lifecycle.latency import Latency
 from shared.lifecycle.rules import MARGIN, FigureRule, Rules
 from shared.lifecycle.slice_gates import slice_rulings

@@ -22,7 +22,7 @@ from shared.errors import DataError, PlanMismatchError, TriptychError, UsageErro
 from shared.lifecycle.commits import commit, sync_folder
 from shared.lifecycle.course import Course, End, Outcome, Pending, Step, Tell
 from shared.lifecycle.engines import Engine, local
-from shared.lifecycle.fingerprints import of_json
+from shared.lifecycle.hashing import of_json
 from shared.lifecycle.history import RunRow, read_json, read_runs
 from shared.lifecycle.plan import Plan, digest_of_plan
 from shared.lifecycle.promoting import champion_of

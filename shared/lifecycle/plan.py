@@ -56,7 +56,7 @@ from shared.errors import UsageError
 from shared.experiments.metrics import from_table
 from shared.lazy import require
 from shared.lifecycle.canary import CanaryRules
-from shared.lifecycle.fingerprints import of_json
+from shared.lifecycle.hashing import of_json
 from shared.lifecycle.rows import Cut
 from shared.lifecycle.rules import Rules, rules_of
 from shared.lifecycle.tables import made, read_toml

@@ -11,7 +11,7 @@ import numpy as np
 
 from shared.errors import UnknownNameError, UsageError
 from shared.evaluation.report import Evaluation
-from shared.lifecycle.fingerprints import fingerprint
+from shared.lifecycle.hashing import fingerprint
 from shared.lifecycle.gates import Contender, Judgement, Timed, judge
 from shared.lifecycle.latency import Latency, compared_latency, first_items
 from shared.lifecycle.records import Record, Records

@@ -29,7 +29,7 @@ from filelock import FileLock
 from shared.errors import DataError, UsageError
 from shared.lazy import require
 from shared.lifecycle.commits import commit, sync_folder
-from shared.lifecycle.fingerprints import canonical
+from shared.lifecycle.hashing import canonical
 from shared.settings import home
 
 EXTRA = "lifecycle"

@@ -23,7 +23,7 @@ from typing import Any
 
 from shared.errors import DataError, UnknownNameError, UsageError
 from shared.lifecycle.commits import sync_files, sync_folder
-from shared.lifecycle.fingerprints import fingerprint
+from shared.lifecycle.hashing import fingerprint
 
 FORMATS = ("csv", "tsv", "jsonl", "lines", "folder")
 _SUFFIXES = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl"}

@@ -10,7 +10,7 @@ from threading import Event
 
 from shared.errors import PlanMismatchError, TriptychError
 from shared.lazy import require
-from shared.lifecycle.fingerprints import fingerprint
+from shared.lifecycle.hashing import fingerprint
 from shared.lifecycle.history import RunRow, read_json, read_runs
 from shared.lifecycle.pipeline import Places, abandon, resume, run
 from shared.lifecycle.plan import EXTRA, Plan, Trigger, read_plan, seconds_of

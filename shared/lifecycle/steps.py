@@ -18,7 +18,7 @@ from shared.evaluation.same_items import items_of
 from shared.lifecycle.canary import CanaryVerdict, canary, canary_of_log, replayed
 from shared.lifecycle.course import Course, End, Outcome, Pending, Step
 from shared.lifecycle.engines import figures_of, train_model
-from shared.lifecycle.fingerprints import model_digest
+from shared.lifecycle.hashing import model_digest
 from shared.lifecycle.gates import Contender
 from shared.lifecycle.plan import Plan
 from shared.lifecycle.promoting import CHALLENGER, CHAMPION, at_gate, champion_of, evaluated, registered

@@ -15,7 +15,7 @@ from shared.errors import UnknownNameError
 from shared.evaluation.intervals import wilson
 from shared.evaluation.items import Items, Mean
 from shared.evaluation.report import Evaluation, Metric
-from shared.lifecycle.fingerprints import fingerprint
+from shared.lifecycle.hashing import fingerprint
 from shared.lifecycle.gates import Contender
 from shared.tasks import Option, Task
 from shared.weights import read_model_folder, write_model_folder

@@ -14,7 +14,7 @@ from filelock import FileLock
 
 from shared.errors import DataError, PlanMismatchError, UnknownNameError, UsageError
 from shared.lifecycle import pipeline, promoting
-from shared.lifecycle.fingerprints import fingerprint
+from shared.lifecycle.hashing import fingerprint
 from shared.lifecycle.history import RunRow, outcomes, read_runs
 from shared.lifecycle.pipeline import Places, abandon, rehearse, resume, run
 from shared.lifecycle.records import Records

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from shared.errors import DataError, UnknownNameError, UsageError
-from shared.lifecycle.fingerprints import fingerprint
+from shared.lifecycle.hashing import fingerprint
 from shared.lifecycle.rows import Cut, format_of, ingest, read, split
 from shared.lifecycle.validating import Validation, validate
 
