@@ -44,7 +44,7 @@ def command() -> None:
 @click.option("--data", type=click.Path(path_type=Path), required=True, help="labelled data, as evaluate reads them")
 @click.option("--rules", "rules_file", type=click.Path(path_type=Path), help="TOML; the task's first figure, not worse")
 @click.option("--option", "given", multiple=True, metavar="NAME=VALUE", help="an option of the task's evaluate")
-@click.option("--registry", "url", help="an MLflow server's URL; TRIPTYCH_HOME/lifecycle when not given")
+@click.option("--registry", "url", help="a folder or an MLflow server's URL; that of TRIPTYCH_HOME when not given")
 @click.option("--seed", default=0, show_default=True, help="of everything random")
 @click.option("--dry-run", is_flag=True, help="judge and write the record down, and move nothing")
 @click.option("--json", "as_json", is_flag=True, help="print one JSON object")
@@ -61,12 +61,13 @@ def model_command(
 ) -> int:
     from shared.lifecycle.promoting import promote  # noqa: PLC0415 - the command line is made without it
     from shared.lifecycle.records import Records  # noqa: PLC0415
+    from shared.lifecycle.registry import registry  # noqa: PLC0415
     from shared.lifecycle.rules import Rules, read_rules  # noqa: PLC0415
 
     check_dataset(data)
     rules = Rules() if rules_file is None else read_rules(rules_file)
     found = promote(
-        _registry(url), model, data, rules=rules, records=Records(), options=_pairs(given), seed=seed, move=not dry_run
+        registry(url), model, data, rules=rules, records=Records(), options=_pairs(given), seed=seed, move=not dry_run
     )
     if as_json:
         row = {"record": found.record.number, "digest": found.record.digest, "moved": found.moved}
@@ -120,12 +121,6 @@ def _row(body: dict[str, Any]) -> dict[str, Any]:
         "verdict": body.get("verdict", ""),
         "reasons": body.get("reasons", []),
     }
-
-
-def _registry(url: str | None) -> Any:
-    from importlib import import_module  # noqa: PLC0415
-
-    return import_module("shared.lifecycle.registry").registry(url)
 
 
 def _pairs(given: tuple[str, ...]) -> dict[str, str]:

@@ -140,11 +140,11 @@ def _plan(path: Path) -> Plan:
 
 
 def _places(plan: Plan, stop: Event | None, **more: Any) -> Places:
-    from shared.cli.promote import _registry  # noqa: PLC0415
     from shared.lifecycle.pipeline import Places  # noqa: PLC0415
     from shared.lifecycle.records import Records  # noqa: PLC0415
+    from shared.lifecycle.registry import registry  # noqa: PLC0415
 
-    return Places(_registry(plan.registry or None), Records(), tell=_tell, stop=stop, **more)
+    return Places(registry(plan.where), Records(), tell=_tell, stop=stop, **more)
 
 
 def _tell(step: str, moment: str) -> None:

@@ -10,8 +10,8 @@ from typing import Any, TypeAlias
 from shared.lifecycle.engines import Engine
 from shared.lifecycle.plan import Plan
 from shared.lifecycle.records import Records
-from shared.lifecycle.seams import Registry
-from shared.lifecycle.tables import checked_options
+from shared.lifecycle.registry import Registry
+from shared.lifecycle.tables import evaluate_options
 from shared.tasks import Task
 
 Tell: TypeAlias = Callable[[str, str], None]
@@ -87,9 +87,14 @@ class Course:
         return f"{self.plan.name} run {self.number}"
 
     @property
-    def model(self) -> Path:
-        """The folder of the challenger; its last part names the model."""
+    def trained(self) -> Path:
+        """The folder that is trained into; its last part names the model."""
         return self.folder / "model" / self.plan.name
+
+    @property
+    def model(self) -> Path:
+        """The challenger in its portable form: what is judged is what is registered, byte for byte."""
+        return self.folder / "whole"
 
     def data(self, side: str) -> Path:
         """The file of a side of the split."""
@@ -97,8 +102,7 @@ class Course:
 
     def options(self) -> dict[str, Any]:
         """What the task's ``evaluate`` is given."""
-        known = (*self.task.options, *self.task.evaluate_options)
-        return checked_options(self.plan.evaluate, known, what=f"evaluate {self.task.name}")
+        return evaluate_options(self.task, self.plan.evaluate)
 
 
 @dataclass(frozen=True)

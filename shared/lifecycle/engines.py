@@ -11,8 +11,12 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
+
 from shared.errors import UnknownNameError, UsageError
 from shared.evaluation.report import Evaluation
+from shared.monitoring.profile_files import save_profile
+from shared.monitoring.profiling import Truth, profile_source
 from shared.tasks import find_task
 
 ENGINES = ("local", "ray")
@@ -42,6 +46,14 @@ def figures_of(task: str, model: str, data: str, /, *, seed: int, options: Mappi
     found: Evaluation = evaluate(Path(data), model=model, seed=seed, **options)
     whole = found.to_json()
     return {name: whole[name] for name in ("n", "failed", "metrics")}
+
+
+def profile_of(task: str, model: str, data: str, out: str, /, *, seed: int, label: str, column: str) -> None:
+    """Save what a model sees and says of data, as the reference that windows of its log are held against."""
+    row, truth = find_task(task), Truth(label) if label else None
+    predictor = row.open(model, device="auto", threads=None)
+    rng = np.random.default_rng(seed)
+    save_profile(profile_source(row, predictor, data, rng=rng, truth=truth, column=column or None), out)
 
 
 def local(function: Callable[..., Any], /, *arguments: Any, **options: Any) -> Any:

@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from shared.errors import DataError
-from shared.weights import read_model_folder
-from shared.weights.cache import CARD_NAME
 
 _BLOCK = 1 << 20
 
@@ -37,17 +35,6 @@ def fingerprint(path: Path) -> str:
         return _sha256(path)
     except OSError as error:
         raise DataError(f"{path} must be a file or folder that can be read. {error.strerror}") from error
-
-
-def model_digest(folder: Path) -> str:
-    """What identifies a model folder: its card and the files that the card names, and nothing else that lies there.
-
-    Raises:
-        DataError: it is no model folder, or a file is missing.
-    """
-    card = read_model_folder(folder)
-    names = [CARD_NAME, *sorted(file.name for file in card.files)]
-    return of_json([[name, fingerprint(folder / name)] for name in names])
 
 
 def size_of(path: Path) -> int:

@@ -4,7 +4,9 @@
 
     RUNS/000001/run.json             how it began: number, time, what started it, the plan's digest
     RUNS/000001/steps/01-ingest.json ... the outcome of each step, written last
-    RUNS/000001/data, split, model   what the steps made
+    RUNS/000001/data, split          the data, and the two sides that they were cut in
+    RUNS/000001/model, whole         what was trained, and the same in its portable form
+    RUNS/000001/profile              what the challenger saw and said, where drift is watched by a log
     RUNS/000001/waiting.json         why it waits, where a step cannot end yet
     RUNS/000001/error.json           what stopped it last, and how often
     RUNS/000001/end.json             what it came to; written when there is nothing more to do

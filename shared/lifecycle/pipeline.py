@@ -7,6 +7,7 @@ anew. One process works on the runs of a plan at a time, and a plan has one run 
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -27,12 +28,14 @@ from shared.lifecycle.history import RunRow, read_json, read_runs
 from shared.lifecycle.plan import Plan, digest_of_plan
 from shared.lifecycle.promoting import champion_of
 from shared.lifecycle.records import Records
+from shared.lifecycle.registry import Registry
 from shared.lifecycle.rows import ingest, split
-from shared.lifecycle.seams import Registry
 from shared.lifecycle.steps import STEPS, check_plan
 from shared.lifecycle.validating import validate
 from shared.tasks import find_task
 
+MADE = ("data", "split", "model", "whole")
+"""The folders of a run that its steps make."""
 VERSION = 1
 """Of what steps do; another has every step of an unfinished run done again."""
 
@@ -145,6 +148,7 @@ def _advance(plan: Plan, places: Places, folder: Path) -> RunRow:
         course.done[step.name] = found.told
         if found.end is not None:
             _write(folder / "end.json", {"state": found.end.state, "reasons": list(found.end.reasons)})
+            _tidy(plan)
             places.tell("end", "done")
             break
     return _standing(plan)
@@ -170,6 +174,13 @@ def _done(course: Course, step: Step, marker: Path, stop: Event | None) -> Outco
     course.tell(step.name, "done")
     # As it stands on the disk, so that a run that goes on sees what one in one go does.
     return Outcome(dict((read_json(marker) or {})["outcome"]), found.end)
+
+
+def _tidy(plan: Plan) -> None:
+    """Take away what older runs made; their outcomes stay."""
+    for row in read_runs(plan.folder)[: -plan.keep]:
+        for name in MADE:
+            shutil.rmtree(row.folder / name, ignore_errors=True)
 
 
 def _note_error(folder: Path, step: str, error: TriptychError) -> None:

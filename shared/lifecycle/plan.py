@@ -40,6 +40,7 @@
     [trigger]
     cron = "0 3 * * *"                  # or every = "6h"
     drift = "check.json"                # a check of triptych monitor; a new one with an alarm starts a run
+                                        # or log = "predictions", window = "1d", which watch checks itself
 """
 
 from __future__ import annotations
@@ -117,18 +118,28 @@ class Trigger:
         every: time between the starts of two runs, such as ``"6h"``; units are s, m, h, d, w.
         cron: five fields, in UTC.
         drift: file of a check; a new content whose ``"alarm"`` is true starts a run.
+        log: in the place of a file the folder of a prediction log, which ``watch`` then checks window by window.
+        window: length of a window of the log.
+        rate: chance that a window alarms where nothing has changed.
+        profile: the reference; that of the latest run that was promoted when empty.
         poll: how often ``watch`` looks.
     """
 
     every: str = ""
     cron: str = ""
     drift: str = ""
+    log: str = ""
+    window: str = "1d"
+    rate: float = 0.01
+    profile: str = ""
     poll: str = "30s"
 
     def __post_init__(self) -> None:
         if self.every and self.cron:
             raise UsageError("[trigger] must have every or cron, not both")
-        for text in filter(None, (self.every, self.poll)):
+        if self.drift and self.log:
+            raise UsageError("[trigger] must have drift, the file of a check, or the log of predictions, not both")
+        for text in filter(None, (self.every, self.poll, self.window)):
             seconds_of(text)
         if self.cron:
             library = require("cronsim", extra=EXTRA)
@@ -154,8 +165,9 @@ class Plan:
         canary: how it meets traffic; ``None`` to promote what passes the gate.
         trigger: when a run starts by itself.
         seed: of everything random.
-        registry: an MLflow server's URL; empty for that of ``TRIPTYCH_HOME``.
+        registry: a folder or an MLflow server's URL; empty for that of ``TRIPTYCH_HOME``.
         runs: folder of runs; ``TRIPTYCH_HOME/lifecycle/retraining/NAME`` when empty.
+        keep: so many of the latest runs keep their data and models on the disk; of older ones the outcomes stay.
         base: the folder that relative paths are of.
     """
 
@@ -172,15 +184,23 @@ class Plan:
     seed: int = 0
     registry: str = ""
     runs: str = ""
+    keep: int = 3
     base: Path = Path()
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
             raise UsageError(f"the name of a plan must match {_NAME.pattern}. Got {self.name!r} instead")
+        if self.keep < 1:
+            raise UsageError(f"keep must be at least 1 run. Got {self.keep} instead")
 
     def path(self, name: str) -> Path:
         """A path that the plan has."""
         return self.base / Path(name).expanduser()
+
+    @property
+    def where(self) -> str | Path | None:
+        """Where versions are, as :func:`shared.lifecycle.registry.registry` takes it."""
+        return self.registry if "://" in self.registry else self.path(self.registry) if self.registry else None
 
     @property
     def folder(self) -> Path:

@@ -11,17 +11,18 @@ import numpy as np
 
 from shared.errors import UnknownNameError, UsageError
 from shared.evaluation.report import Evaluation
-from shared.lifecycle.hashing import fingerprint
 from shared.lifecycle.gates import Contender, Judgement, Timed, judge
+from shared.lifecycle.hashing import fingerprint
 from shared.lifecycle.latency import Latency, compared_latency, first_items
 from shared.lifecycle.records import Record, Records
+from shared.lifecycle.registry import CHAMPION, Registry, Version
 from shared.lifecycle.rules import Rules
-from shared.lifecycle.seams import Registry, Version
-from shared.lifecycle.tables import checked_options
+from shared.lifecycle.tables import evaluate_options
 from shared.tasks import Task, check_dataset, find_task
 from shared.weights import read_model_folder
 
-CHAMPION, CHALLENGER = "champion", "challenger"
+CHALLENGER = "challenger"
+"""The alias of the version that is to become champion."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def promote(
         raise UsageError(f"{challenger.name}/{challenger.number} is the champion already: name another version")
     task = find_task(challenger.task)
     check_dataset(data)
-    given = checked_options(options or {}, (*task.options, *task.evaluate_options), what=f"evaluate {task.name}")
+    given = evaluate_options(task, options or {})
     asked = {"model": f"{challenger.name}/{challenger.number}", "data": str(data), "options": given, "seed": seed}
     pair = [
         None if version is None else registered(registry, version, task, data, seed=seed, options=given)

@@ -10,6 +10,7 @@ from threading import Event
 
 from shared.errors import PlanMismatchError, TriptychError
 from shared.lazy import require
+from shared.lifecycle.drifting import look
 from shared.lifecycle.hashing import fingerprint
 from shared.lifecycle.history import RunRow, read_json, read_runs
 from shared.lifecycle.pipeline import Places, abandon, resume, run
@@ -32,7 +33,9 @@ class Due:
     token: str = ""
 
 
-def due(trigger: Trigger, runs: Sequence[RunRow], *, now: datetime, since: datetime, base: Path = Path()) -> Due | None:
+def due(
+    trigger: Trigger, runs: Sequence[RunRow], *, now: datetime, since: datetime, check: Path | None = None
+) -> Due | None:
     """Whether a run is to start now.
 
     Args:
@@ -40,7 +43,7 @@ def due(trigger: Trigger, runs: Sequence[RunRow], *, now: datetime, since: datet
         runs: those that there were.
         now: the moment, with a zone.
         since: when the watch began: what a cron missed before does not count.
-        base: the folder that the check's path is of.
+        check: the file of a check for drift.
 
     Raises:
         DataError: the check is no JSON object.
@@ -50,7 +53,7 @@ def due(trigger: Trigger, runs: Sequence[RunRow], *, now: datetime, since: datet
         >>> due(Trigger(every="1d"), [], now=moment, since=moment).why
         'the first of every 1d'
     """
-    found = _drifted(trigger, runs, base)
+    found = None if check is None else _drifted(check, runs)
     if found is not None:
         return found
     last = max((row.began for row in runs), default=None)
@@ -65,15 +68,15 @@ def due(trigger: Trigger, runs: Sequence[RunRow], *, now: datetime, since: datet
     return None
 
 
-def _drifted(trigger: Trigger, runs: Sequence[RunRow], base: Path) -> Due | None:
-    path = base / trigger.drift
-    if not trigger.drift or not path.is_file():
+def _drifted(path: Path, runs: Sequence[RunRow]) -> Due | None:
+    check = read_json(path)
+    if check is None:
         return None
-    check = read_json(path) or {}
     token = f"drift {fingerprint(path)}"
     if check.get("alarm") is not True or any(row.token == token for row in runs):
         return None
-    columns = [str(name) for name in check.get("drifted", [])]
+    rows = check["drift"].get("columns", []) if isinstance(check.get("drift"), dict) else []
+    columns = list(dict.fromkeys(str(row["name"]) for row in rows if row.get("drifted")))
     return Due(f"drift found{': ' + ', '.join(columns[:5]) if columns else ''}", token)
 
 
@@ -127,7 +130,7 @@ def _look(
             return resume(plan, places(plan, stop)), 0
         except PlanMismatchError:
             return abandon(plan, reasons=("the plan has changed",)), 0
-    found = due(plan.trigger, runs, now=now, since=since, base=plan.base)
+    found = due(plan.trigger, runs, now=now, since=since, check=look(plan, runs, now=now, since=since))
     if found is None:
         return None, 0
     return run(plan, places(plan, stop), why=found.why, token=found.token), 1

@@ -17,15 +17,17 @@ from shared.errors import UsageError
 from shared.evaluation.same_items import items_of
 from shared.lifecycle.canary import CanaryVerdict, canary, canary_of_log, replayed
 from shared.lifecycle.course import Course, End, Outcome, Pending, Step
-from shared.lifecycle.engines import figures_of, train_model
-from shared.lifecycle.hashing import model_digest
+from shared.lifecycle.drifting import PROFILE
+from shared.lifecycle.engines import figures_of, profile_of, train_model
 from shared.lifecycle.gates import Contender
 from shared.lifecycle.plan import Plan
-from shared.lifecycle.promoting import CHALLENGER, CHAMPION, at_gate, champion_of, evaluated, registered
+from shared.lifecycle.portable import export
+from shared.lifecycle.promoting import CHALLENGER, at_gate, champion_of, evaluated, registered
+from shared.lifecycle.registry import CHAMPION
 from shared.lifecycle.rows import ingest, split
-from shared.lifecycle.seams import Version
-from shared.lifecycle.tables import checked_options
+from shared.lifecycle.tables import checked_options, evaluate_options
 from shared.lifecycle.validating import validate
+from shared.monitoring.profiling import FOLDER
 from shared.tasks import Task
 from shared.training.folder import STATE
 from shared.weights import read_model_folder
@@ -50,7 +52,7 @@ def _split(course: Course) -> Outcome:
 
 
 def _train(course: Course) -> Outcome:
-    plan, out = course.plan, course.model
+    plan, out = course.plan, course.trained
     if out.exists() and not (out / STATE).is_dir():
         shutil.rmtree(out)  # what a kill left of a training that cannot go on
     out.parent.mkdir(exist_ok=True)
@@ -64,7 +66,9 @@ def _train(course: Course) -> Outcome:
         seed=plan.seed,
         options=options,
     )
-    return Outcome({"digest": model_digest(out), "report": report})
+    shutil.rmtree(course.model, ignore_errors=True)
+    made = export(out, course.model, task=plan.task)
+    return Outcome({"digest": made.digest, "report": report})
 
 
 def _evaluate(course: Course) -> Outcome:
@@ -77,7 +81,26 @@ def _evaluate(course: Course) -> Outcome:
         seed=plan.seed,
         options=course.options(),
     )
+    if plan.trigger.log and not plan.trigger.profile:
+        _profile(course)
     return Outcome(cast("Mapping[str, Any]", figures))
+
+
+def _profile(course: Course) -> None:
+    """What the challenger sees and says of the test side; no part of the outcome, for it holds the time."""
+    plan, out = course.plan, course.folder / PROFILE
+    shutil.rmtree(out, ignore_errors=True)
+    label = FOLDER if course.data("test").is_dir() else plan.validate.label
+    course.engine(
+        profile_of,
+        plan.task,
+        str(course.model),
+        str(course.data("test")),
+        str(out),
+        seed=plan.seed,
+        label=label,
+        column=str(plan.evaluate.get("text_column", "")),
+    )
 
 
 def _gate(course: Course) -> Outcome:
@@ -85,7 +108,7 @@ def _gate(course: Course) -> Outcome:
     champion = champion_of(course.registry, plan.name)
     pinned = None if champion is None else champion.number
     told: dict[str, Any] = {"champion": pinned}
-    if champion is not None and _same(course, champion):
+    if champion is not None and champion.digest == digest:
         return Outcome(told, End("unchanged", (f"what was trained is {plan.name}/{pinned}, byte for byte",)))
     key = f"{course.name}: gate {digest} against {None if champion is None else champion.digest}"
     record = course.records.keyed(key)
@@ -117,12 +140,6 @@ def _gate(course: Course) -> Outcome:
     return Outcome(told, None if told["verdict"] == "promote" else End("refused", reasons))
 
 
-def _same(course: Course, champion: Version) -> bool:
-    """Whether what was trained answers as the champion does: one card, one content of every file."""
-    there = read_model_folder(course.registry.fetch(champion))
-    return there.fingerprint == read_model_folder(course.model).fingerprint
-
-
 def _register(course: Course) -> Outcome:
     plan, digest = course.plan, str(course.done["train"]["digest"])
     version = course.registry.register(
@@ -133,7 +150,7 @@ def _register(course: Course) -> Outcome:
         key=f"{course.name}: {digest}",
     )
     course.tell("register", "inside")
-    _point(course, CHALLENGER, version.number)
+    course.registry.alias(plan.name, CHALLENGER, version.number)
     return Outcome({"number": version.number, "digest": version.digest})
 
 
@@ -188,9 +205,9 @@ def _promote(course: Course) -> Outcome:
         state = "superseded"
         reasons = [f"{plan.name}/{now} has become champion since the gate, which judged beside {plan.name}/{pinned}"]
     if state == "promoted":
-        _point(course, CHAMPION, number)
+        course.registry.alias(plan.name, CHAMPION, number)
     elif now is not None:
-        _point(course, CHALLENGER, now)  # a split that still leads there gets the champion
+        course.registry.alias(plan.name, CHALLENGER, now)  # a split that still leads there gets the champion
     course.tell("promote", "inside")
     body = {
         "kind": "promotion",
@@ -203,13 +220,6 @@ def _promote(course: Course) -> Outcome:
     }
     record = course.records.add(body, key=f"{course.name}: promotion")
     return Outcome({"state": state, "number": number, "record": record.number}, End(state, tuple(reasons)))
-
-
-def _point(course: Course, alias: str, number: int) -> None:
-    """Move an alias, unless it leads there already: its history has each move once."""
-    version = course.registry.find(f"{course.plan.name}/{number}")
-    if alias not in version.aliases:
-        course.registry.alias(course.plan.name, alias, number)
 
 
 def _whole(course: Course) -> Path:
@@ -230,7 +240,9 @@ def check_plan(plan: Plan, task: Task) -> None:
     if task.train is None or task.evaluate is None:
         raise UsageError(f"a task that is retrained must train and evaluate. {task.name} does not")
     checked_options(plan.train, task.train_options, what=f"train {task.name}")
-    checked_options(plan.evaluate, (*task.options, *task.evaluate_options), what=f"evaluate {task.name}")
+    evaluate_options(task, plan.evaluate)
+    if plan.trigger.log and task.observe is None:
+        raise UsageError(f"[trigger] log is for tasks that say what is watched of an item. {task.name} says nothing")
 
 
 STEPS = (

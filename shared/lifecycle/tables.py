@@ -9,9 +9,15 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from shared.errors import DataError, UnknownNameError, UsageError
-from shared.tasks import Option
+from shared.tasks import Option, Task
 
 T = TypeVar("T")
+_EVERY = (
+    Option("format", str, None, "how the data are laid out"),
+    Option("limit", int, None, "only the first so many items"),
+    Option("device", str, "auto", "auto, cpu or gpu"),
+    Option("threads", int, None, "processor threads"),
+)
 _KINDS: Mapping[str, tuple[type, ...]] = {
     "str": (str,),
     "int": (int,),
@@ -108,6 +114,12 @@ def checked_options(given: Mapping[str, Any], known: Sequence[Option], *, what: 
         else:
             found[name] = _typed(option, value, what)
     return found
+
+
+def evaluate_options(task: Task, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Keywords of a task's ``evaluate``, those that every task takes among them; see :func:`checked_options`."""
+    known = (*_EVERY, *task.options, *task.evaluate_options)
+    return checked_options(given, known, what=f"evaluate {task.name}")
 
 
 def _typed(option: Option, value: Any, what: str) -> Any:
