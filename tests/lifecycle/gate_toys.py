@@ -1,24 +1,22 @@
-"""A task that answers from its model folder, evaluations with known items, and a registry in memory, for gate tests."""
+"""A task that answers from its model folder, and evaluations with known items, for gate tests."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from shared.catalogue import ModelCard
-from shared.errors import UnknownNameError
 from shared.evaluation.intervals import wilson
 from shared.evaluation.items import Items, Mean
-from shared.evaluation.report import Evaluation, Metric
-from shared.lifecycle.hashing import fingerprint
+from shared.evaluation.report import Evaluation
 from shared.lifecycle.gates import Contender
 from shared.tasks import Option, Task
-from shared.weights import read_model_folder, write_model_folder
+from shared.weights import write_model_folder
 
 NAME = "test.right"
 
@@ -73,54 +71,3 @@ TASK = Task(
     evaluate=evaluate,
     evaluate_options=(Option("kinds", bool, False, "tell kinds of the items"),),
 )
-
-
-@dataclass(frozen=True)
-class Held:
-    name: str
-    number: int
-    task: str
-    aliases: tuple[str, ...]
-    digest: str
-
-
-class MemoryRegistry:
-    """Versions in a list."""
-
-    def __init__(self) -> None:
-        self.rows: list[tuple[str, Path, str | None]] = []
-        self.moved: dict[tuple[str, str], int] = {}
-
-    def register(self, folder: Path, *, name: str, key: str | None = None, **_: Any) -> Held:
-        for number, (held, _, other) in enumerate(self.rows, 1):
-            if held == name and key is not None and key == other:
-                return self.find(f"{name}/{number}")
-        self.rows.append((name, folder, key))
-        return self.find(f"{name}/{len(self.rows)}")
-
-    def names(self) -> list[str]:
-        return sorted({name for name, _, _ in self.rows})
-
-    def find(self, name: str) -> Held:
-        bare, at, alias = name.partition("@")
-        if at:
-            if (bare, alias) not in self.moved:
-                raise UnknownNameError("alias", name, [])
-            number = self.moved[bare, alias]
-        else:
-            bare, _, digits = name.partition("/")
-            number = int(digits)
-        _, folder, _ = self.rows[number - 1]
-        aliases = tuple(alias for (held, alias), to in self.moved.items() if held == bare and to == number)
-        return Held(bare, number, read_model_folder(folder).task, aliases, fingerprint(folder))
-
-    def alias(self, name: str, alias: str, number: int) -> Held:
-        self.moved[name, alias] = number
-        return self.find(f"{name}/{number}")
-
-    def fetch(self, version: Any) -> Path:
-        return self.rows[version.number - 1][1]
-
-
-def metric(value: float) -> Metric:
-    return Metric(value, value, value)

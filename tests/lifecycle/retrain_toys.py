@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from shared.catalogue import ModelCard
 from shared.evaluation.intervals import wilson
 from shared.evaluation.items import Items, Mean
 from shared.evaluation.report import Evaluation
+from shared.lifecycle import engines, pipeline, promoting
+from shared.lifecycle.history import RunRow, outcomes, read_runs
+from shared.lifecycle.pipeline import Places, run
 from shared.lifecycle.plan import Plan, plan_of
+from shared.lifecycle.records import Records
+from shared.lifecycle.registry import registry
 from shared.tasks import Option, Task
 from shared.weights import write_model_folder
 
@@ -102,6 +109,67 @@ def plan(base: Path, *, forget: str = "", **changes: Any) -> Plan:
         },
     }
     return plan_of(table | changes, base=base)
+
+
+def words_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the pipeline know this task and no other."""
+    for module in (pipeline, promoting, engines):
+        monkeypatch.setattr(module, "find_task", lambda name: TASK)
+
+
+class Room:
+    """A folder of one plan, with a registry and records of its own."""
+
+    def __init__(self, base: Path, empty_store: Path) -> None:
+        (base / "registry" / "runs").mkdir(parents=True)
+        shutil.copy(empty_store, base / "registry" / "mlflow.db")
+        self.base, self.registry = base, registry(base / "registry")
+        self.records = Records(base / "decisions", key=base / "signing.key")
+        messages(base / "messages.csv", "ab")
+        messages(base / "traffic.csv", "ab", 400, seed=9)
+
+    def places(self, **more: Any) -> Places:
+        return Places(self.registry, self.records, **more)
+
+    def run(self, **changes: Any) -> RunRow:
+        return run(plan(self.base, **changes), self.places())
+
+    def aliases(self) -> dict[str, int]:
+        versions = self.registry.versions("words")
+        return {alias: version.number for version in versions for alias in version.aliases}
+
+    def champion(self) -> int | None:
+        return self.aliases().get("champion")
+
+    def verdicts(self) -> list[tuple[str, str]]:
+        return [(str(row.body["kind"]), str(row.body["verdict"])) for row in self.records.all()]
+
+    def digests(self) -> dict[str, Any]:
+        """What the one run made and decided, without times."""
+        (row,) = read_runs(self.base / "runs")
+        done = {name: content["outcome"] for name, content in outcomes(row.folder).items()}
+        moves = [(move.alias, move.number, move.why) for move in self.registry.history("words")]
+        return {
+            "state": row.state,
+            "steps": row.steps,
+            "sides": {side: done["split"][side]["sha256"] for side in ("train", "test")},
+            "model": done["train"]["digest"],
+            "figures": done["evaluate"],
+            "canary": {key: done["canary"][key] for key in ("action", "units", "effects")},
+            "registered": [(version.number, version.digest) for version in self.registry.versions("words")],
+            "moves": moves,
+            "verdicts": self.verdicts(),
+            "chain": self.records.verify().faults,
+        }
+
+
+def prepared(base: Path, empty_store: Path) -> Room:
+    """A room with a champion, about to be given a better one."""
+    room = Room(base, empty_store)
+    train(base / "messages.csv", base / "first" / "words", forget="a")
+    room.registry.register(base / "first" / "words", name="words")
+    room.registry.alias("words", "champion", 1)
+    return room
 
 
 class Killed(BaseException):

@@ -1,4 +1,4 @@
-"""``triptych promote`` over a registry in memory: the alias, the record, the exit code."""
+"""``triptych promote``: the alias, the record, the exit code."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ import gate_toys as toys
 import pytest
 from click.testing import CliRunner
 
-from shared.cli import promote as promote_command
 from shared.cli.main import triptych
 from shared.errors import TriptychError, UnknownNameError, UsageError
 from shared.lifecycle import promoting
 from shared.lifecycle.records import Records
+from shared.lifecycle.registry import Registry, registry
 
-pytest.importorskip("cryptography", reason="needs the extra lifecycle")
+for module in ("cryptography", "mlflow"):
+    pytest.importorskip(module, reason="needs the extra lifecycle")
 GOOD, BETTER, BAD = [1, 1, 1, 0] * 50, [1, 1, 1, 1] * 50, [1, 1, 0, 0] * 50
 
 
 @pytest.fixture
-def registry(empty_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> toys.MemoryRegistry:
-    found = toys.MemoryRegistry()
+def versions(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
+    found = registry()
     for number, right in enumerate((GOOD, BETTER, BAD), 1):
         found.register(toys.write_model(tmp_path / f"model-{number}", right), name="toy")
     monkeypatch.setattr(promoting, "find_task", lambda name: toys.TASK)
-    monkeypatch.setattr(promote_command, "_registry", lambda url: found)
     (tmp_path / "data.csv").write_text("text,label\n" + "a,b\n" * 200)
     return found
 
@@ -38,25 +38,25 @@ def run(*arguments: str) -> tuple[int, str]:
     return done.return_value, done.output
 
 
-def test_a_first_champion_a_better_one_and_a_refused_one(registry: toys.MemoryRegistry, tmp_path: Path) -> None:
+def test_a_first_champion_a_better_one_and_a_refused_one(versions: Registry, tmp_path: Path) -> None:
     data = ["--data", str(tmp_path / "data.csv")]
     code, said = run("toy/1", *data)
-    assert (code, registry.moved) == (0, {("toy", "champion"): 1})
+    assert (code, versions.find("toy@champion").number) == (0, 1)
     assert "toy/1 promoted; record 1" in said
     code, said = run("toy/2", *data, "--dry-run")
-    assert (code, registry.moved["toy", "champion"]) == (0, 1)
+    assert (code, versions.find("toy@champion").number) == (0, 1)
     assert "would be promoted" in said
     assert run("toy/2", *data)[0] == 0
-    assert registry.moved["toy", "champion"] == 2
+    assert versions.find("toy@champion").number == 2
     code, said = run("toy/3", *data)
-    assert (code, registry.moved["toy", "champion"]) == (1, 2)
+    assert (code, versions.find("toy@champion").number) == (1, 2)
     assert "REFUSES  figure accuracy" in said
     assert "refused; record 4" in said
     with pytest.raises(UsageError, match="toy/2 is the champion already"):
         run("toy/2", *data)
 
 
-def test_a_decision_leaves_a_record_of_everything(registry: toys.MemoryRegistry, tmp_path: Path) -> None:
+def test_a_decision_leaves_a_record_of_everything(versions: Registry, tmp_path: Path) -> None:
     data, rules = tmp_path / "data.csv", tmp_path / "gate.toml"
     rules.write_text('[figures.accuracy]\nneed = "better"\n[slices]\nsupport = 20\n')
     run("toy/1", "--data", str(data))
@@ -97,14 +97,14 @@ def test_a_decision_leaves_a_record_of_everything(registry: toys.MemoryRegistry,
     ],
 )
 def test_wrong_arguments(
-    registry: toys.MemoryRegistry, tmp_path: Path, arguments: list[str], error: type[TriptychError], said: str
+    versions: Registry, tmp_path: Path, arguments: list[str], error: type[TriptychError], said: str
 ) -> None:
     data: list[Any] = [] if arguments[0] == "records" else ["--data", str(tmp_path / "data.csv")]
     with pytest.raises(error, match=said):
         run(*arguments, *data)
 
 
-def test_latency_is_measured_where_the_rules_say(registry: toys.MemoryRegistry, tmp_path: Path) -> None:
+def test_latency_is_measured_where_the_rules_say(versions: Registry, tmp_path: Path) -> None:
     rules = tmp_path / "gate.toml"
     rules.write_text("[latency]\nratio = 1000.0\nitems = 3\nrounds = 1\n")
     run("toy/1", "--data", str(tmp_path / "data.csv"))

@@ -49,6 +49,8 @@ def test_the_plan_of_the_docstring_is_a_plan(tmp_path: Path) -> None:
         ({"trigger": {"every": "6 hours"}}, UsageError, "must be like 30s, 15m, 6h"),
         ({"trigger": {"every": "1h", "cron": "0 3 * * *"}}, UsageError, "every or cron, not both"),
         ({"trigger": {"cron": "0 25 * * *"}}, UsageError, "cron must be five fields"),
+        ({"trigger": {"drift": "check.json", "log": "log"}}, UsageError, "not both"),
+        ({"keep": 0}, UsageError, "keep must be at least 1"),
         ({"seed": "one"}, UsageError, "seed of the plan of a retraining must be of type int"),
     ],
 )
@@ -114,12 +116,13 @@ def test_a_check_with_an_alarm_starts_one_run(tmp_path: Path) -> None:
     trigger, check = Trigger(drift="check.json", every="1d"), tmp_path / "check.json"
 
     def found(*runs: RunRow) -> Any:
-        return due(trigger, runs, now=NOON, since=NOON, base=tmp_path)
+        return due(trigger, runs, now=NOON, since=NOON, check=check)
 
     assert found(row(NOON)) is None
+    columns = [{"name": name, "drifted": name != "digits"} for name in ("words", "words", "digits", "language")]
     check.write_text(json.dumps({"alarm": False}))
     assert found(row(NOON)) is None
-    check.write_text(json.dumps({"alarm": True, "drifted": ["words", "language"]}))
+    check.write_text(json.dumps({"alarm": True, "drift": {"columns": columns}}))
     cause = found(row(NOON))
     assert cause.why == "drift found: words, language"
     assert found(row(NOON, token=cause.token)) is None
