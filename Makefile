@@ -55,7 +55,7 @@ test-torch: $(VENV)/.dev.stamp $(VENV)/.torch.stamp $(VENV)/.ultralytics.stamp $
 	$(BIN)/pytest -m '(torch or spacy) and not slow' tests/vision tests/nlp tests/recsys
 
 test-cluster: $(VENV)/.dev.stamp $(VENV)/.cluster.stamp ## batch jobs on Ray (240 MB): a cluster of two nodes on this machine, one of which is killed
-	$(BIN)/pytest tests/batch/test_batch_ray.py
+	$(BIN)/pytest tests/batch/test_batch_ray.py tests/lifecycle/test_retrain_recommender.py
 
 test-slow: $(VENV)/.dev.stamp browser ## the long checks: kills, soaks, full data sets
 	$(BIN)/pytest -m slow --override-ini addopts='--import-mode=importlib --strict-markers --strict-config'
@@ -93,6 +93,7 @@ bench: $(VENV)/.bench.stamp ## every speed and quality figure beside its peer; D
 	$(BIN)/python bench/experiments.py --only story
 	$(BIN)/python bench/experiments.py --rows 4000000
 	$(BIN)/python bench/experiments.py --rows 4000000 --exposures
+	$(BIN)/python bench/life_cycle.py --data $(DATA)
 
 # scripts under bench/ run with their folder first in the path: one called nlp.py would hide the package
 bench-nlp: $(VENV)/.bench.stamp ## language beside its peers, one thread; DATA names the data sets, CHECKPOINT a classifier

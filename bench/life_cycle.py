@@ -289,7 +289,7 @@ def ends(world: World) -> dict[str, Any]:
         "state": row.state,
         "model": done["train"]["digest"],
         "sides": done["split"],
-        "figures": done["evaluate"],
+        "figures": done["evaluate"]["metrics"],
         "canary": {key: done["canary"][key] for key in ("action", "units", "effects")},
         "versions": [(one.number, one.digest) for one in world.registry.versions("spam")],
         "moves": [(one.alias, one.number) for one in world.registry.history("spam")],

@@ -84,13 +84,22 @@ def model_command(
 @click.option("--verify", is_flag=True, help="look at every signature and at the chain; ends with 1 where it is broken")
 @click.option("--public-key", type=click.Path(path_type=Path), help="the key to trust; that of TRIPTYCH_HOME")
 @click.option("--head", help="with --verify: the hash that was noted of the last record")
+@click.option("--records", "folder", type=click.Path(path_type=Path), help="their folder; that of TRIPTYCH_HOME")
 @click.option("--show", type=int, metavar="NUMBER", help="one record, whole")
 @click.option("--json", "as_json", is_flag=True, help="one JSON object a line")
-def records_command(*, verify: bool, public_key: Path | None, head: str | None, show: int | None, as_json: bool) -> int:
+def records_command(
+    *,
+    verify: bool,
+    public_key: Path | None,
+    head: str | None,
+    folder: Path | None,
+    show: int | None,
+    as_json: bool,
+) -> int:
     """List the decisions, oldest first; show one; verify all."""
     from shared.lifecycle.records import Records  # noqa: PLC0415 - the command line is made without it
 
-    records = Records()
+    records = Records(folder)
     if (head is not None or public_key is not None) and not verify:
         raise UsageError("--head and --public-key go with --verify")
     if verify:

@@ -144,7 +144,8 @@ def _places(plan: Plan, stop: Event | None, **more: Any) -> Places:
     from shared.lifecycle.records import Records  # noqa: PLC0415
     from shared.lifecycle.registry import registry  # noqa: PLC0415
 
-    return Places(registry(plan.where), Records(), tell=_tell, stop=stop, **more)
+    decisions = Records(plan.path(plan.decisions) if plan.decisions else None)
+    return Places(registry(plan.where), decisions, tell=_tell, stop=stop, **more)
 
 
 def _tell(step: str, moment: str) -> None:

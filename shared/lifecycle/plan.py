@@ -167,6 +167,7 @@ class Plan:
         seed: of everything random.
         registry: a folder or an MLflow server's URL; empty for that of ``TRIPTYCH_HOME``.
         runs: folder of runs; ``TRIPTYCH_HOME/lifecycle/retraining/NAME`` when empty.
+        decisions: folder of the signed records; that of ``TRIPTYCH_HOME`` when empty.
         keep: so many of the latest runs keep their data and models on the disk; of older ones the outcomes stay.
         base: the folder that relative paths are of.
     """
@@ -184,6 +185,7 @@ class Plan:
     seed: int = 0
     registry: str = ""
     runs: str = ""
+    decisions: str = ""
     keep: int = 3
     base: Path = Path()
 

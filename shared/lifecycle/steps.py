@@ -6,8 +6,9 @@ a registered version, an alias) goes by a key or is the same when it is done twi
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -26,6 +27,7 @@ from shared.lifecycle.promoting import CHALLENGER, at_gate, champion_of, evaluat
 from shared.lifecycle.registry import CHAMPION
 from shared.lifecycle.rows import ingest, split
 from shared.lifecycle.tables import checked_options, evaluate_options
+from shared.lifecycle.tracking import ENV, WANDB, tracked
 from shared.lifecycle.validating import validate
 from shared.monitoring.profiling import FOLDER
 from shared.tasks import Task
@@ -72,18 +74,29 @@ def _train(course: Course) -> Outcome:
 
 
 def _evaluate(course: Course) -> Outcome:
-    plan = course.plan
-    figures = course.engine(
-        figures_of,
-        plan.task,
-        str(course.model),
-        str(course.data("test")),
-        seed=plan.seed,
-        options=course.options(),
-    )
+    plan, trained = course.plan, course.done["train"]
+    with tracked(
+        "retrain",
+        course.name,
+        task=plan.task,
+        params=plan.train,
+        dataset=course.data("train"),
+        tags={"model": plan.name, "why": course.why, "model.digest": str(trained["digest"])},
+        url=plan.where,
+    ) as run:
+        figures = course.engine(
+            figures_of,
+            plan.task,
+            str(course.model),
+            str(course.data("test")),
+            seed=plan.seed,
+            options=course.options(),
+        )
+        run.metrics({name: (row["value"], row["low"], row["high"]) for name, row in figures["metrics"].items()})
+        run.text("training.json", json.dumps(trained["report"], ensure_ascii=False, indent=1))
     if plan.trigger.log and not plan.trigger.profile:
         _profile(course)
-    return Outcome(cast("Mapping[str, Any]", figures))
+    return Outcome({**figures, "run": run.id})
 
 
 def _profile(course: Course) -> None:
@@ -145,6 +158,7 @@ def _register(course: Course) -> Outcome:
     version = course.registry.register(
         course.model,
         name=plan.name,
+        run=_run_of(course),
         note=f"{course.name}: {course.why}",
         tags={"retraining": course.name, "data": str(course.done["ingest"]["sha256"])},
         key=f"{course.name}: {digest}",
@@ -152,6 +166,12 @@ def _register(course: Course) -> Outcome:
     course.tell("register", "inside")
     course.registry.alias(plan.name, CHALLENGER, version.number)
     return Outcome({"number": version.number, "digest": version.digest})
+
+
+def _run_of(course: Course) -> str | None:
+    """The run that the registry can name: one of MLflow, as it is one itself."""
+    elsewhere = course.plan.where is None and os.environ.get(ENV, "").strip().startswith(WANDB)
+    return None if elsewhere else str(course.done["evaluate"]["run"]) or None
 
 
 def _canary(course: Course) -> Outcome | Pending:

@@ -154,7 +154,7 @@ class Room:
             "steps": row.steps,
             "sides": {side: done["split"][side]["sha256"] for side in ("train", "test")},
             "model": done["train"]["digest"],
-            "figures": done["evaluate"],
+            "figures": done["evaluate"]["metrics"],
             "canary": {key: done["canary"][key] for key in ("action", "units", "effects")},
             "registered": [(version.number, version.digest) for version in self.registry.versions("words")],
             "moves": moves,

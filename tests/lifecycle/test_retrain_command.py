@@ -18,6 +18,7 @@ from shared.errors import DataError, UsageError
 from shared.lifecycle.history import read_runs
 from shared.lifecycle.records import Records
 from shared.lifecycle.registry import registry
+from shared.lifecycle.tracking import tracker
 
 for name in ("cryptography", "mlflow"):
     pytest.importorskip(name, reason="needs the extra lifecycle")
@@ -59,7 +60,11 @@ def test_a_life_from_the_command_line(plan: Path) -> None:
     assert (code, "split: " in said, read_runs(plan.parent / "runs")) == (0, True, ())
     code, said = retrain("run", plan)
     assert (code, "promoted      version 1  (by hand)" in said) == (0, True)
-    assert registry().find("words@champion").number == 1
+    version = registry().find("words@champion")
+    assert (version.number, version.note) == (1, "words run 1: by hand")
+    (logged,) = tracker().runs(kind="retrain", limit=5)
+    assert (logged.id, logged.name) == (version.run, "words run 1")
+    assert logged.metrics["accuracy"][0] > 0.9
     assert [row.body["kind"] for row in Records().all()] == ["gate", "promotion"]
     code, said = retrain("status", plan)
     assert (code, [line.split(":")[0].strip() for line in said.splitlines()[1:]]) == (
