@@ -23,8 +23,8 @@ PLAN = click.argument("plan_file", metavar="PLAN", type=click.Path(path_type=Pat
 ENGINE = click.option("--engine", default="local", show_default=True, help="where is trained and evaluated: local, ray")
 ADDRESS = click.option("--address", help="of a Ray cluster, host:port or auto; one on this machine when not given")
 JSON = click.option("--json", "as_json", is_flag=True, help="one JSON object a run")
-REFUSED = ("refused", "rolled back", "invalid data", "superseded", "failed", "abandoned")
-"""What ends a command with 1."""
+WELL = ("promoted", "unchanged", "waiting")
+"""What ends a command with 0."""
 
 
 @click.group("retrain")
@@ -184,7 +184,7 @@ def _stopped_by_signals() -> Iterator[Event]:
 
 def _told(row: RunRow, as_json: bool) -> int:
     click.echo(json.dumps(row.to_json(), ensure_ascii=False) if as_json else row.to_text())
-    return 1 if row.state in REFUSED else 0
+    return 0 if row.state in WELL else 1
 
 
 def _gist(outcome: dict[str, Any]) -> str:

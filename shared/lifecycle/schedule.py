@@ -16,6 +16,8 @@ from shared.lifecycle.history import RunRow, read_json, read_runs
 from shared.lifecycle.pipeline import Places, abandon, resume, run
 from shared.lifecycle.plan import EXTRA, Plan, Trigger, read_plan, seconds_of
 
+CHANGED = ("the plan has changed",)
+"""Why a watch abandons a run; what had started it then starts the next one."""
 TRIES = 3
 """After so many errors at one step a run is given up, so that the next one begins with new data."""
 
@@ -73,7 +75,7 @@ def _drifted(path: Path, runs: Sequence[RunRow]) -> Due | None:
     if check is None:
         return None
     token = f"drift {fingerprint(path)}"
-    if check.get("alarm") is not True or any(row.token == token for row in runs):
+    if check.get("alarm") is not True or any(row.token == token and row.reasons != CHANGED for row in runs):
         return None
     rows = check["drift"].get("columns", []) if isinstance(check.get("drift"), dict) else []
     columns = list(dict.fromkeys(str(row["name"]) for row in rows if row.get("drifted")))
@@ -129,7 +131,7 @@ def _look(
         try:
             return resume(plan, places(plan, stop)), 0
         except PlanMismatchError:
-            return abandon(plan, reasons=("the plan has changed",)), 0
+            return abandon(plan, reasons=CHANGED), 0
     found = due(plan.trigger, runs, now=now, since=since, check=look(plan, runs, now=now, since=since))
     if found is None:
         return None, 0

@@ -21,13 +21,14 @@ from shared.lifecycle.course import Course, End, Outcome, Pending, Step
 from shared.lifecycle.drifting import PROFILE
 from shared.lifecycle.engines import figures_of, profile_of, train_model
 from shared.lifecycle.gates import Contender
+from shared.lifecycle.places import ENV, WANDB
 from shared.lifecycle.plan import Plan
 from shared.lifecycle.portable import export
 from shared.lifecycle.promoting import CHALLENGER, at_gate, champion_of, evaluated, registered
 from shared.lifecycle.registry import CHAMPION
 from shared.lifecycle.rows import ingest, split
 from shared.lifecycle.tables import checked_options, evaluate_options
-from shared.lifecycle.tracking import ENV, WANDB, tracked
+from shared.lifecycle.tracking import tracked
 from shared.lifecycle.validating import validate
 from shared.monitoring.profiling import FOLDER
 from shared.tasks import Task

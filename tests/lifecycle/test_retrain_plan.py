@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event
@@ -127,6 +128,8 @@ def test_a_check_with_an_alarm_starts_one_run(tmp_path: Path) -> None:
     assert cause.why == "drift found: words, language"
     assert found(row(NOON, token=cause.token)) is None
     assert found(row(NOON - timedelta(days=2), token=cause.token)).why == "every 1d"
+    gone = replace(row(NOON, token=cause.token, state="abandoned"), reasons=schedule.CHANGED)
+    assert found(gone).token == cause.token
     check.write_text(json.dumps({"alarm": True, "at": "later"}))
     assert found(row(NOON, token=cause.token)).token != cause.token
     check.write_text("[]")
