@@ -81,7 +81,7 @@ def run(plan: Plan, places: Places, *, why: str = "by hand", token: str = "") ->
                 f"run {runs[-1].number} of {plan.name} is not ended: go on with it (triptych retrain resume PLAN), or "
                 "give it up (triptych retrain abandon PLAN)"
             )
-        number = len(runs) + 1
+        number = runs[-1].number + 1 if runs else 1
         folder = plan.folder / f"{number:06d}"
         (folder / "steps").mkdir(parents=True, exist_ok=True)
         head = {"number": number, "began": datetime.now(UTC).isoformat(), "why": why, "token": token}
@@ -137,7 +137,7 @@ def _advance(plan: Plan, places: Places, folder: Path) -> RunRow:
     for place, step in enumerate(STEPS, 1):
         try:
             found = _done(course, step, folder / "steps" / f"{place:02d}-{step.name}.json", places.stop)
-        except TriptychError as error:
+        except Exception as error:  # whatever a trainer raises is to stand with the run; it goes on from here
             _note_error(folder, step.name, error)
             raise
         if found is None:
@@ -183,10 +183,11 @@ def _tidy(plan: Plan) -> None:
             shutil.rmtree(row.folder / name, ignore_errors=True)
 
 
-def _note_error(folder: Path, step: str, error: TriptychError) -> None:
+def _note_error(folder: Path, step: str, error: Exception) -> None:
     before = read_json(folder / "error.json") or {}
     count = int(before["count"]) + 1 if before.get("step") == step else 1
-    _write(folder / "error.json", {"step": step, "error": str(error), "count": count})
+    said = str(error) if isinstance(error, TriptychError) else f"{type(error).__name__}: {error}"
+    _write(folder / "error.json", {"step": step, "error": said, "count": count})
 
 
 def _unfinished(plan: Plan) -> RunRow:

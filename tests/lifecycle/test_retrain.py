@@ -169,6 +169,19 @@ def test_an_error_is_kept_with_the_run_and_the_run_goes_on(room: toys.Room) -> N
     assert resume(plan, room.places()).state == "promoted"
 
 
+def test_what_a_trainer_raises_stands_with_the_run(room: toys.Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("in a library")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("shared.lifecycle.steps.train_model", broken)
+        with pytest.raises(ZeroDivisionError):
+            room.run()
+    (row,) = read_runs(room.base / "runs")
+    assert row.reasons == ("train: ZeroDivisionError: in a library",)
+    assert resume(toys.plan(room.base), room.places()).state == "promoted"
+
+
 def test_a_canary_of_a_log_waits_for_outcomes(room: toys.Room) -> None:
     pl = pytest.importorskip("polars", reason="needs the extra experiments")
     from datetime import UTC, datetime

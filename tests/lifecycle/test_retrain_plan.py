@@ -140,10 +140,10 @@ def test_a_check_with_an_alarm_starts_one_run(tmp_path: Path) -> None:
 class Script:
     """The pipeline as a watch sees it: the runs that stand, and what was called."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, error: Exception | None = None) -> None:
         self.rows: list[RunRow] = []
         self.calls: list[str] = []
-        self.fails = 0
+        self.fails, self.error = 0, DataError("the disk is full") if error is None else error
         monkeypatch.setattr(schedule, "read_runs", lambda folder: tuple(self.rows))
         for name in ("run", "resume", "abandon"):
             monkeypatch.setattr(schedule, name, getattr(self, name))
@@ -158,7 +158,7 @@ class Script:
         if self.fails:
             self.fails -= 1
             self.rows[-1] = row(NOON, state="stopped", errors=self.rows[-1].errors + 1)
-            raise DataError("the disk is full")
+            raise self.error
         self.rows[-1] = row(NOON, state="promoted")
         return self.rows[-1]
 
@@ -202,12 +202,15 @@ def test_a_watch_starts_goes_on_and_rests(tmp_path: Path, monkeypatch: pytest.Mo
     assert len(said) == 2
 
 
-def test_a_watch_gives_a_run_up_that_fails_again_and_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    script = Script(monkeypatch)
+@pytest.mark.parametrize("error", [DataError("the disk is full"), ZeroDivisionError("a trainer's own")])
+def test_a_watch_gives_a_run_up_that_fails_again_and_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    script = Script(monkeypatch, error)
     script.rows, script.fails = [row(NOON, state="stopped")], 9
     _, said, _ = looked(tmp_path, 5)
     assert script.calls == ["resume"] * 3 + ["end failed"]
-    assert said[0] == "DataError: the disk is full"
+    assert said[0] == f"{type(error).__name__}: {error}"
 
 
 def test_a_watch_lives_through_a_plan_that_is_broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
