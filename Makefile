@@ -54,8 +54,8 @@ browser: ## a headless Chromium for the page tests, OpenMP and OpenGL for LightG
 test-torch: $(VENV)/.dev.stamp $(VENV)/.torch.stamp $(VENV)/.ultralytics.stamp $(VENV)/.optimize.stamp $(VENV)/.spacy.stamp ## exports, training, optimising, spaCy: what needs torch or spaCy (some 7 GB)
 	$(BIN)/pytest -m '(torch or spacy) and not slow' tests/vision tests/nlp tests/recsys
 
-test-cluster: $(VENV)/.dev.stamp $(VENV)/.cluster.stamp ## batch jobs and serving on Ray (240 MB): two nodes on this machine, one of which is killed
-	$(BIN)/pytest tests/batch/test_batch_ray.py tests/serving/test_ray.py
+test-cluster: $(VENV)/.dev.stamp $(VENV)/.cluster.stamp ## jobs, serving and retraining on Ray (240 MB): two nodes on this machine, one of which is killed
+	$(BIN)/pytest tests/batch/test_batch_ray.py tests/serving/test_ray.py tests/lifecycle/test_retrain_recommender.py
 
 test-slow: $(VENV)/.dev.stamp browser ## the long checks: kills, soaks, full data sets
 	$(BIN)/pytest -m slow --override-ini addopts='--import-mode=importlib --strict-markers --strict-config'
@@ -94,6 +94,7 @@ bench: $(VENV)/.bench.stamp ## every speed and quality figure beside its peer; D
 	$(BIN)/python bench/experiments.py --only story
 	$(BIN)/python bench/experiments.py --rows 4000000
 	$(BIN)/python bench/experiments.py --rows 4000000 --exposures
+	$(BIN)/python bench/life_cycle.py --data $(DATA)
 
 # scripts under bench/ run with their folder first in the path: one called nlp.py would hide the package
 bench-nlp: $(VENV)/.bench.stamp ## language beside its peers, one thread; DATA names the data sets, CHECKPOINT a classifier

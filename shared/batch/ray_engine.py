@@ -237,6 +237,26 @@ class Actors:
                 self._ray.shutdown()
 
 
+@contextmanager
+def cluster(address: str | None) -> Iterator[Any]:
+    """Ray, joined to a cluster, or to one on this machine that ends with the context where no address is given.
+
+    Raises:
+        BackendError: the cluster does not answer.
+        MissingDependencyError: Ray is not installed.
+    """
+    ray = require("ray", extra="cluster")
+    ours = not ray.is_initialized()
+    if ours:
+        _connect(ray, address, None)
+    try:
+        yield ray
+    finally:
+        if ours:
+            with _own_signals():
+                ray.shutdown()
+
+
 def _threads(machines: list[float], workers: int, threads: int | None) -> int:
     """Processors of one actor: its share of those asked for, and no more than a machine has."""
     share = int((threads or sum(machines)) // workers)

@@ -26,6 +26,8 @@ COMMANDS = {
     "learning-curve": "what more data would bring",
     "runs": "what was trained and evaluated: list, show, compare",
     "registry": "registered models: add, list, show, point aliases, roll back, export, remove",
+    "promote": "let a challenger take the champion's place if it passes the gate; what was decided",
+    "retrain": "a challenger from new data by a plan: trained, judged, met with traffic, promoted or rolled back",
     "faces": "enrol persons, recognise them, compare pictures, group faces, forget persons",
     "index": "build, add to, search and trim an index of documents",
     "prompts": "list, show, render, test and compare prompts of language models",

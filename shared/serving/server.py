@@ -39,9 +39,9 @@ BACKLOG = 2048
 class Server(uvicorn.Server):
     """uvicorn's server that finishes what it accepted before it closes a socket."""
 
-    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+    def __init__(self, config: uvicorn.Config, service: Service, listens: Callable[[], object]) -> None:
         super().__init__(config)
-        self._service = service
+        self._service, self._listens = service, listens
         self._stopping: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._bound: list[socket.socket] = []
@@ -50,6 +50,7 @@ class Server(uvicorn.Server):
         self._loop, self._bound = asyncio.get_running_loop(), list(sockets or ())
         self._service.start().add_done_callback(self._started)
         await super().startup(sockets)
+        self._listens()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self._loop is None or self._service.stopping:
@@ -117,8 +118,7 @@ def serve(config: Config, *, say: Callable[[str], object] = print) -> int:
         return _serve_several(config, listening, say, address)
     app = build_app(config)
     service: Service = app.state.service
-    server = Server(_uvicorn(app, config), service)
-    say(f"Triptych answers at {address}")
+    server = Server(_uvicorn(app, config), service, lambda: say(f"Triptych answers at {address}"))
     server.run([listening])
     listening.close()
     if service.failure is not None:

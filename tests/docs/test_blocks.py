@@ -67,6 +67,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         writer.writerow(("user", "item", "rating", "time"))
         writer.writerows((f"u{u}", f"i{i}", r, n) for n, ((u, i), r) in enumerate(ratings.items()))
     experiment(folder)
+    (folder / "films.toml").write_text(blocks(ROOT / "docs" / "retraining.md", "toml")[0], "utf-8")
     return folder
 
 
