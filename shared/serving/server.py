@@ -39,7 +39,7 @@ BACKLOG = 2048
 class Server(uvicorn.Server):
     """uvicorn's server that finishes what it accepted before it closes a socket."""
 
-    def __init__(self, config: uvicorn.Config, service: Service, listens: Callable[[], object]) -> None:
+    def __init__(self, config: uvicorn.Config, service: Service, listens: Callable[[], object] = bool) -> None:
         super().__init__(config)
         self._service, self._listens = service, listens
         self._stopping: asyncio.Task[None] | None = None
