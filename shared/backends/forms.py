@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+from shared.backends.openvino import the_core
 from shared.errors import BackendError, UsageError
 from shared.lazy import require
 from shared.types import AnyArray
@@ -19,8 +20,7 @@ GRAPH, WEIGHTS = "model.xml", "model.bin"
 
 def without_gain(precision: Precision) -> str:
     """Why this processor gains nothing from a precision, or nothing to say."""
-    openvino = require("openvino", extra="all")
-    able = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    able = the_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     if precision == "bf16" and "BF16" not in able:
         return f"this processor computes no bfloat16 (it can {', '.join(sorted(able))})"
     return ""
@@ -45,7 +45,7 @@ def convert(path: Path, precision: Precision, feeds: Sequence[AnyArray]) -> dict
     """
     openvino = require("openvino", extra="all")
     try:
-        graph = openvino.Core().read_model(str(path))
+        graph = the_core().read_model(str(path))
         if precision == "int8":
             graph = _quantised(graph, feeds)
         with tempfile.TemporaryDirectory() as folder:

@@ -6,6 +6,7 @@ import io
 import queue
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,17 @@ class OpenVinoBackend:
             self._free.put(request)
 
 
+@lru_cache(maxsize=1)
+def the_core() -> Any:
+    """The one core of this process.
+
+    Each core's plugin for processors sets the stack on which this thread's signals are handled and puts back, as it
+    ends, what was there before. Of two that do not end in reverse order the second puts back what the first has freed,
+    and the next signal ends the process (2026.4).
+    """
+    return require("openvino", extra="all").Core()
+
+
 def load(path: Path, **options: Any) -> OpenVinoBackend:
     """Read and compile a graph; see :func:`shared.backends.open_backend`."""
     return OpenVinoBackend(compile_copies(path, **options))
@@ -78,7 +90,7 @@ def compile_copies(
     count = threads or cpu_count()
     copies = min(count, _MAX_COPIES)
     config = _CONFIG | {"INFERENCE_NUM_THREADS": count // copies, "INFERENCE_PRECISION_HINT": precision}
-    core = openvino.Core()
+    core = the_core()
     if _DEVICES[device] not in {name.split(".")[0] for name in core.available_devices}:
         raise BackendError(f"OpenVINO sees no {device} here. It sees: {', '.join(core.available_devices)}")
     try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import tempfile
 import threading
 from functools import cache
@@ -49,6 +51,23 @@ class TestOpenVino(BackendContract):
 
     def feed(self, rng: np.random.Generator) -> dict[str, AnyArray]:
         return feed(rng)
+
+
+SIGNALLED = """
+import os, signal, sys
+from pathlib import Path
+from shared.backends import open_backend
+first, second = (open_backend("openvino", Path(sys.argv[1]), threads=1) for _ in range(2))
+del first
+del second
+signal.signal(signal.SIGTERM, lambda *_: print("heard"))
+os.kill(os.getpid(), signal.SIGTERM)
+"""
+
+
+def test_signals_are_heard_after_models_have_come_and_gone(graph: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", SIGNALLED, str(graph)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "heard\n")
 
 
 class TestOnnxRuntime(BackendContract):
