@@ -26,7 +26,8 @@ from demos import (
     text,
     translate,
 )
-from demos.models import declare
+from demos.lean import many_pages
+from demos.models import Models, declare
 from demos.pages import KEPT_SECONDS
 from demos.theme import CSS, HEAD, theme
 from shared.settings import cpu_count
@@ -40,16 +41,29 @@ JOBS = (classify, detect, segment, faces, text, entities, translate, ask, recomm
 
 
 def build() -> gr.Blocks:
-    """The whole application, not yet served. No model is opened by it."""
+    """The whole application, not yet served.
+
+    No model is opened by it. The detector opens beside everything else once a browser shows Home or Detect, if its
+    files are on this machine, so that a first picture need not wait for it.
+    """
     models = declare()
     app = gr.Blocks(title="Triptych", delete_cache=(60, KEPT_SECONDS), analytics_enabled=False)
-    with app:
-        home.build(models, [job.PAGE for job in JOBS])
-    for job in JOBS:
-        with app.route(job.PAGE.name, job.PAGE.path):
-            job.build(models)
+    with many_pages():
+        with app:
+            home.build(models, [job.PAGE for job in JOBS])
+            _warmed(models)
+        for job in JOBS:
+            with app.route(job.PAGE.name, job.PAGE.path):
+                job.build(models)
+                if job is detect:
+                    _warmed(models)
     app.queue(max_size=QUEUE_LENGTH, default_concurrency_limit=cpu_count())
     return app
+
+
+def _warmed(models: Models) -> None:
+    """Have the page that is open begin to open the detector, once a browser has drawn it."""
+    gr.on(None, models.detector.warm, api_visibility="private", queue=False, show_progress="hidden")
 
 
 def appearance() -> dict[str, Any]:
