@@ -96,7 +96,7 @@ def running(*, host: str = "127.0.0.1", port: int = 0, auth: tuple[str, str] | N
     """
     with bound(host, port) as probe:  # Gradio's own message for a taken port is a riddle
         port = int(probe.getsockname()[1])
-    with tempfile.TemporaryDirectory(prefix="triptych-demo-") as uploads, _environment(uploads):
+    with tempfile.TemporaryDirectory(prefix="triptych-demo-") as uploads, environment(uploads):
         app = build()
         app.launch(
             server_name=host,
@@ -137,7 +137,7 @@ def _is_loopback(host: str) -> bool:
 
 
 @contextmanager
-def _environment(uploads: str) -> Iterator[None]:
+def environment(uploads: str) -> Iterator[None]:
     """What Gradio reads from the environment: no telemetry, our own folder, and no proxy on the way to ourselves."""
     past = ",".join(filter(None, [os.environ.get("NO_PROXY") or os.environ.get("no_proxy"), "localhost,127.0.0.1,::1"]))
     wanted = {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_TEMP_DIR": uploads, "NO_PROXY": past, "no_proxy": past}

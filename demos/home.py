@@ -34,8 +34,8 @@ def build(models: Models, pages: Sequence[Page]) -> None:
     Navbar(main_page_name="Home")
     gr.Markdown(
         "# Triptych\n\nVision, language and recommendation with one way in. Everything runs on this machine: "
-        "nothing that you upload leaves it, and uploads are deleted. Models open at first use; the detector alone opens "
-        "beside, once this page stands.",
+        "nothing that you upload leaves it, and uploads are deleted. A model opens at its first use, the detector "
+        "once this page stands.",
         elem_classes="page-head",
     )
     gr.HTML(

@@ -52,12 +52,10 @@ class _Loader(SourceFileLoader):
 @contextmanager
 def many_pages() -> Iterator[None]:
     """While pages are laid out, make no web application of those that stand: the last one, with all of them, counts."""
-    from gradio.blocks import Blocks
-    from gradio.routes import App
-
+    gradio = require("gradio", extra="demos")
     made: list[tuple[Any, str, Any]] = [
-        (App, "create_app", staticmethod(lambda *_, **__: None)),
-        (Blocks, "get_config_file", lambda *_, **__: {}),
+        (gradio.routes.App, "create_app", staticmethod(lambda *_, **__: None)),
+        (gradio.Blocks, "get_config_file", lambda *_, **__: {}),
     ]
     before = [(owner, name, vars(owner)[name]) for owner, name, _ in made]
     for owner, name, value in made:

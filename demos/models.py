@@ -14,7 +14,7 @@ import numpy as np
 import nlp
 import recsys
 import vision
-from demos.library import readings
+from demos.library import SEED, readings
 from nlp.retrieval.rerank import DEFAULT_RERANKER, open_reranker
 from nlp.translation.task import directions
 from shared.catalogue import ModelCard, ModelFile, default, find
@@ -47,8 +47,6 @@ SEGMENTERS = {"Things of 20 kinds": "deeplabv3", "The foreground": "u2netp", "Pe
 PROMPTABLE = "mobile-sam"
 ZERO_SHOT = "minilm-zero-shot"
 OWN_LABELS_KEPT = 4
-SEED = 0
-"""Of the simulated readers."""
 LOWEST_SCORE = 0.05
 """The least score of a box that the detector gives; the page's slider shows fewer."""
 
@@ -106,7 +104,7 @@ class Model(Generic[T]):
             return self._value[0]
 
     def warm(self) -> None:
-        """Begin to open it beside everything else, unless that would fetch a file. Whoever asks meanwhile waits for it."""
+        """Begin to open it beside everything else, unless a file would be fetched; who asks meanwhile waits for it."""
         if self.opened or self._warming or self.missing():
             return
         self._warming.append(True)

@@ -10,6 +10,7 @@
     rate = 50.0                          # requests a second of each key (of each address without keys)
     drain_seconds = 0.0                  # after SIGTERM, how long it goes on accepting while readyz says 503
     tracing = false                      # spans of OpenTelemetry; needs the extra "tracing"
+    ui = "/ui"                           # where the demo pages stand; nowhere when not given
 
     [limits]                             # the attributes of Limits
 
@@ -188,6 +189,7 @@ class Config:
         tracing: whether spans are made; needs the extra ``tracing``.
         device: ``"auto"``, ``"cpu"`` or ``"gpu"``.
         root_path: where a proxy in front serves this application.
+        ui: path under which the demo pages stand, for example ``"/ui"``; nowhere when empty.
     """
 
     models: tuple[ServedModel, ...] = ()
@@ -204,8 +206,16 @@ class Config:
     tracing: bool = False
     device: str = "auto"
     root_path: str = ""
+    ui: str = ""
 
     def __post_init__(self) -> None:
+        if self.ui and (not self.ui.startswith("/") or self.ui.endswith("/") or self.ui.startswith("/v1")):
+            raise UsageError(
+                'ui must begin with a slash, not end with one and lie outside /v1, as "/ui" does. '
+                f"Got {self.ui!r} instead"
+            )
+        if self.ui and self.workers > 1:
+            raise UsageError("the pages keep what a visitor does in one process. Serve them with 1 worker, without Ray")
         if self.workers < 1 or (self.rate is not None and self.rate <= 0) or self.drain_seconds < 0:
             raise UsageError(
                 "a server needs at least 1 worker, a rate above 0 and drain_seconds of at least 0. "

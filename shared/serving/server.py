@@ -118,6 +118,8 @@ def serve(config: Config, *, say: Callable[[str], object] = print) -> int:
     service: Service = app.state.service
     server = Server(_uvicorn(app, config), service)
     say(f"Triptych answers at {address}")
+    if config.ui:
+        say(f"The pages stand at {address}{config.ui}")
     server.run([listening])
     listening.close()
     if service.failure is not None:

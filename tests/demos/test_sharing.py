@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ import pytest
 
 pytest.importorskip("gradio", reason="the pages need the extra 'demos'")
 
+from demo_shell import answers
 from gradio_client import handle_file
 
 from demos import ask, classify, detect, entities, faces, segment, text, translate
@@ -24,29 +23,6 @@ from demos.models import SEGMENTERS
 from demos.sharing import Elsewhere, Upload, form_file, to_service, to_this_application, upload
 
 AWKWARD = 'It\'s a "dull" film: $HOME, `ls`, \\n and\n--a second line; Ada Lovelace saw it in Zürich.'
-
-
-def answers(wanted: Elsewhere, folder: Path) -> tuple[list[Any], list[Any]]:
-    """What the shown Python and the shown command print: their lines that are JSON objects."""
-    triptych = folder / "triptych"
-    triptych.write_text(
-        f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -c "from shared.cli.main import main; main()" "$@"\n'
-    )
-    triptych.chmod(0o755)
-    (folder / "shown.py").write_text(wanted.python, "utf-8")
-    script = f"{shlex.quote(sys.executable)} shown.py && echo ==== && {{\n{wanted.command}\n}}"
-    ran = subprocess.run(
-        ["sh", "-c", script],
-        cwd=folder,
-        env=os.environ | {"PATH": f"{folder}:{os.environ['PATH']}", "PYTHONPATH": str(Path(__file__).parents[2])},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    python, command = (
-        [json.loads(line) for line in told.splitlines() if line.startswith("{")] for told in ran.stdout.split("====\n")
-    )
-    return python, command
 
 
 def about(result: Any) -> Any:
