@@ -235,8 +235,8 @@ def _arms(file: str, columns: list[str], arm: str, control: str) -> list[str]:
 def _effects(report: ExperimentReport) -> str:
     rows = [
         [
-            Cell(e.arm, soft=f"beside {e.control_value:.5g}"),
-            Cell(f"{e.value:.5g}", tag="number"),
+            Cell(e.arm),
+            Cell(f"{e.value:.5g}", soft=f"beside {e.control_value:.5g}", tag="number"),
             Cell(f"{e.difference:+.4g}", soft=f"{e.low:+.4g} to {e.high:+.4g}", tag="number"),
             Cell("" if e.relative is None else f"{e.relative:+.2%}", tag="number"),
             Cell(f"{e.p_value:.3g}", tag="number"),
@@ -274,7 +274,7 @@ def _example() -> str:
 
 
 def _lines(title: str, across: str, up: str, colour: str) -> gr.LinePlot:
-    return gr.LinePlot(x=across, y=up, color=colour, label=title, height=330)
+    return gr.LinePlot(x=across, y=up, color=colour, label=title, height=360)
 
 
 def _examples(examples: dict[str, list[Any]], given: list[Any]) -> None:

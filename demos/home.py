@@ -49,7 +49,14 @@ def build(models: Models, pages: Sequence[Page]) -> None:
     measure = gr.Button("Measure speed on this machine", size="sm", elem_classes="small")
     gr.HTML(table("This machine", ["Fact", "Value"], _machine()), js_on_load=None, apply_default_css=False)
     for trigger in (None, again.click):  # None: when the page is opened
-        gr.on(trigger, lambda: _models(models), outputs=loaded, api_visibility="private", queue=False)
+        gr.on(
+            trigger,
+            lambda: _models(models),
+            outputs=loaded,
+            api_visibility="private",
+            queue=False,
+            show_progress="hidden",
+        )
 
     def timed() -> Iterator[str]:
         rows: list[list[Cell | str]] = []

@@ -34,7 +34,7 @@ button[role="tab"][aria-selected="true"] { color: var(--ready) !important; }
 .facts th, .facts td { text-align: left; vertical-align: top; padding: 0.5rem 0.9rem; border: 0;
   border-top: 1px solid var(--border-color-primary); color: var(--body-text-color); background: transparent; }
 .facts thead th { font-weight: 600; color: var(--body-text-color-subdued); white-space: nowrap; border-top: 0; }
-.facts tbody th { font-weight: 600; }
+.facts tbody th { font-weight: 600; min-width: 6rem; }
 .facts .short { white-space: nowrap; }
 .facts .number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .facts .soft { display: block; font-weight: 400; color: var(--body-text-color-subdued); overflow-wrap: anywhere; }
@@ -78,9 +78,10 @@ button[role="tab"][aria-selected="true"] { color: var(--ready) !important; }
 
 HEAD = """
 <style>
+nav.fillable a { font-size: 15px !important; padding: 4px 8px !important; }
 @media (max-width: 640px) {
   nav.fillable { justify-content: flex-start !important; gap: 2px !important; padding: 0 12px !important; }
-  nav.fillable a { font-size: 15px !important; padding: 4px 7px !important; }
+  nav.fillable a { padding: 4px 7px !important; }
 }
 </style>
 <script>
