@@ -60,11 +60,12 @@ class Visitor(threading.Thread):
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
             page = browser.new_page(viewport={"width": 1280, "height": 900})
-            page.set_default_timeout(10_000)
+            page.set_default_timeout(30_000)
             page.on("pageerror", lambda error: self.wrong.update([str(error)[:120]]))
             page.goto(self.address)
-            names = [link.get_attribute("href") for link in page.locator(".facts td a, .facts th a").all()]
-            paths = [name for name in names if name]
+            links = page.locator(".facts th a")
+            links.first.wait_for(timeout=60_000)
+            paths = [name for link in links.all() if (name := link.get_attribute("href"))]
             for path in paths:
                 self.tour(page, path)
             self.toured.set()
@@ -75,7 +76,8 @@ class Visitor(threading.Thread):
             browser.close()
 
     def open(self, page: Any, path: str) -> None:
-        self.attempt("open", lambda: (page.goto(f"{self.address}{path}"), page.locator("footer").wait_for()))
+        self.attempt("open", lambda: (page.goto(f"{self.address}{path}"), page.locator("h1").wait_for()))
+        page.wait_for_timeout(500)
         self.did[f"page {path or 'home'}"] += 1
 
     def tour(self, page: Any, path: str) -> None:
