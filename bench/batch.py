@@ -16,6 +16,8 @@ they hold on a machine that does other work meanwhile.
 does nothing read a query of 10,000 and of 1,000,000 rows (SQLite into SQLite) and an archive of 20 MB and of 2 GB, each
 in a process of its own. ``--workers N`` gives the rows a second of N workers of one thread each and of one worker held
 to one thread on one processor, and of the workers' memory what each has alone (USS) and its share with the rest (PSS).
+What the machine itself allows is said beside it: N loops by hand at once, each with its part of the files and a
+processor of its own, over one such loop with all of them.
 
 Files of a smaller folder are copied until there are ``--count``. Without ``--images`` they are crops of the two
 photographs inside scikit-learn, 640 pixels wide at most.
@@ -266,13 +268,53 @@ def one_job(task: str, images: Path, out: Path, engine: str, workers: int) -> tu
     return taken, worked, seen
 
 
+HAND_LOOP = """
+import os, sys, time
+sys.path.insert(0, sys.argv[1])
+from batch import by_hand, expand
+from pathlib import Path
+if __name__ == "__main__":
+    task, images, out, part, parts = sys.argv[2:]
+    os.sched_setaffinity(0, {sorted(os.sched_getaffinity(0))[int(part)]})
+    by_hand(task, list(expand(images))[int(part) :: int(parts)], Path(out))
+"""
+
+
+def hand_loops(task: str, images: Path, scratch: Path, parts: int) -> float:
+    """Seconds of ``parts`` loops by hand at once, each over its part of the files, in a process and on a processor."""
+    bench = str(Path(__file__).parent)
+    began = time.perf_counter()
+    running = [
+        subprocess.Popen(
+            [
+                sys.executable,
+                "-c",
+                HAND_LOOP,
+                bench,
+                task,
+                str(images),
+                str(scratch / f"{part}.parquet"),
+                str(part),
+                str(parts),
+            ]
+        )
+        for part in range(parts)
+    ]
+    codes = [process.wait() for process in running]
+    assert not any(codes)
+    return time.perf_counter() - began
+
+
 def scaling(task: str, images: Path, scratch: Path, *, repeats: int, workers: int, engine: str) -> None:
     """Print how several workers do beside one."""
     count = sum(1 for _ in expand(str(images)))
     taken: dict[int, list[float]] = {1: [], workers: []}
     worked: dict[int, list[float]] = {1: [], workers: []}
     held: dict[int, Any] = {}
+    allowed = []
     for turn in range(repeats):
+        one, all_at_once = (hand_loops(task, images, scratch, parts) for parts in (1, workers))
+        allowed.append(one / all_at_once)
         for number in (1, workers) if turn % 2 else (workers, 1):
             seconds, processor, seen = one_job(
                 task, images, scratch / "job", "local" if number == 1 else engine, number
@@ -294,6 +336,7 @@ def scaling(task: str, images: Path, scratch: Path, *, repeats: int, workers: in
     print(
         f"in processor time an image {spared:.2f} times as thrifty: {workers * spared:.2f} times with a processor each"
     )
+    print(f"  {workers} loops by hand, each with a processor: {statistics.median(allowed):.2f} times one such loop")
     for info in held.values():
         print(
             f"  a worker's memory: {info.uss / 2**20:.0f} MiB alone, {info.pss / 2**20:.0f} MiB with its share", end=""

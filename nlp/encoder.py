@@ -158,13 +158,20 @@ def _join(vector: Float32, kind: Pooling, tokens: Float32, share: float) -> None
         np.minimum(vector, pooled, out=vector)
 
 
-def open_encoder(name: str | Path | None = None, *, device: str = "auto", threads: int | None = None) -> Encoder:
+def open_encoder(
+    name: str | Path | None = None,
+    *,
+    device: str = "auto",
+    threads: int | None = None,
+    beside: ModelCard | None = None,
+) -> Encoder:
     """Open a sentence encoder.
 
     Args:
         name: a catalogue name, a model folder, or ``None`` for all-MiniLM-L6-v2.
         device: ``"auto"``, ``"cpu"`` or ``"gpu"``.
         threads: processor threads in all; ``None`` uses every processor of this process.
+        beside: the model that stands on the encoder, where one does; see :func:`shared.weights.resolve`.
 
     Raises:
         UnknownNameError: nothing is called that, or it is no sentence encoder.
@@ -172,7 +179,7 @@ def open_encoder(name: str | Path | None = None, *, device: str = "auto", thread
         DataError: its files or options are not those of a sentence encoder.
         BackendError: the runtime refuses the graph or the device.
     """
-    return load_encoder(resolve(name or DEFAULT_ENCODER, task=TASK_NAME), device=device, threads=threads)
+    return load_encoder(resolve(name or DEFAULT_ENCODER, task=TASK_NAME, beside=beside), device=device, threads=threads)
 
 
 def load_encoder(opened: Opened, *, device: str = "auto", threads: int | None = None) -> Encoder:

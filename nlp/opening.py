@@ -158,10 +158,7 @@ def load_text_graph(opened: Opened, *, device: str = "auto", threads: int | None
 
     A model that is an adapter over a base is merged with it first, once.
     """
-    if ADAPTER in opened.files:
-        from nlp.graphs import merged_folder  # noqa: PLC0415 - only models with an adapter need what merges them
-
-        opened = merged_folder(opened)
+    opened = merged(opened)
     card = opened.card
     missing = sorted({GRAPH, TOKENIZER} - set(opened.files)) + sorted({"max_tokens"} - set(card.options))
     if missing:
@@ -186,6 +183,20 @@ def load_text_graph(opened: Opened, *, device: str = "auto", threads: int | None
             f"{', '.join(INPUTS[2:])}. It takes {', '.join(sorted(inputs))}"
         )
     return TextGraph(card, tokenizer, backend, opened.files, size, overlap, budget)
+
+
+def merged(opened: Opened) -> Opened:
+    """A model that is an adapter as one that is a graph, merged with its base once; any other as it is."""
+    if ADAPTER not in opened.files:
+        return opened
+    from nlp.graphs import merged_folder  # noqa: PLC0415 - only models with an adapter need what merges them
+
+    return merged_folder(opened)
+
+
+def whole(name: str | Path | None, *, task: str) -> list[Opened]:
+    """A task's text graph with the files that it runs from; what :attr:`shared.tasks.Task.whole` gives."""
+    return [merged(open_model(name, task=task))]
 
 
 def _whole(card: ModelCard, option: str, default: int | None) -> int:

@@ -20,7 +20,7 @@ from recsys.reading import load_interactions
 from recsys.scoring import UserScores, score_users
 from recsys.split import Split, leave_last_out, random, stratified, temporal, temporal_by_user
 from recsys.split import folds as deal
-from recsys.store import load
+from recsys.store import load, model_folder
 from recsys.threads import limit_threads
 from shared.backends.base import check_threads
 from shared.errors import DataError, UnknownNameError, UsageError
@@ -288,7 +288,7 @@ def check_writable(per_user: str | None) -> None:
 
 
 def _open_saved(model: str, split: str | None, hyper: Mapping[str, Any]) -> Recommender:
-    if not is_model_folder(Path(model)):
+    if not is_model_folder(model_folder(model)):
         raise UnknownNameError("algorithm or model folder", model, ALGORITHMS)
     given = sorted(key for key, value in hyper.items() if value is not None)
     if given:

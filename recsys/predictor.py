@@ -17,7 +17,7 @@ from recsys.model import Recommender
 from recsys.ranking import check_k
 from recsys.reading import read_titles
 from recsys.serving.bulk import BulkReport, recommend_all
-from recsys.store import describe, load
+from recsys.store import describe, load, model_folder
 from recsys.types import Recommendations, SimilarItems
 from shared.catalogue import ModelCard
 from shared.errors import InputError
@@ -139,7 +139,7 @@ def recommender(
     """Open a recommender.
 
     Args:
-        model: a model folder, or a fitted model.
+        model: a model folder, ``registry:NAME@ALIAS``, or a fitted model.
         k: how many items each person gets, at least 1.
         exclude_seen: leave out what a person has interacted with.
         text_ids: read ids that come through text (a command line, a table) in the type of the model's own ids.
@@ -153,5 +153,5 @@ def recommender(
     named = {} if titles is None else read_titles(titles)
     if isinstance(model, Recommender):
         return RecommenderPredictor(describe(model), model, k, exclude_seen, text_ids, named)
-    card = read_model_folder(Path(model))
-    return RecommenderPredictor(card, load(model), k, exclude_seen, text_ids, named)
+    folder = model_folder(model)
+    return RecommenderPredictor(read_model_folder(folder), load(folder), k, exclude_seen, text_ids, named)

@@ -14,6 +14,7 @@ from recsys.packing import pack, unpack
 from shared.catalogue import ModelCard
 from shared.errors import DataError, TriptychError, UsageError
 from shared.weights import read_model_folder, resolve, write_model_folder
+from shared.weights.named import named
 
 DOMAIN = "recsys"
 """What the tasks of recommenders begin with. Any of them will do for opening, because a card's family says what to
@@ -61,7 +62,7 @@ def load(folder: str | Path, *, mmap: bool = False, verify: bool = True) -> Reco
     """Read a model folder. Nothing in it is executed.
 
     Args:
-        folder: what :func:`save` wrote.
+        folder: what :func:`save` wrote, or ``registry:NAME@ALIAS``.
         mmap: leave the arrays in the file and let the system read the pages that are asked for, shared by all processes
             that do so. The file must then stay as it is while the model lives. What this skips: whether what the family
             learned is finite is not looked at, which would read every page.
@@ -72,7 +73,7 @@ def load(folder: str | Path, *, mmap: bool = False, verify: bool = True) -> Reco
         DataError: the folder holds no recommender, or a malformed one.
         WeightsError: the file is missing, or its bytes are not those of the card.
     """
-    card, path = _find(Path(folder), verify)
+    card, path = _find(model_folder(folder), verify)
     family = find_family(card.family)
     config = card.options.get("config", {})
     try:
@@ -86,11 +87,16 @@ def load(folder: str | Path, *, mmap: bool = False, verify: bool = True) -> Reco
         raise DataError(f"{folder} must hold a saved recommender. {type(error).__name__}: {error}") from error
 
 
+def model_folder(name: str | Path) -> Path:
+    """The folder of a saved model: ``registry:NAME@ALIAS`` leads to one, anything else is one."""
+    return Path(named(name) or name).expanduser()
+
+
 def _find(folder: Path, verify: bool) -> tuple[ModelCard, Path]:
-    card = read_model_folder(folder.expanduser())
+    card = read_model_folder(folder)
     if card.task.partition(".")[0] != DOMAIN:
         raise UsageError(f"{folder} must hold a model of a task of {DOMAIN}. It holds one of {card.task}")
     if verify:
         opened = resolve(folder, task=card.task)
         return opened.card, opened.files[FILE]
-    return card, folder.expanduser() / FILE
+    return card, folder / FILE

@@ -158,7 +158,7 @@ class Pipeline(Generic[In, Mid, Raw, Out]):
         """Every batch from its items to its results in one thread."""
         threads = self.threads or cpu_count()
         with ThreadPoolExecutor(threads, "predict") as pool:
-            yield from _map_ahead(pool, self._whole, _chunks(items, size), ahead=2 * threads)
+            yield from _map_ahead(pool, self._whole, _chunks(items, size), ahead=8 * threads)
 
     def _whole(self, batch: Sequence[In]) -> list[Out | Failed]:
         """A batch from its items to its results, in this thread."""

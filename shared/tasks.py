@@ -6,7 +6,7 @@ another distribution adds a task by declaring one too. Nothing is imported befor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -19,6 +19,8 @@ from shared.types import Result
 
 if TYPE_CHECKING:
     from shared.evaluation.growing import Growing
+    from shared.monitoring.signals import Observe
+    from shared.weights import Opened
 
 GROUP = "triptych.tasks"
 InputKind: TypeAlias = Literal["image", "text", "id"]
@@ -102,6 +104,10 @@ class Task:
         grow: ``grow(dataset, *, format, seed, **grow_options)`` gives what a learning curve is measured on; ``None``
             where the task has none.
         grow_options: further keywords of ``grow``.
+        whole: ``whole(model)`` gives a model with the files that it runs from, and after it the models that it opens by
+            name; for a folder that opens anywhere. ``None`` where the files that a card lists are all.
+        observe: ``observe(item, result, *, predictor)`` gives what is watched of an item and its result once the model
+            is live (:class:`shared.monitoring.signals.Observe`); ``None`` where nothing is.
     """
 
     name: str
@@ -123,6 +129,8 @@ class Task:
     tools: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
     grow: Callable[..., Growing] | None = None
     grow_options: tuple[Option, ...] = ()
+    whole: Callable[[str | Path | None], Sequence[Opened]] | None = None
+    observe: Observe | None = None
 
 
 def task_names() -> list[str]:

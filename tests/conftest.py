@@ -15,6 +15,14 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _no_runs() -> Iterator[None]:
+    """What the tests train and evaluate is logged nowhere, unless a test says where."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TRIPTYCH_TRACKING", "off")
+        yield
+
+
 @pytest.fixture(scope="session")
 def data_root() -> Path:
     """The folder of real data sets: ``TRIPTYCH_DATA``, or ``shared/data`` beside the checkout. Skips without it."""

@@ -10,6 +10,7 @@ from shared.catalogue import ModelCard
 from shared.errors import DataError, UnknownNameError
 from shared.tasks import Option
 from shared.types import AnyArray
+from shared.weights import Opened
 from vision.families import open_model
 
 GRAPHS = (".onnx", ".tflite", ".xml")
@@ -26,6 +27,7 @@ def open_graph(
     device: str,
     threads: int | None,
     input_shape: Callable[[ModelCard], tuple[int, ...] | None] = lambda card: None,
+    beside: ModelCard | None = None,
 ) -> tuple[ModelCard, Backend]:
     """The card of a model and its loaded graph.
 
@@ -37,6 +39,7 @@ def open_graph(
         device: ``"auto"``, ``"cpu"`` or ``"gpu"``.
         threads: processor threads in all; ``None`` uses every processor of this process.
         input_shape: shape that the card wants its graph to read, where that is not the graph's own.
+        beside: the model that opens this one too, where that is so; see :func:`shared.weights.resolve`.
 
     Raises:
         UnknownNameError: nothing is called that, or the card's family is none of ``families``.
@@ -45,7 +48,7 @@ def open_graph(
         DataError: the card names no file, or several, that a backend could run.
         BackendError: the runtime refuses the graph or the device.
     """
-    opened = open_model(name, task=task)
+    opened = open_model(name, task=task, beside=beside)
     card = opened.card
     if card.family not in families:
         raise UnknownNameError(f"family of {task}", card.family, families)
@@ -61,6 +64,11 @@ def open_graph(
         card.backend, graphs[0], device=device, threads=threads, input_shape=shape, precision=precision
     )
     return card, backend
+
+
+def whole(name: str | Path | None, *, task: str) -> list[Opened]:
+    """A task's model with the files that it runs from; what :attr:`shared.tasks.Task.whole` gives."""
+    return [open_model(name, task=task)]
 
 
 def answers(backend: Backend, images: Sequence[AnyArray], *, keep: Keep | None = None) -> list[dict[str, AnyArray]]:

@@ -22,19 +22,21 @@ from nlp.classification.tfidf import open_tfidf
 from nlp.classification.train import TRAIN_OPTIONS, train
 from nlp.datasets import COLUMNS, FORMATS
 from nlp.encoder import GRAPH, TEXTS_AT_ONCE, Encoder, embedder, open_encoder
+from nlp.encoder import TASK_NAME as EMBEDDING
 from nlp.evaluate import evaluate_classification
 from nlp.families import open_model
 from nlp.labels import LABEL_MAP
 from nlp.language import FAMILY as LANGUAGE_FAMILY
 from nlp.language import identifier_of
-from nlp.opening import load_text_graph
+from nlp.monitoring import observe
+from nlp.opening import load_text_graph, merged
 from nlp.optimize import optimize
 from nlp.types import TextLabels
 from shared.catalogue import ModelCard
 from shared.errors import DataError, UnknownNameError, UsageError
 from shared.predictor import Pipeline
 from shared.tasks import Option, Task
-from shared.weights import Opened
+from shared.weights import Opened, resolve
 
 NAME = "nlp.classification"
 ZERO_SHOT_FAMILY = "zero-shot"
@@ -96,7 +98,7 @@ def text_classifier(
         return entailment_classifier(
             graph, asked or {}, template=template, multi_label=multi_label, joined=joined, threads=threads
         )
-    encoder = open_encoder(card.options["encoder"], device=device, threads=threads)
+    encoder = open_encoder(card.options["encoder"], device=device, threads=threads, beside=card)
     if asked:
         sentence = template or card.options["template"]
         head = zero_shot_head(encoder, asked, template=sentence, temperature=card.options["temperature"])
@@ -110,6 +112,14 @@ def text_classifier(
         batch_size=TEXTS_AT_ONCE,
         threads=threads,
     )
+
+
+def whole(name: str | Path | None = None) -> list[Opened]:
+    """A classifier, and the encoder that it stands on; what :attr:`shared.tasks.Task.whole` gives."""
+    opened = merged(open_model(name, task=NAME))
+    if opened.card.family not in (HEAD_FAMILY, ZERO_SHOT_FAMILY):
+        return [opened]
+    return [opened, resolve(opened.card.options["encoder"], task=EMBEDDING, beside=opened.card)]
 
 
 def _check_options(
@@ -157,6 +167,7 @@ TASK = Task(
     summary="what a text is about: a trained model's labels, or labels of your own",
     inputs="text",
     open=text_classifier,
+    observe=observe,
     options=(_LABELS, _TEMPLATE, _MULTI, _JOINED),
     evaluate=evaluate_classification,
     formats=FORMATS,
@@ -167,4 +178,5 @@ TASK = Task(
     grow=grow_classification,
     grow_options=GROW_OPTIONS,
     tools={"explain": explain, "optimize": partial(optimize, task=NAME), "embedder": embedder},
+    whole=whole,
 )

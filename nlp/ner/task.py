@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from nlp.families import open_model
+from nlp.monitoring import observe
 from nlp.ner import pipelines
 from nlp.ner.decode import decode
 from nlp.ner.evaluate import EVALUATE_OPTIONS, FORMATS, evaluate_ner
@@ -18,13 +19,14 @@ from nlp.ner.rules import Rules, read_rules
 from nlp.ner.tags import Tags, make_tags
 from nlp.ner.train import TRAIN_OPTIONS, train
 from nlp.ner.words import RULES, Words
-from nlp.opening import TextGraph, load_text_graph
+from nlp.opening import TextGraph, load_text_graph, merged
 from nlp.optimize import optimize
 from nlp.types import Entities
 from shared.catalogue import ModelCard
 from shared.errors import DataError, UnknownNameError, UsageError
 from shared.predictor import Pipeline
 from shared.tasks import Option, Task
+from shared.weights import Opened
 
 NAME = "nlp.ner"
 FAMILY = "token-classifier"
@@ -92,6 +94,19 @@ def entity_recognizer(
     if family != FAMILY:
         raise UnknownNameError(f"family of {NAME}", family, [FAMILY, pipelines.FAMILY])
     return _of_graph(load_text_graph(opened, device=device, threads=threads), rules, scheme, threads)
+
+
+def whole(name: str | Path | None = None) -> list[Opened]:
+    """A recogniser with the files that it runs from; what :attr:`shared.tasks.Task.whole` gives.
+
+    Raises:
+        UsageError: it has no files of its own: rules alone, or an installed pipeline of spaCy.
+    """
+    if name == RULES_ONLY or (isinstance(name, str) and name.startswith(pipelines.PREFIX)):
+        raise UsageError(
+            f"a model of {NAME} must have files of its own. {name!r} has none: lists and pipelines of spaCy"
+        )
+    return [merged(open_model(name, task=NAME))]
 
 
 def _of_graph(graph: TextGraph, rules: Rules | None, scheme: str | None, threads: int | None) -> Recogniser:
@@ -171,6 +186,7 @@ TASK = Task(
     summary="names of persons, places, organisations and more, with exact character offsets",
     inputs="text",
     open=entity_recognizer,
+    observe=observe,
     options=OPTIONS,
     evaluate=evaluate_ner,
     formats=FORMATS,
@@ -179,4 +195,5 @@ TASK = Task(
     train_resumes=True,
     evaluate_options=EVALUATE_OPTIONS,
     tools={"optimize": partial(optimize, task=NAME), "redactor": _redactor},
+    whole=whole,
 )

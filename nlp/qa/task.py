@@ -7,7 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
-from nlp.opening import TextGraph, open_text_graph
+from nlp.monitoring import observe
+from nlp.opening import TextGraph, open_text_graph, whole
 from nlp.optimize import optimize
 from nlp.qa.again import Again, lead, open_again
 from nlp.qa.ask import answerer, asker, open_finder
@@ -133,6 +134,7 @@ TASK = Task(
     summary='answers out of a context: an input is {"question": ..., "context": ...} as JSON',
     inputs="text",
     open=question_answerer,
+    observe=observe,
     options=_OPTIONS,
     evaluate=evaluate_qa,
     formats=FORMATS,
@@ -148,4 +150,5 @@ TASK = Task(
         "asker": asker,
         "answerer": answerer,
     },
+    whole=partial(whole, task=NAME),
 )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from nlp.language import detect_language
+from nlp.monitoring import observe
 from nlp.translation.decode import decode
 from nlp.translation.engine import Drafted, Engine, load_engine, pairs_of
 from nlp.translation.evaluate import EVALUATE_OPTIONS, FORMATS, evaluate_translation
@@ -23,6 +24,7 @@ from shared.catalogue import ModelCard
 from shared.errors import InputError, UsageError
 from shared.predictor import Pipeline
 from shared.tasks import Option, Task
+from shared.weights import Opened
 
 NAME = "nlp.translation"
 TARGET = "en"
@@ -210,6 +212,11 @@ def _says_pairs(options: Mapping[str, object]) -> bool:
     return bool(options.get("pairs") or options.get("languages"))
 
 
+def whole(name: str | Path | None = None) -> list[Opened]:
+    """One model with its files, in CTranslate2's form; what :attr:`shared.tasks.Task.whole` gives."""
+    return [open_translation(catalogue.default(NAME).name if name is None else name)]
+
+
 @lru_cache(maxsize=8)
 def _engine(name: str, fingerprint: str, device: str, threads: int | None) -> Engine:
     """A model of the catalogue; translators of one process share it."""
@@ -240,9 +247,11 @@ TASK = Task(
     summary="a text in another language, sentence by sentence",
     inputs="text",
     open=translator,
+    observe=observe,
     options=_OPTIONS,
     evaluate=evaluate_translation,
     formats=FORMATS,
     evaluate_options=EVALUATE_OPTIONS,
     tools={"parts": parts},
+    whole=whole,
 )

@@ -13,6 +13,7 @@ from recsys.collaborative.algorithms import ALGORITHMS, DEFAULT, Algorithm, find
 from recsys.evaluate import SPLITS, check_device, divide_options, evaluate
 from recsys.fitting import SAVING_OPTIONS, fit_and_save, read_kept
 from recsys.growing import GROWING_OPTIONS, grow_recommender
+from recsys.monitoring import observe
 from recsys.predictor import RecommenderPredictor, recommender
 from recsys.reading import FORMATS
 from shared.backends.base import check_threads
@@ -137,6 +138,7 @@ TASK = Task(
     summary="What a user would like next, from who liked what",
     inputs="id",
     open=open_model,
+    observe=observe,
     options=OPENING_OPTIONS,
     evaluate=evaluate,
     formats=tuple(FORMATS),

@@ -15,6 +15,7 @@ from recsys.content.tfidf import TfidfConfig, fit_content
 from recsys.data import Interactions
 from recsys.evaluate import divide_options
 from recsys.fitting import SAVING_OPTIONS, SPLIT_OPTIONS, evaluate_fit, fit_and_save, read_kept
+from recsys.monitoring import observe
 from recsys.reading import FORMATS
 from shared.errors import UsageError
 from shared.evaluation.report import Evaluation
@@ -199,6 +200,7 @@ TASK = Task(
     summary="What a user would like next, from what items are about; new items among them",
     inputs="id",
     open=partial(open_model, task=NAME),
+    observe=observe,
     options=OPENING_OPTIONS,
     evaluate=evaluate,
     formats=tuple(FORMATS),

@@ -16,6 +16,7 @@ from recsys.features import load_features
 from recsys.fitting import SAVING_OPTIONS, SPLIT_OPTIONS, evaluate_fit, fit_and_save, read_kept
 from recsys.hybrid.recipe import fit_hybrid
 from recsys.hybrid.rerank import RerankConfig, Reranked
+from recsys.monitoring import observe
 from recsys.reading import FORMATS
 from shared.evaluation.report import Evaluation
 from shared.tasks import Option, Task
@@ -154,6 +155,7 @@ TASK = Task(
     summary="What a user would like next, by many recommenders and what is known of users and items",
     inputs="id",
     open=partial(open_model, task=NAME),
+    observe=observe,
     options=OPENING_OPTIONS,
     evaluate=evaluate,
     formats=tuple(FORMATS),

@@ -19,13 +19,14 @@ from recsys.evaluate import check_writable, comparison_notes, divide_options, re
 from recsys.fitting import SAVING_OPTIONS, fit_and_save, read_kept
 from recsys.judged import judged_users
 from recsys.model import Recommender
+from recsys.monitoring import observe
 from recsys.predictor import RecommenderPredictor
 from recsys.reading import FORMATS
 from recsys.scoring import UserScores
 from recsys.sequential.algorithms import ALGORITHMS, DEFAULT, NETWORKS, find_algorithm
 from recsys.sequential.scoring import score_next
 from recsys.split import Split, leave_last_out
-from recsys.store import load
+from recsys.store import load, model_folder
 from recsys.threads import limit_threads
 from shared.backends.base import check_threads
 from shared.errors import UnknownNameError, UsageError
@@ -214,7 +215,7 @@ def _cut(kept: Interactions, split: str, systems: list[str]) -> Split:
     if split not in (LAST, SECOND, NONE):
         raise UnknownNameError("split", split, (LAST, SECOND, NONE))
     for system in systems:
-        if system not in ALGORITHMS and not is_model_folder(Path(system)):
+        if system not in ALGORITHMS and not is_model_folder(model_folder(system)):
             raise UnknownNameError("algorithm or model folder", system, ALGORITHMS)
     fitted = [system for system in systems if system in ALGORITHMS]
     if split == NONE:
@@ -270,6 +271,7 @@ TASK = Task(
     summary="What a user does next, from who did what in which order",
     inputs="id",
     open=open_model,
+    observe=observe,
     options=OPENING_OPTIONS,
     evaluate=evaluate,
     formats=tuple(FORMATS),

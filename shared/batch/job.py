@@ -26,6 +26,7 @@ from shared.batch.sources import is_url
 from shared.batch.workers import Processes
 from shared.errors import UnknownNameError, UsageError
 from shared.tasks import Task, find_task
+from shared.weights.named import pinned_name
 
 ENGINES = ("local", "ray")
 """Where work can be done."""
@@ -126,7 +127,8 @@ def run(
             (``s3://bucket/photos``); tar archives of samples (``data-{000..009}.tar``); with ``sql`` the URL of a
             database; or :class:`shared.batch.Items`. See :func:`shared.batch.inputs.open_source`.
         out: the job's folder; made if it is not there.
-        model: catalogue name or model folder; ``None`` takes the task's default.
+        model: catalogue name, model folder or ``registry:NAME@ALIAS``, which stays the version of the beginning;
+            ``None`` takes the task's default.
         column: the table's column that holds the items; ``None`` takes ``path``, ``image`` or ``file`` for images,
             ``text`` for texts, ``user`` or ``id`` for ids.
         id_column: a column to carry into the results.
@@ -169,7 +171,7 @@ def run(
     chosen = all_options(task, options)
     outlet = Outlet(task, chosen, out, sink=sink, sink_url=sink_url, table=table, annotated=annotated)
     _check_outside(source, OUT=out, annotated=annotated)
-    opening = Opening(task, None if model is None else str(model), device, threads, chosen, batch_size)
+    opening = Opening(task, None if model is None else str(pinned_name(model)), device, threads, chosen, batch_size)
     _, parts = Layout(Path(out)).read_plan() or (None, ())
     given = source if isinstance(source, Items) else str(source)
     memo = Layout(Path(out)).job / "members"

@@ -12,6 +12,7 @@ import click
 from shared.cli.evaluate import parameters as evaluate_parameters
 from shared.cli.evaluate import report_option
 from shared.cli.options import TaskCommand, TaskGroup
+from shared.cli.tracking import figures, log_json, logged
 from shared.errors import UsageError
 from shared.evaluation.report import Evaluation
 from shared.evaluation.writing import check_report, write_report
@@ -39,7 +40,16 @@ def parameters(task: Task) -> list[click.Parameter]:
 
 
 def run(
-    task: Task, *, dataset: Path, models: tuple[str, str], as_json: bool, report: Path | None, seed: int, **options: Any
+    task: Task,
+    *,
+    dataset: Path,
+    models: tuple[str, str],
+    as_json: bool,
+    report: Path | None,
+    seed: int,
+    track: bool,
+    run_name: str | None,
+    **options: Any,
 ) -> int:
     """Evaluate both, compare, print and write the report; returns the exit code."""
     import numpy as np  # noqa: PLC0415 - the command line is made without it
@@ -50,25 +60,35 @@ def run(
     if report is not None:
         check_report(report)
     check_dataset(dataset)
-    evaluate = cast("Callable[..., Evaluation]", task.evaluate)
-    found = []
-    for number, name in enumerate(models, 1):
-        click.echo(f"triptych: evaluating {name}, {number} of 2", err=True)
-        result = evaluate(dataset, model=name, seed=seed, **options)
-        if result.items is None:
-            raise UsageError(
-                f"{task.name} must tell what each item says of its figures. With these options it does not: "
-                "two models of it are compared by evaluating both, or by another metric"
-            )
-        found.append(result)
-    compared = compare_evaluations(found[0], found[1], rng=np.random.default_rng(seed))
-    if as_json:
-        click.echo(json.dumps(compared_json(compared), ensure_ascii=False))
-    else:
-        click.echo(compared_text(compared))
-    if report is not None:
-        write_report(report, page=lambda: compared_page(compared), content=lambda: compared_json(compared))
-        click.echo(f"triptych: wrote {report}", err=True)
+    told = options | {"seed": seed, "models": " ".join(models)}
+    with logged(
+        "compare", task, track=track, run_name=run_name, dataset=dataset, params=told, model=models[1]
+    ) as logging:
+        evaluate = cast("Callable[..., Evaluation]", task.evaluate)
+        found = []
+        for number, name in enumerate(models, 1):
+            click.echo(f"triptych: evaluating {name}, {number} of 2", err=True)
+            result = evaluate(dataset, model=name, seed=seed, **options)
+            if result.items is None:
+                raise UsageError(
+                    f"{task.name} must tell what each item says of its figures. With these options it does not: "
+                    "two models of it are compared by evaluating both, or by another metric"
+                )
+            found.append(result)
+        compared = compare_evaluations(found[0], found[1], rng=np.random.default_rng(seed))
+        if as_json:
+            click.echo(json.dumps(compared_json(compared), ensure_ascii=False))
+        else:
+            click.echo(compared_text(compared))
+        if report is not None:
+            write_report(report, page=lambda: compared_page(compared), content=lambda: compared_json(compared))
+            click.echo(f"triptych: wrote {report}", err=True)
+        content = compared_json(compared)
+        changes = {f"{figure.name} difference": vars(figure.difference) for figure in compared.figures}
+        logging.metrics(figures(changes | {f"{figure.name} p": figure.p_value for figure in compared.figures}))
+        log_json(logging, "comparison.json", content)
+        if report is not None:
+            logging.artefact(report)
     return 1 if any(compared.failed) else 0
 
 

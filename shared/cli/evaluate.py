@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from shared.cli.options import TaskCommand, TaskGroup, click_option, model_options
+from shared.cli.tracking import card_of, figures, log_card, log_json, logged, tracking_options
 from shared.errors import UsageError
 from shared.evaluation.pages import WORST, evaluation_page
 from shared.evaluation.report import Evaluation
@@ -47,7 +48,7 @@ def parameters(task: Task) -> list[click.Parameter]:
     ]
     replaced = {option.name for option in own}
     opening = [option for option in model_options(task) if option.name not in replaced]
-    return [dataset, *opening, *map(click_option, own), *printed]
+    return [dataset, *opening, *map(click_option, own), *printed, *tracking_options()]
 
 
 def report_option() -> click.Option:
@@ -66,6 +67,8 @@ def run(
     noise: bool,
     report: Path | None,
     worst: int,
+    track: bool,
+    run_name: str | None,
     **options: Any,
 ) -> int:
     """Evaluate, print and write the report; returns the exit code."""
@@ -74,25 +77,36 @@ def run(
     if report is not None:
         check_report(report)
     evaluate = cast("Callable[..., Evaluation]", task.evaluate)
-    result = evaluate(check_dataset(dataset), **options)
-    findings: tuple[Finding, ...] = ()
-    if slices or noise:
-        from shared.evaluation.findings import findings_of  # noqa: PLC0415 - loaded only where they are asked for
+    check_dataset(dataset)
+    model = options.get("model")
+    card = card_of(model, task) if track else None
+    names = {"run_name": run_name, "dataset": dataset, "params": options, "model": model, "card": card}
+    with logged("evaluate", task, track=track, **names) as logging:
+        result = evaluate(dataset, **options)
+        findings: tuple[Finding, ...] = ()
+        if slices or noise:
+            from shared.evaluation.findings import findings_of  # noqa: PLC0415 - loaded only where they are asked for
 
-        findings = findings_of(result, slices=slices, noise=noise)
-    found = {finding.name: finding.json for finding in findings}
-    if as_json:
-        click.echo(json.dumps(result.to_json(by_class=by_class) | found, ensure_ascii=False))
-    else:
-        click.echo("\n".join([result.to_text(by_class=by_class), *(finding.to_text() for finding in findings)]))
-    if report is not None:
-        further = [finding.section for finding in findings]
-        write_report(
-            report,
-            page=lambda: evaluation_page(result, worst=worst, further=further),
-            content=lambda: result.to_json(by_class=True) | found,
-        )
-        click.echo(f"triptych: wrote {report}", err=True)
+            findings = findings_of(result, slices=slices, noise=noise)
+        found = {finding.name: finding.json for finding in findings}
+        if as_json:
+            click.echo(json.dumps(result.to_json(by_class=by_class) | found, ensure_ascii=False))
+        else:
+            click.echo("\n".join([result.to_text(by_class=by_class), *(finding.to_text() for finding in findings)]))
+        if report is not None:
+            further = [finding.section for finding in findings]
+            write_report(
+                report,
+                page=lambda: evaluation_page(result, worst=worst, further=further),
+                content=lambda: result.to_json(by_class=True) | found,
+            )
+            click.echo(f"triptych: wrote {report}", err=True)
+        content = result.to_json(by_class=True)
+        logging.metrics(figures(content["metrics"] | {"n": result.n, "failed": result.failed}))
+        log_json(logging, "evaluation.json", content | found)
+        log_card(logging, card)
+        if report is not None:
+            logging.artefact(report)
     return 1 if result.failed else 0
 
 

@@ -17,6 +17,7 @@ from shared.tasks import find_task
 from shared.weights import ensure, locate, pinned, read_model_folder, verify
 from shared.weights.cache import entries, forget, owned, sha256_of
 from shared.weights.folder import is_model_folder, to_toml
+from shared.weights.named import named
 from shared.weights.words import human, masked, say
 
 
@@ -203,7 +204,8 @@ def _named(names: Sequence[str], task: str | None) -> list[ModelCard]:
 
 
 def _find(name: str, task: str | None) -> ModelCard:
-    return read_model_folder(Path(name)) if is_model_folder(Path(name)) else catalogue.find(name, task=task)
+    folder = Path(named(name) or name)
+    return read_model_folder(folder) if is_model_folder(folder) else catalogue.find(name, task=task)
 
 
 def _size(card: ModelCard) -> int | None:

@@ -11,7 +11,7 @@ from shared.errors import UnknownNameError
 from shared.tasks import Option, Task, find_task, task_names
 
 _MODEL_OPTIONS = (
-    Option("model", str, None, "catalogue name, or a model folder; the task's default when not given"),
+    Option("model", str, None, "catalogue name, model folder or registry:NAME; the task's default when not given"),
     Option("device", str, "auto", "auto, cpu or gpu"),
     Option("threads", int, None, "processor threads; all when not given"),
 )

@@ -15,11 +15,12 @@ from shared.errors import UsageError
 from shared.tasks import find_task
 from shared.types import Failure
 from shared.weights import read_model_folder
+from shared.weights.named import named
 
 HELP = """Recommend items to people: users of the training data by their id, anybody by a history of items.
 
-MODEL is a model folder that "triptych train recsys.collaborative" or "recsys.content" wrote. An unknown user gets the
-popular items, and the reason says so.
+MODEL is a model folder that "triptych train recsys.collaborative" or "recsys.content" wrote, or registry:NAME. An
+unknown user gets the popular items, and the reason says so.
 
 With --out the rankings go into one Parquet file with the columns user, item, rank and score, for every user of the
 training data (--all-users) or for those named, in little memory. The file appears when it is whole: a run that is
@@ -39,10 +40,11 @@ def open_recommender(model: str, **options: Any) -> Any:
         DataError: the folder holds no model.
         UsageError: the model is of another kind.
     """
-    task = find_task(read_model_folder(Path(model)).task)
+    folder = Path(named(model) or model)
+    task = find_task(read_model_folder(folder).task)
     if task.inputs != "id":
         raise UsageError(f"MODEL must be a recommender. {model} is a model of {task.name}: see triptych predict")
-    return task.open(model, **options)
+    return task.open(folder, **options)
 
 
 def lines(answer: dict[str, Any]) -> list[str]:

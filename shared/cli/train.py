@@ -10,13 +10,15 @@ from typing import Any, cast
 import click
 
 from shared.cli.options import TaskCommand, TaskGroup, click_option
+from shared.cli.tracking import card_of, figures, log_card, log_json, logged, tracking_options
 from shared.errors import UsageError
 from shared.tasks import Option, Task, check_dataset
 
 HELP = """Fit a model on DATASET and save it into the folder OUT, which must be new or empty.
 
 The folder holds card.toml and the model's files, each with its hash; use it with --model OUT. A task that trains epoch
-by epoch goes on where it was stopped when the same command is given again. Ends with 1 when items were left out."""
+by epoch goes on where it was stopped when the same command is given again. Ends with 1 when items were left out.
+Options, data, code, figures and the model's card are logged as a run: triptych runs list."""
 
 
 def parameters(task: Task) -> list[click.Parameter]:
@@ -28,16 +30,25 @@ def parameters(task: Task) -> list[click.Parameter]:
     ]
     dataset = click.Argument(["dataset"], type=click.Path(path_type=Path), metavar="DATASET")
     out = click.Argument(["out"], type=click.Path(path_type=Path), metavar="OUT")
-    return [dataset, out, *map(click_option, own)]
+    return [dataset, out, *map(click_option, own), *tracking_options()]
 
 
-def run(task: Task, *, dataset: Path, out: Path, **options: Any) -> int:
+def run(task: Task, *, dataset: Path, out: Path, track: bool, run_name: str | None, **options: Any) -> int:
     """Train and print the report as one JSON object; returns the exit code."""
     if not task.train_resumes and out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"OUT must be a new or empty folder. Something stands in {out} already")
     train = cast("Callable[..., dict[str, Any]]", task.train)
-    report = train(check_dataset(dataset), out, **options)
-    click.echo(json.dumps(report, ensure_ascii=False))
+    check_dataset(dataset)
+    with logged(
+        "train", task, track=track, run_name=run_name, dataset=dataset, params=options, model=out.name
+    ) as logging:
+        report = train(dataset, out, **options)
+        click.echo(json.dumps(report, ensure_ascii=False))
+        logging.metrics(figures({**report, **report.get("figures", {})}))
+        for row in report.get("history", ()):
+            logging.metrics(figures({key: row[key] for key in row if key != "epoch"}), step=row.get("epoch"))
+        log_json(logging, "training.json", report)
+        log_card(logging, card_of(out, task))
     return 1 if report.get("skipped") else 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from markupsafe import Markup, escape
 
@@ -11,6 +12,8 @@ from shared.evaluation.report import Curve, Forest, Plot
 _SIDE = 300
 """Length of a curve's axes in its own units."""
 _MARGIN = 42
+_WIDE, _TALL, _NAMES = 320, 90, 120
+"""Width of a plot of two sides, height of its bars, and room for names, in its own units."""
 
 
 def plotted(plot: Plot) -> Markup:
@@ -99,3 +102,59 @@ def _axis(low: float, high: float) -> tuple[float, float]:
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= width / 4)
     first, last = math.floor(low / step), math.ceil(high / step)
     return first * step, (last if last > first else first + 1) * step
+
+
+def side_by_side(
+    name: str, marks: Sequence[float | str], reference: Sequence[float], window: Sequence[float]
+) -> Markup:
+    """Shares of a column in two sets of items: bars over bins of a number, or lying under each other for names.
+
+    Args:
+        name: of the column, for those who hear the page.
+        marks: edges of bins, one more than there are shares; or a name for each share.
+        reference: shares in [0, 1].
+        window: as many.
+
+    Example:
+        >>> "&lt;b&gt;" in side_by_side("words", ["<b>"], [0.5], [1.0])
+        True
+    """
+    most = max([*reference, *window, 1e-9])
+    said = escape(f"{name}: shares of reference and window")
+    named = len(marks) == len(reference)
+    body, height = _lying(marks, reference, window, most) if named else _standing(marks, reference, window, most)
+    # Names are escaped here and in _lying, and everything else is a number.
+    return Markup(  # noqa: S704
+        f'<svg class="sides" role="img" aria-label="{said}" viewBox="0 0 {_WIDE} {height}">{body}</svg>'
+    )
+
+
+def _standing(
+    marks: Sequence[float | str], reference: Sequence[float], window: Sequence[float], most: float
+) -> tuple[str, int]:
+    step, parts = _WIDE / len(reference), [f'<line x1="0" x2="{_WIDE}" y1="{_TALL}" y2="{_TALL}"/>']
+    for kind, shift, shares in (("r", 0.08, reference), ("w", 0.5, window)):
+        for at, share in enumerate(shares):
+            if share > 0:
+                tall = _TALL * share / most
+                place = f'x="{(at + shift) * step:.1f}" y="{_TALL - tall:.1f}" width="{0.42 * step:.1f}"'
+                parts.append(f'<rect class="{kind}" {place} height="{tall:.1f}"/>')
+    ends = ((0, marks[0], "start"), (_WIDE / 2, marks[len(marks) // 2], "middle"), (_WIDE, marks[-1], "end"))
+    for x, mark, anchor in ends:
+        parts.append(f'<text x="{x:.0f}" y="{_TALL + 14}" text-anchor="{anchor}">{float(mark):.4g}</text>')
+    return "".join(parts), _TALL + 18
+
+
+def _lying(
+    marks: Sequence[float | str], reference: Sequence[float], window: Sequence[float], most: float
+) -> tuple[str, int]:
+    parts, room = [], _WIDE - _NAMES - 40
+    for at, (mark, before, after) in enumerate(zip(marks, reference, window)):
+        y = 22 * at
+        parts.append(f'<text x="0" y="{y + 13}">{escape(mark)}</text>')
+        for kind, shift, share in (("r", 2, before), ("w", 10, after)):
+            wide = room * share / most
+            parts.append(f'<rect class="{kind}" x="{_NAMES}" y="{y + shift}" width="{wide:.1f}" height="7"/>')
+        end = _NAMES + room * max(before, after) / most + 4
+        parts.append(f'<text x="{end:.1f}" y="{y + 13}">{after:.0%}</text>')
+    return "".join(parts), 22 * len(marks) + 2

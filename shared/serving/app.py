@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -24,6 +25,7 @@ from shared.serving.schema import document
 from shared.serving.service import Service, Trace
 from shared.serving.splits import held_versions
 from shared.serving.telemetry import CONTENT_TYPE
+from shared.serving.tidying import tidy
 from shared.tasks import Task, find_task
 
 
@@ -60,9 +62,11 @@ def build_app(
             await starting
             if service.failure is not None:
                 raise service.failure
+        tidying = asyncio.create_task(tidy())
         yield
         service.stopping = True
         await service.drained()
+        tidying.cancel()
         service.close()
 
     app = FastAPI(title="Triptych", lifespan=lifespan, root_path=config.root_path)

@@ -31,6 +31,12 @@
     model = "2"
     share = 0.1
     backlog = 16
+
+    [monitoring."nlp.classification"]    # off without it; the attributes of Monitoring
+    log = "predictions"                  # a folder of a prediction log
+    rate = 0.1                           # share of the requests that is watched
+    profile = "reference"                # windows of requests are held against it
+    window = 1000
 """
 
 from __future__ import annotations
@@ -45,6 +51,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from shared.errors import DataError, UnknownNameError, UsageError
+from shared.monitoring.settings import Monitoring
 
 T = TypeVar("T")
 
@@ -179,6 +186,7 @@ class Config:
         limits: bounds of every request.
         splits: experiments by task.
         shadows: shadow models by task.
+        monitoring: what is logged and checked, by task.
         host: address to listen on.
         port: 0 takes any free one.
         threads: processor threads of each model; ``None`` uses every processor.
@@ -196,6 +204,7 @@ class Config:
     limits: Limits = field(default_factory=Limits)
     splits: Mapping[str, Split] = field(default_factory=dict)
     shadows: Mapping[str, Shadow] = field(default_factory=dict)
+    monitoring: Mapping[str, Monitoring] = field(default_factory=dict)
     host: str = "127.0.0.1"
     port: int = 8000
     threads: int | None = None
@@ -222,9 +231,10 @@ class Config:
                 f"Got workers={self.workers}, rate={self.rate}, drain_seconds={self.drain_seconds}"
             )
         served = {one.task for one in self.models}
-        for task in (*self.splits, *self.shadows):
+        for task in (*self.splits, *self.shadows, *self.monitoring):
             if task not in served:
-                raise UnknownNameError("served task", task, served, ". A split or a shadow needs models of its task")
+                more = ". A split, a shadow or monitoring needs models of its task"
+                raise UnknownNameError("served task", task, served, more)
 
 
 def read_config(path: str | Path) -> Config:
@@ -254,8 +264,8 @@ def parse_config(text: str, *, origin: str = "the configuration") -> Config:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise DataError(f"{origin} must be TOML. {error}") from error
-    own = {one.name for one in dataclasses.fields(Config)} - {"models", "limits", "splits", "shadows"}
-    parts = {"server": dict, "limits": dict, "models": list, "split": dict, "shadow": dict}
+    own = {one.name for one in dataclasses.fields(Config)} - {"models", "limits", "splits", "shadows", "monitoring"}
+    parts = {"server": dict, "limits": dict, "models": list, "split": dict, "shadow": dict, "monitoring": dict}
     for name, value in table.items():
         if name not in parts:
             raise DataError(f"{origin}: {UnknownNameError('part of a configuration', name, parts)}")
@@ -267,8 +277,13 @@ def parse_config(text: str, *, origin: str = "the configuration") -> Config:
     models = [_made(ServedModel, row, f"{origin}: model {n}") for n, row in enumerate(table.get("models", []), 1)]
     splits = {task: _split(row, f"{origin}: split {task!r}") for task, row in table.get("split", {}).items()}
     shadows = {task: _made(Shadow, row, f"{origin}: shadow {task!r}") for task, row in table.get("shadow", {}).items()}
+    watched = {
+        task: _made(Monitoring, row, f"{origin}: monitoring {task!r}")
+        for task, row in table.get("monitoring", {}).items()
+    }
     limits = _made(Limits, table.get("limits", {}), f"{origin}: limits")
     whole = dict(server) | {"models": models, "limits": limits, "splits": splits, "shadows": shadows}
+    whole |= {"monitoring": watched}
     return _made(Config, whole, origin)
 
 

@@ -39,7 +39,7 @@ class Endpoint:
         trace.model = one.spec.version
         with service.tracing.span(f"predict {task}", trace.carrier, {"triptych.model": one.name}):
             if self.several:
-                body = await self._several(receive, one, asked)
+                body = await self._several(receive, one, asked, trace)
             else:
                 body = await self._single(receive, one, asked, trace)
         if shown is not None:
@@ -53,18 +53,20 @@ class Endpoint:
         left = service.limits.timeout - (time.perf_counter() - trace.began)
         one.batcher.admit(within=left)
         outcome = await _awaited(one.batcher.submit(item), receive, left)
+        if service.watches(one, trace.request_id):
+            service.watched(one, trace.request_id, item, outcome)
         if isinstance(outcome, Fault):
             service.failed(one, outcome.kind)
             raise of_item(outcome.kind, outcome.message)
         service.answered(one, item, outcome)
         return b'{"ok":true,"result":%b' % outcome.json
 
-    async def _several(self, receive: Receive, one: Deployment, asked: Asked) -> bytes:
+    async def _several(self, receive: Receive, one: Deployment, asked: Asked, trace: Trace) -> bytes:
         service = self.service
         outcomes: list[Outcome] = []
         if asked.items:
             one.batcher.admit(within=service.limits.timeout)
-            collecting = asyncio.ensure_future(self._collected(one, asked))
+            collecting = asyncio.ensure_future(self._collected(one, asked, trace))
             outcomes = await _awaited(collecting, receive, service.limits.timeout)
         rows = []
         for outcome in outcomes:
@@ -76,9 +78,10 @@ class Endpoint:
             rows.append(orjson.dumps({"ok": False, "error": {"kind": fault.kind, "message": fault.message}}))
         return b'{"results":[%b]' % b",".join(rows)
 
-    async def _collected(self, one: Deployment, asked: Asked) -> list[Outcome]:
+    async def _collected(self, one: Deployment, asked: Asked, trace: Trace) -> list[Outcome]:
         """Every item's outcome, with no more in the queue than it has room for."""
         found: list[Outcome | asyncio.Future[Outcome]] = []
+        watched, kept = self.service.watches(one, trace.request_id), dict[int, Any]()
         try:
             for value in asked.items:
                 try:
@@ -86,6 +89,8 @@ class Endpoint:
                 except HttpError as fault:
                     found.append(Fault(fault.kind, fault.message))
                     continue
+                if watched:
+                    kept[len(found)] = item
                 await one.batcher.room()
                 found.append(one.batcher.submit(item))
             outcomes = [await each if isinstance(each, asyncio.Future) else each for each in found]
@@ -96,6 +101,8 @@ class Endpoint:
         for each, outcome in zip(found, outcomes):
             if isinstance(each, asyncio.Future) and isinstance(outcome, Answered):
                 self.service.answered(one, None, outcome)
+        for at, item in kept.items():
+            self.service.watched(one, f"{trace.request_id}/{at}", item, outcomes[at])
         return outcomes
 
 

@@ -22,6 +22,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from shared.errors import UsageError
+from shared.monitoring.settings import Monitoring
 from shared.serving.app import build_app
 from shared.serving.config import Config, Limits, ServedModel, Shadow, Split, SplitArm
 from shared.serving.protocol import HttpProtocol
@@ -154,7 +155,9 @@ def config_from_json(text: str) -> Config:
         for task, one in given.pop("splits").items()
     }
     shadows = {task: Shadow(**one) for task, one in given.pop("shadows").items()}
-    return Config(models=models, limits=Limits(**given.pop("limits")), splits=splits, shadows=shadows, **given)
+    watched = {task: Monitoring(**one) for task, one in given.pop("monitoring").items()}
+    limits = Limits(**given.pop("limits"))
+    return Config(models=models, limits=limits, splits=splits, shadows=shadows, monitoring=watched, **given)
 
 
 def _uvicorn(app: Any, config: Config, **more: Any) -> uvicorn.Config:

@@ -11,13 +11,14 @@ from typing import Any
 from shared.errors import TriptychError
 from shared.serving.bodies import SMALL
 from shared.serving.config import Config
-from shared.serving.deployments import Answered, Deployment
+from shared.serving.deployments import Answered, Deployment, Outcome
 from shared.serving.faults import HttpError
 from shared.serving.keys import Buckets, Key, read_keys
 from shared.serving.models import Registry, as_error
 from shared.serving.pages import Streams
 from shared.serving.splits import Shadower, Splitter
 from shared.serving.telemetry import Log, Metrics, Tracing
+from shared.serving.watching import Watcher
 from shared.tasks import Task
 
 
@@ -72,6 +73,8 @@ class Service:
         self.buckets = Buckets(config.rate) if config.rate else None
         self.splitters: dict[str, Splitter] = {}
         self.shadowers: dict[str, Shadower] = {}
+        self.watchers: dict[str, Watcher] = {}
+        self._find = find
         self.ready = self.stopping = self.draining = self.closed = False
         self.failure: TriptychError | None = None
         self.says_id = True  # Ray's proxy says the id of a request itself, and twice is once too often
@@ -99,6 +102,9 @@ class Service:
             for task, shadow in self.config.shadows.items():
                 self.registry.find(task, shadow.model)
                 self.shadowers[task] = Shadower(task, shadow, self.registry, self.metrics)
+            for task, monitoring in self.config.monitoring.items():
+                parts: dict[str, Any] = {"find": self._find, "metrics": self.metrics, "log": self.log}
+                self.watchers[task] = Watcher(self.registry.tasks[task], monitoring, **parts)
         except Exception as error:  # noqa: BLE001 - whatever a model raises at the start is told by readyz and the exit
             self.failure = as_error(error)
             self.log.line("start-failed", message=str(self.failure))
@@ -145,7 +151,22 @@ class Service:
         self.closed = True
         for splitter in self.splitters.values():
             splitter.close()
+        for watcher in self.watchers.values():
+            watcher.close()
         self.registry.close()
+
+    def watches(self, one: Deployment, request: str) -> bool:
+        """Whether a request's items are watched, so that they must be at hand when they have their answers."""
+        watcher = self.watchers.get(one.task.name)
+        return watcher is not None and watcher.takes(request)
+
+    def watched(self, one: Deployment, request: str, item: Any, outcome: Outcome) -> None:
+        """An item of a request that is watched has its outcome."""
+        watcher = self.watchers[one.task.name]
+        if isinstance(outcome, Answered):
+            watcher.offer(one, request, item, outcome.result)
+        else:
+            watcher.offer(one, request, None, None, outcome.kind)
 
     def answered(self, one: Deployment, item: Any, outcome: Answered) -> None:
         """An item has its answer: count it, and let a shadow have the item."""

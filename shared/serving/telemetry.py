@@ -12,6 +12,7 @@ import orjson
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from shared.lazy import require
+from shared.monitoring.gauges import Gauges
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
@@ -44,6 +45,9 @@ class Metrics:
         self.dropped = Counter("dropped_items", "items that were dropped before they ran", model, **of)
         self.shadowed = Counter("shadow_items", "items for a shadow, by outcome", ("task", "outcome"), **of)
         self.exposed = Counter("exposures", "units that an experiment showed an arm", ("experiment", "arm"), **of)
+        self.watched = Counter("monitored_items", "predictions for the log, by outcome", ("task", "outcome"), **of)
+        self.gauges = Gauges()
+        self.registry.register(self.gauges)
         self.in_flight = Gauge("requests_in_flight", "requests without an answer yet", **of)
 
     def text(self) -> bytes:

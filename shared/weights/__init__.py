@@ -18,6 +18,7 @@ from shared.catalogue import ModelCard, ModelFile
 from shared.errors import HashMismatchError, OfflineError, SourceError, UnsafeArchiveError, UsageError, WeightsError
 from shared.weights import cache, sources
 from shared.weights.folder import is_model_folder, read_model_folder, write_model_folder
+from shared.weights.named import companion, named
 from shared.weights.words import human, masked, say
 
 __all__ = [
@@ -64,22 +65,25 @@ class Checked:
     state: State
 
 
-def resolve(name: str | Path | None, *, task: str, progress: bool = True) -> Opened:
+def resolve(name: str | Path | None, *, task: str, progress: bool = True, beside: ModelCard | None = None) -> Opened:
     """Open a task's model by name.
 
     Args:
-        name: a catalogue name, a model folder, or ``None`` for the task's default. Text that is no catalogue name is
-            read as a folder when it holds a ``/`` or names a model folder; a :class:`~pathlib.Path` always is.
+        name: a catalogue name, a model folder, ``registry:NAME@ALIAS``, or ``None`` for the task's default. Text that
+            is no catalogue name is read as a folder when it holds a ``/`` or names a model folder; a
+            :class:`~pathlib.Path` always is.
         task: the task that it must serve.
         progress: whether downloads tell of themselves on standard error.
+        beside: the model that opens this one too: a companion in its own folder comes first.
 
     Raises:
         UnknownNameError: nothing is called that; the message lists the nearest names.
         UsageError: the folder's model serves another task.
         DataError: the folder is no model folder.
         WeightsError: a file cannot be had; the message lists what each source said.
+        ServiceError: the registry cannot be read.
     """
-    card = _card(name, task)
+    card = _card(companion(beside, name) or named(name), task)
     _announce(card)
     return Opened(card, ensure(card, progress=progress))
 

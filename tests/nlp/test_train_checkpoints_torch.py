@@ -137,7 +137,7 @@ def test_a_reader_learns_and_answers_without_torch(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     places = ("Lyon", "river", "market")
     paragraphs = []
-    for at in range(48):
+    for at in range(96):
         words = [str(word) for word in rng.choice(["the", "film", "oranges", "late"], size=5)]
         place = places[at % 3]
         words.insert(int(rng.integers(6)), place)
@@ -146,8 +146,8 @@ def test_a_reader_learns_and_answers_without_torch(tmp_path: Path) -> None:
         paragraphs.append({"context": context, "qas": [{"id": str(at), "question": "open near?", "answers": [answer]}]})
     path = tmp_path / "train.json"
     path.write_text(json.dumps({"data": [{"title": "a", "paragraphs": paragraphs}]}))
-    options = {**COMMON, "base": base("DistilBert", tmp_path), "method": "lora", "epochs": 10, "max_tokens": 128}
-    report = nlp.qa.train.train(path, tmp_path / "out", **options, learning_rate=0.02, validation=path)
+    options = {**COMMON, "base": base("DistilBert", tmp_path), "method": "lora", "epochs": 12, "max_tokens": 128}
+    report = nlp.qa.train.train(path, tmp_path / "out", **options, learning_rate=0.01, validation=path)
     assert report["figures"]["f1"]["value"] >= 0.9
     found: Any = nlp.question_answerer(tmp_path / "out", threads=1).predict([("open near?", "the film the Lyon late")])[
         0

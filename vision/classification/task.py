@@ -21,7 +21,8 @@ from vision.datasets import CLASSIFICATION_FORMATS
 from vision.evaluate import evaluate_classification
 from vision.images import ImageSource
 from vision.labels import label_set
-from vision.opening import ALLOW_URLS, CLASSES, answers, open_graph
+from vision.monitoring import observe
+from vision.opening import ALLOW_URLS, CLASSES, answers, open_graph, whole
 from vision.optimize import optimize
 from vision.tensors import feeder
 from vision.types import Classification
@@ -144,6 +145,7 @@ TASK = Task(
     summary="what a picture is of: the likeliest of 1,000 ImageNet classes",
     inputs="image",
     open=classifier,
+    observe=observe,
     options=(Option("top_k", int, TOP_K, "classes that each answer names, at least 1"), CLASSES, ALLOW_URLS),
     evaluate=evaluate_classification,
     formats=CLASSIFICATION_FORMATS,
@@ -154,4 +156,5 @@ TASK = Task(
     train_options=TRAIN_OPTIONS,
     train_resumes=True,
     tools={"optimize": partial(optimize, task=NAME, open=classifier), "embedder": embedder},
+    whole=partial(whole, task=NAME),
 )

@@ -23,7 +23,8 @@ from vision.formats.convert import OPTIONS as CONVERT_OPTIONS
 from vision.formats.convert import convert
 from vision.images import ImageSource
 from vision.labels import label_set
-from vision.opening import ALLOW_URLS, CLASSES, answers, open_graph
+from vision.monitoring import observe
+from vision.opening import ALLOW_URLS, CLASSES, answers, open_graph, whole
 from vision.optimize import optimize
 from vision.reader import Kept
 from vision.tensors import feeder, rows_and_columns
@@ -134,6 +135,7 @@ TASK = Task(
     summary="where things are in a picture: boxes of the 80 COCO classes",
     inputs="image",
     open=detector,
+    observe=observe,
     options=(
         Option("score_threshold", float, SCORE_THRESHOLD, "leave out boxes below this score, in [0, 1]"),
         Option("iou_threshold", float, None, "leave out the worse of two boxes that overlap more, in [0, 1]"),
@@ -154,4 +156,5 @@ TASK = Task(
     train_options=TRAIN_OPTIONS,
     train_resumes=True,
     tools={"optimize": partial(optimize, task=NAME, open=detector)},
+    whole=partial(whole, task=NAME),
 )

@@ -14,6 +14,7 @@ from shared.errors import UsageError
 from shared.predictor import Pipeline
 from shared.tasks import Option, Task
 from shared.types import Float32
+from shared.weights import Opened
 from vision.annotate import annotate
 from vision.boxes import clip_boxes
 from vision.faces.align import ARCFACE, ARCFACE_SIDE, aligned_crop, similarity_transform
@@ -27,7 +28,9 @@ from vision.faces.gallery import Gallery, open_gallery
 from vision.faces.prepare import GRID, FacePicture, prepare
 from vision.faces.quality import detail, face_quality, head_pose
 from vision.faces.verify import DEFAULT_FAR, card_threshold, compare
+from vision.families import open_model
 from vision.images import ImageSource
+from vision.monitoring import observe
 from vision.opening import ALLOW_URLS, open_graph
 from vision.types import Faces, Verification
 from vision.video import OPTIONS as VIDEO_OPTIONS
@@ -178,7 +181,7 @@ def face_recognizer(
     wanted = detector or (card.options.get("detector", DETECTOR) if card else DETECTOR)
     shapes = [(1, 3, -1, -1), (1, 3, CLOSE_SIDE, CLOSE_SIDE)][: 2 if close_look else 1]
     eyes = [
-        open_graph(wanted, families=DETECTORS, input_shape=lambda card, shape=shape: shape, **opening)  # type: ignore[arg-type,misc]
+        open_graph(wanted, families=DETECTORS, input_shape=lambda card, shape=shape: shape, beside=card, **opening)  # type: ignore[arg-type,misc]
         for shape in shapes
     ]
     seer = eyes[0][0]
@@ -201,6 +204,12 @@ def face_recognizer(
         embedder="" if card is None else embedder_id(card),
         dimension=embedder.dimension if embedder else 0,
     )
+
+
+def whole(name: str | Path | None = None) -> list[Opened]:
+    """The embedder, and the detector before it; what :attr:`shared.tasks.Task.whole` gives."""
+    opened = open_model(name, task=NAME)
+    return [opened, open_model(opened.card.options.get("detector", DETECTOR), task=NAME, beside=opened.card)]
 
 
 def _input_shape(card: ModelCard) -> tuple[int, ...] | None:
@@ -234,6 +243,7 @@ TASK = Task(
     summary="faces in a picture: boxes, five landmarks, quality, and embeddings to compare",
     inputs="image",
     open=face_recognizer,
+    observe=observe,
     options=(
         Option("detector", str, None, "catalogue name or model folder of the detector; the model's own when not given"),
         Option("score_threshold", float, SCORE_THRESHOLD, "leave out faces below this score, in [0, 1]"),
@@ -254,4 +264,5 @@ TASK = Task(
     video_options=VIDEO_OPTIONS,
     annotate=annotate,
     tools={"open_gallery": open_gallery, "calibrate": calibrate, "cluster": cluster},
+    whole=whole,
 )

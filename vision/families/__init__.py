@@ -20,6 +20,7 @@ import os
 from pathlib import Path
 from types import ModuleType
 
+from shared.catalogue import ModelCard
 from shared.errors import DataError, UsageError
 from shared.lazy import require
 from shared.weights import Opened, resolve
@@ -38,8 +39,10 @@ PREFIXES = {"torchvision": "torchvision", "ultralytics": "ultralytics", "hf": "t
 _SUFFIXES = {".pt": "ultralytics"}
 
 
-def open_model(name: str | Path | None, *, task: str) -> Opened:
+def open_model(name: str | Path | None, *, task: str, beside: ModelCard | None = None) -> Opened:
     """A task's model by any name, with its files here and verified; a checkpoint is exported first.
+
+    ``beside`` is as :func:`shared.weights.resolve` takes it.
 
     Raises:
         UnknownNameError: nothing is called that.
@@ -48,7 +51,7 @@ def open_model(name: str | Path | None, *, task: str) -> Opened:
         DataError: the checkpoint cannot be read or exported, or answers differently once it is.
         WeightsError: a file cannot be had.
     """
-    opened = resolve(find(name, task=task) or name, task=task)
+    opened = resolve(find(name, task=task) or name, task=task, beside=beside)
     if opened.card.family not in LIBRARIES:
         return opened
     library = _library(opened.card.family)

@@ -16,7 +16,8 @@ from vision.annotate import annotate
 from vision.detection.prepare import Letterbox, letterbox
 from vision.images import ImageSource
 from vision.labels import label_set
-from vision.opening import ALLOW_URLS, CLASSES, answers, open_graph
+from vision.monitoring import observe
+from vision.opening import ALLOW_URLS, CLASSES, answers, open_graph, whole
 from vision.optimize import optimize
 from vision.reader import Kept
 from vision.segmentation.datasets import FORMATS
@@ -140,6 +141,7 @@ TASK = Task(
     summary="which pixels belong to what: masks of the 20 VOC classes, of a foreground, or of single things",
     inputs="image",
     open=segmenter,
+    observe=observe,
     options=(
         Option("score_threshold", float, None, "leave out segments below this score, in [0, 1]"),
         Option("iou_threshold", float, None, "leave out the worse of two things that overlap more, in [0, 1]"),
@@ -161,4 +163,5 @@ TASK = Task(
     train_options=TRAIN_OPTIONS,
     train_resumes=True,
     tools={"optimize": partial(optimize, task=NAME, open=segmenter)},
+    whole=partial(whole, task=NAME),
 )
