@@ -206,7 +206,7 @@ def main() -> None:
             print(json.dumps(told))
         finally:
             process.terminate()
-            process.wait(timeout=30)
+            process.wait(timeout=120)
 
 
 if __name__ == "__main__":

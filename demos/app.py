@@ -17,6 +17,7 @@ from demos import (
     classify,
     compare,
     detect,
+    drift,
     entities,
     experiments,
     faces,
@@ -35,9 +36,12 @@ from shared.sockets import bound
 
 MAX_UPLOAD = "20mb"
 QUEUE_LENGTH = 32
-SESSIONS = 200
+SESSIONS = 64
+"""Open pages whose state is kept; Gradio keeps a copy of all components, 0.7 MB, and what was answered for each."""
+THREADS = 16
+"""Answers that are worked on at once; each thread that ever did keeps memory of its own."""
 
-JOBS = (classify, detect, segment, faces, text, entities, translate, ask, recommend, compare, experiments)
+JOBS = (classify, detect, segment, faces, text, entities, translate, ask, recommend, compare, experiments, drift)
 
 
 def build() -> gr.Blocks:
@@ -103,6 +107,7 @@ def running(*, host: str = "127.0.0.1", port: int = 0, auth: tuple[str, str] | N
             server_port=port,
             auth=auth,
             state_session_capacity=SESSIONS,
+            max_threads=THREADS,
             prevent_thread_lock=True,
             share=False,
             quiet=True,

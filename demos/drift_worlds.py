@@ -1,34 +1,34 @@
-"""Three small worlds in which a visitor can make something drift, and knows the truth.
+"""Small worlds in which a visitor can make something drift: pictures and readers here, texts in another file.
 
-Texts are made up from phrases, so that whether each is kind or not is known; pictures are cut out of the example
-pictures; readers are the simulated ones of :mod:`demos.library`. Reference and window are drawn alike, so that where
-nothing is changed nothing has drifted.
+Pictures are cut out of the example pictures; readers are the simulated ones of :mod:`demos.library`. Reference and
+window are drawn alike, so that where nothing is changed nothing has drifted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from PIL import Image, ImageFilter
 
+from demos.examples import CLASSIFY, DETECT, SEGMENT, pictures
 from demos.library import books, readings
-from nlp.monitoring import observe as observe_text
+from recsys.model import Recommender
 from recsys.monitoring import observe as observe_request
+from recsys.predictor import RecommenderPredictor
+from shared.catalogue import ModelCard
 from shared.monitoring.columns import Columns
 from shared.monitoring.drift import Drift, drift
-from shared.monitoring.estimate import Calibration, Estimate, Labelled, calibration, estimated_accuracy
+from shared.monitoring.estimate import Estimate
 from shared.monitoring.signals import Observed, batch_of
 from vision.monitoring import observe as observe_picture
 
-REFERENCE = 400
+REFERENCE = 300
 """Items that the window is held against."""
 WINDOWS = (50, 200)
 """Fewest and most items of a window."""
-_POOL = 250
-_SPOILT = 100
 CROP = 160
 """Pixels of a side of what is cut out of a picture."""
 
@@ -105,178 +105,6 @@ def alike(reference: Columns, window: Columns) -> tuple[Columns, Columns]:
     return kept[0], kept[1]
 
 
-_FILM = (
-    ("The film", "The story", "The cast", "The music", "The ending", "The dialogue", "The lead", "The script"),
-    (
-        "is a joy from start to end", "moved me to tears", "is warm and funny", "never puts a foot wrong",
-        "is beautifully made", "kept me smiling", "is clever and kind", "is a small wonder",
-    ),
-    (
-        "is loud and empty", "bored me within minutes", "falls apart", "is a waste of a good idea",
-        "is clumsy and long", "made me look at the clock", "is dull beyond belief", "has no heart",
-    ),
-    ("", " from the first scene on", " even on a rainy evening", " for two whole hours", ", and my friends agree"),
-)  # fmt: skip
-_KITCHEN = (
-    ("The kettle", "The toaster", "This blender", "The coffee machine", "The mixer", "The oven"),
-    (
-        "has run for three years without a fault", "boils a litre in two minutes", "does what the box says",
-        "has not leaked once", "comes apart for cleaning", "outlasts the two that I had before",
-    ),
-    (
-        "stopped on the third day", "leaks from the lid", "smells of burnt plastic", "trips the fuse each morning",
-        "arrived with a crack", "went back to the shop",
-    ),
-    ("", " at full load", " in a kitchen of four", " with hard water", ", model 3200"),
-)  # fmt: skip
-_GERMAN = (
-    ("Der Film", "Das Stück", "Das Ende", "Der Schnitt", "Das Drehbuch", "Der Ton"),
-    (
-        "ist eine Freude von Anfang bis Ende", "hat mich zu Tränen gerührt", "ist warm und witzig",
-        "ist wunderbar gespielt", "ist klug und freundlich", "ist ein kleines Wunder",
-    ),
-    (
-        "ist laut und leer", "hat mich bald gelangweilt", "fällt auseinander", "ist plump und lang",
-        "ist unsagbar öde", "hat kein Herz",
-    ),
-    ("", " von der ersten Szene an", " auch an einem Regentag", " zwei volle Stunden lang"),
-)  # fmt: skip
-_Phrases = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], tuple[str, ...]]
-
-
-def _texts(phrases: _Phrases, n: int, rng: np.random.Generator) -> tuple[list[str], list[str]]:
-    """Texts of one to three sentences of one mind, and which mind: ``"positive"`` or ``"negative"``."""
-    texts, truth = [], []
-    subjects, good, bad, tails = phrases
-    for _ in range(n):
-        kind = bool(rng.random() < 0.5)
-        said = good if kind else bad
-        count = int(rng.integers(1, 4))
-        texts.append(" ".join(f"{rng.choice(subjects)} {rng.choice(said)}{rng.choice(tails)}." for _ in range(count)))
-        truth.append("positive" if kind else "negative")
-    return texts, truth
-
-
-def _shouted(text: str) -> str:
-    return f"<b>{text.upper()}</b> >>> http://tickets.example/?id=4711 <<<"
-
-
-def _without_words(text: str, share: float, rng: np.random.Generator) -> str:
-    return " ".join(word for word in text.split() if rng.random() > share) or text
-
-
-def _misspelt(text: str, share: float, rng: np.random.Generator) -> str:
-    return "".join(str(rng.choice(list("etaoin"))) if rng.random() < share else letter for letter in text)
-
-
-TEXTS: Mapping[str, Callable[[int, np.random.Generator], tuple[list[str], list[str]]]] = {
-    "Kitchen machines instead of films": lambda n, rng: _texts(_KITCHEN, n, rng),
-    "German": lambda n, rng: _texts(_GERMAN, n, rng),
-    "Shouted, with markup and links": lambda n, rng: _changed(_texts(_FILM, n, rng), _shouted),
-    "Misspelt": lambda n, rng: _changed(_texts(_FILM, n, rng), lambda text: _misspelt(text, 0.15, rng)),
-}
-"""What may come in instead of film reviews."""
-
-
-def _changed(made: tuple[list[str], list[str]], change: Callable[[str], str]) -> tuple[list[str], list[str]]:
-    return [change(text) for text in made[0]], made[1]
-
-
-@dataclass(frozen=True)
-class Answered:
-    """Texts with what a classifier said of them.
-
-    Attributes:
-        observed: what is watched of each.
-        correct: whether each answer is right, bool, shape (n,).
-    """
-
-    observed: tuple[Observed, ...]
-    correct: np.ndarray[Any, np.dtype[np.bool_]]
-
-    def labelled(self) -> Labelled:
-        """Confidence, answers and whether they are right."""
-        sure = np.array([one.confidence for one in self.observed], np.float64)
-        return Labelled(sure, self.correct, [str(one.label) for one in self.observed])
-
-    def take(self, at: np.ndarray[Any, Any]) -> Answered:
-        """Some of them."""
-        return Answered(tuple(self.observed[k] for k in at), self.correct[at])
-
-
-@dataclass(frozen=True)
-class TextWorld:
-    """Film reviews, and what comes in instead; a classifier of sentiment has answered all of them.
-
-    Attributes:
-        reference: film reviews.
-        usual: further ones.
-        others: texts of another kind, by the names of :data:`TEXTS`.
-        known: what the reference says of accuracy, spoilt in two ways of our own.
-    """
-
-    reference: Answered
-    usual: Answered
-    others: Mapping[str, Answered]
-    known: Calibration
-
-    @classmethod
-    def build(cls, classifier: Any, *, seed: int = 0) -> TextWorld:
-        """Make the texts, and ask the classifier."""
-        rng = np.random.default_rng(seed)
-
-        def asked(made: tuple[list[str], list[str]]) -> Answered:
-            results = classifier.predict(made[0])
-            observed = tuple(observe_text(text, result) for text, result in zip(made[0], results))
-            return Answered(observed, np.array([one.label == true for one, true in zip(observed, made[1])], np.bool_))
-
-        reference = asked(_texts(_FILM, REFERENCE, rng))
-        shifts = {
-            name: [
-                asked(_changed(_texts(_FILM, _SPOILT, rng), lambda text, s=share: spoil(text, s, rng))).labelled()  # type: ignore[misc]
-                for share in shares
-            ]
-            for name, spoil, shares in (
-                ("words left out", _without_words, (0.3, 0.6)),
-                ("letters wrong", _misspelt, (0.08, 0.3)),
-            )
-        }
-        own = reference.labelled()
-        known = calibration(own.confidence, own.correct, labels=own.labels, shifts=shifts, rng=rng)
-        others = {name: asked(make(_POOL, rng)) for name, make in TEXTS.items()}
-        return cls(reference, asked(_texts(_FILM, _POOL, rng)), others, known)
-
-    def window(self, kind: str, share: float, *, size: int, seed: int) -> Answered:
-        """A window: film reviews, and instead of a share of them texts of another kind."""
-        rng = np.random.default_rng(seed)
-        other = int(rng.binomial(size, share))
-        parts = [
-            self.usual.take(rng.permutation(_POOL)[: size - other]),
-            self.others[kind].take(rng.permutation(_POOL)[:other]),
-        ]
-        return Answered(
-            tuple(one for part in parts for one in part.observed), np.concatenate([p.correct for p in parts])
-        )
-
-    def check(self, kind: str, share: float, *, size: int, rate: float, seed: int) -> Checked:
-        """Whether such a window drifted, and how accurate the classifier is on it.
-
-        Args:
-            kind: a key of :data:`TEXTS`.
-            share: of the window that is of that kind, in [0, 1].
-            size: items of the window.
-            rate: of false alarms, in (0, 1).
-            seed: of the window and of the tests.
-        """
-        window = self.window(kind, share, size=size, seed=seed)
-        found = checked(columns_of(self.reference.observed), columns_of(window.observed), rate=rate, seed=seed)
-        sure = window.labelled()
-        estimate = estimated_accuracy(
-            self.known, sure.confidence, labels=sure.labels, rng=np.random.default_rng(seed)
-        )  # fmt: skip
-        return Checked(found.drift, found.reference, found.window, estimate, float(window.correct.mean()))
-
-
 @dataclass(frozen=True)
 class PictureWorld:
     """Parts cut out of some pictures, and what a classifier says of them.
@@ -296,11 +124,9 @@ class PictureWorld:
         """Cut the reference out of pictures on this machine."""
         opened = tuple(_small(path) for path in paths)
         made = cls(opened, classifier, Columns(0))
-        return cls(opened, classifier, made._observed(REFERENCE // 2, np.random.default_rng(seed), 1.0, 0.0, 0.0))
+        return cls(opened, classifier, made._observed(REFERENCE, np.random.default_rng(seed), 1.0, 0.0, 0.0))
 
-    def check(  # noqa: PLR0917 - three sliders
-        self, light: float, blur: float, noise: float, *, size: int, rate: float, seed: int
-    ) -> Checked:
+    def check(self, light: float, blur: float, noise: float, *, size: int, rate: float, seed: int) -> Checked:
         """Whether a window of spoilt parts drifted.
 
         Args:
@@ -314,7 +140,7 @@ class PictureWorld:
         window = self._observed(size, np.random.default_rng([seed, 1]), light, blur, noise)
         return checked(self.reference, window, rate=rate, seed=seed)
 
-    def spoilt(  # noqa: PLR0917
+    def spoilt(
         self, n: int, rng: np.random.Generator, light: float, blur: float, noise: float
     ) -> list[np.ndarray[Any, np.dtype[np.uint8]]]:
         """Parts of the pictures, each (160, 160, 3), uint8, RGB, made darker, blurred and noisy."""
@@ -329,12 +155,15 @@ class PictureWorld:
             found.append(pixels.clip(0, 255).round().astype(np.uint8))
         return found
 
-    def _observed(  # noqa: PLR0917
-        self, n: int, rng: np.random.Generator, light: float, blur: float, noise: float
-    ) -> Columns:
+    def _observed(self, n: int, rng: np.random.Generator, light: float, blur: float, noise: float) -> Columns:
         parts = self.spoilt(n, rng, light, blur, noise)
         seen = [observe_picture(part, result) for part, result in zip(parts, self.classifier.predict(parts))]
         return without(columns_of(seen), "width", "height", "aspect")
+
+
+def example_paths() -> list[str]:
+    """The example pictures of the other pages that are on this machine, each once."""
+    return list(dict.fromkeys(pictures((*CLASSIFY, *DETECT, *SEGMENT))))
 
 
 def _small(path: str) -> Image.Image:
@@ -365,20 +194,20 @@ class ReaderWorld:
         rare: the rarer half of the books.
     """
 
-    predictor: Any
+    predictor: RecommenderPredictor
     histories: tuple[tuple[str, ...], ...]
     rare: tuple[str, ...]
 
     @classmethod
-    def build(cls, predictor: Any, *, seed: int = 0) -> ReaderWorld:
+    def build(cls, model: Recommender, *, seed: int = 0) -> ReaderWorld:
         """Draw readers whom the model has not seen."""
         read: dict[str, list[str]] = {}
         for reader, book in readings(2 * REFERENCE, rng=np.random.default_rng(seed + 1)):
             read.setdefault(reader, []).append(book)
-        model = predictor.model
         known = {item: int(n) for item, n in zip(model.item_ids.ids, model.popularity)}
         rare = sorted((book.id for book in books()), key=lambda book: known.get(book, 0))[: len(books()) // 2]
-        return cls(predictor, tuple(map(tuple, read.values())), tuple(rare))
+        card = ModelCard("readers", "recsys.collaborative", "ease", "numpy", "Apache-2.0", "recommends to readers")
+        return cls(RecommenderPredictor(card, model), tuple(map(tuple, read.values())), tuple(rare))
 
     def check(self, share: float, *, size: int, rate: float, seed: int) -> Checked:
         """Whether a window drifted in which a share of the readers are newcomers.
