@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import tempfile
@@ -38,6 +39,8 @@ MAX_UPLOAD = "20mb"
 QUEUE_LENGTH = 32
 SESSIONS = 64
 """Open pages whose state is kept; Gradio keeps a copy of all components, 0.7 MB, and what was answered for each."""
+_MMAP_THRESHOLD, _ARENA_MAX = -3, -8
+"""Numbers of two parameters in GNU's ``malloc.h``."""
 THREADS = 16
 """Answers that are worked on at once; each thread that ever did keeps memory of its own."""
 
@@ -126,6 +129,7 @@ def serve(*, host: str, port: int, auth: tuple[str, str] | None, say: Callable[[
         UsageError: as :func:`running`.
     """
     stop = threading.Event()
+    _give_back_memory()
     with running(host=host, port=port, auth=auth) as address:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: stop.set())
@@ -135,6 +139,20 @@ def serve(*, host: str, port: int, auth: tuple[str, str] | None, say: Callable[[
         say("Stop it with Ctrl+C.")
         stop.wait()
     return 0
+
+
+def _give_back_memory() -> None:
+    """Have freed arrays go back to the system, where the C library is GNU's.
+
+    Left to itself it raises the size from which a block is one by the system, and keeps a heap for each few threads:
+    a server that decodes pictures of all sizes in many threads then grows for hours.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):
+        return
+    for name, value in ((_MMAP_THRESHOLD, 1 << 20), (_ARENA_MAX, 2)):
+        mallopt(name, value)
 
 
 def _is_loopback(host: str) -> bool:

@@ -28,17 +28,17 @@ PAGE = Page(
 )
 
 _INVITATION = "Move a slider, or click an example."
-_TEXT_EXAMPLES = {
+_TEXT_EXAMPLES: dict[str, list[Any]] = {
     "Nothing changes": [next(iter(TEXTS)), 0, 200, 1, 1],
     "Every tenth is German": ["German", 10, 200, 1, 1],
     "A third are misspelt": ["Misspelt", 33, 200, 1, 1],
 }
-_PICTURE_EXAMPLES = {
+_PICTURE_EXAMPLES: dict[str, list[Any]] = {
     "Nothing changes": [100, 0, 0, 100, 1, 1],
     "Dusk": [70, 0, 0, 100, 1, 1],
     "Out of focus": [100, 1.5, 0, 100, 1, 1],
 }
-_READER_EXAMPLES = {"Nobody new": [0, 200, 1, 1], "A quarter are newcomers": [25, 200, 1, 1]}
+_READER_EXAMPLES: dict[str, list[Any]] = {"Nobody new": [0, 200, 1, 1], "A quarter are newcomers": [25, 200, 1, 1]}
 
 
 def build(models: Models) -> None:
