@@ -32,15 +32,14 @@ def line(found: Checked) -> str:
 def table_of(found: Checked) -> str:
     """What each test says, as a table: what drifted first."""
     rows = sorted(found.drift.columns, key=lambda one: (not one.drifted, one.adjusted, -one.effect))
-    columns = ["Column", "Reference, then window", "Test", "Effect", "p among all", "Now"]
+    columns = ["Column", "Reference, window", "Effect", "p among all", "Now"]
     return table("What each test of each column says", columns, [_row(one, found) for one in rows])
 
 
 def _row(one: ColumnDrift, found: Checked) -> list[Cell | str]:
     return [
-        Cell(one.name),
+        Cell(one.name, soft=one.test),
         Cell(_middle(one.name, found)),
-        Cell(one.test),
         Cell(f"{one.effect:.3f}", soft=f"counts from {THRESHOLDS[one.test]:g}", tag="number"),
         Cell(f"{one.adjusted:.2g}", tag="number"),
         Cell("drifted", tag="tag yes") if one.drifted else Cell("stays", tag="tag"),
@@ -54,7 +53,7 @@ def _middle(name: str, found: Checked) -> str:
         one, other = (float(np.nanmedian(side.numbers[name])) for side in both)
         return f"{one:.3g}, then {other:.3g}"
     if name not in found.reference.categories:
-        return "all numbers of a vector together"
+        return "whole vectors"
     shares = [
         {value: count / max(1, sum(side.categories[name].values())) for value, count in side.categories[name].items()}
         for side in both

@@ -22,6 +22,7 @@ button.small { flex-grow: 0 !important; align-self: flex-start; width: auto !imp
 .note p { font-size: var(--text-sm); }
 .listing textarea { font-family: var(--font-mono); font-size: var(--text-sm); }
 button[role="tab"][aria-selected="true"] { color: var(--ready) !important; }
+a.download-link { color: var(--ready) !important; }
 .says { min-height: 1.5rem; }
 .says p { color: var(--body-text-color); font-size: var(--text-md); }
 .facts { width: 100%; overflow-x: auto; border: 1px solid var(--border-color-primary); border-radius: 8px;
@@ -78,9 +79,10 @@ button[role="tab"][aria-selected="true"] { color: var(--ready) !important; }
 
 HEAD = """
 <style>
+nav.fillable { gap: 2px !important; }
 nav.fillable a { font-size: 15px !important; padding: 4px 8px !important; }
 @media (max-width: 640px) {
-  nav.fillable { justify-content: flex-start !important; gap: 2px !important; padding: 0 12px !important; }
+  nav.fillable { justify-content: flex-start !important; padding: 0 12px !important; }
   nav.fillable a { padding: 4px 7px !important; }
 }
 </style>
@@ -91,6 +93,11 @@ new MutationObserver(() => {
     image.alt = "Example: " + file.replace(/\\.\\w+$/, "").replaceAll("_", " ");
   });
   document.querySelectorAll("div.empty[aria-label]:not([role])").forEach(empty => empty.setAttribute("role", "img"));
+  document.querySelectorAll("button.icon-button:not([role]):has(button)").forEach(outer => {
+    outer.setAttribute("role", "group");
+    outer.setAttribute("tabindex", "-1");
+    outer.setAttribute("aria-label", "More files");
+  });
   document.querySelectorAll(".toast-header[role]").forEach(head => {
     head.removeAttribute("role");
     head.removeAttribute("tabindex");
@@ -99,8 +106,8 @@ new MutationObserver(() => {
 </script>
 """
 """For what Gradio keeps out of the style sheet's reach: the navigation bar, names for the example pictures, the
-role of what stands for an answer that has not come, without which its name counts for nothing, and the head of a
-message, which is no button because the one that closes it stands inside."""
+role of what stands for an answer that has not come, without which its name counts for nothing, and two buttons that are
+none because the one that does something stands inside: the head of a message, and the one that takes more files."""
 
 
 def theme() -> gr.themes.Base:
