@@ -55,6 +55,7 @@ def build() -> gr.Blocks:
     """
     models = declare()
     app = gr.Blocks(title="Triptych", delete_cache=(60, KEPT_SECONDS), analytics_enabled=False)
+    app.state_session_capacity, app.max_threads = SESSIONS, THREADS  # also where another application serves the pages
     with many_pages():
         with app:
             home.build(models, [job.PAGE for job in JOBS])
@@ -129,7 +130,7 @@ def serve(*, host: str, port: int, auth: tuple[str, str] | None, say: Callable[[
         UsageError: as :func:`running`.
     """
     stop = threading.Event()
-    _give_back_memory()
+    give_back_memory()
     with running(host=host, port=port, auth=auth) as address:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: stop.set())
@@ -141,7 +142,7 @@ def serve(*, host: str, port: int, auth: tuple[str, str] | None, say: Callable[[
     return 0
 
 
-def _give_back_memory() -> None:
+def give_back_memory() -> None:
     """Have freed arrays go back to the system, where the C library is GNU's.
 
     Left to itself it raises the size from which a block is one by the system, and keeps a heap for each few threads:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import gradio as gr
 
-from demos.app import JOBS, appearance, build, environment
+from demos.app import JOBS, appearance, build, environment, give_back_memory
 from demos.models import Models, declare
 from demos.pages import KEPT_SECONDS
 from shared.errors import UnknownNameError, UsageError
@@ -83,6 +83,7 @@ def attach(app: FastAPI, path: str, *, auth: Auth = None) -> None:
     Raises:
         UsageError: ``path`` is malformed.
     """
+    give_back_memory()
     kept = ExitStack()
     kept.enter_context(environment(kept.enter_context(tempfile.TemporaryDirectory(prefix="triptych-demo-"))))
     mount(app, path, auth=auth)
