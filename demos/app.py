@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import tempfile
@@ -17,6 +18,7 @@ from demos import (
     classify,
     compare,
     detect,
+    drift,
     entities,
     experiments,
     faces,
@@ -26,7 +28,8 @@ from demos import (
     text,
     translate,
 )
-from demos.models import declare
+from demos.lean import many_pages
+from demos.models import Models, declare
 from demos.pages import KEPT_SECONDS
 from demos.theme import CSS, HEAD, theme
 from shared.settings import cpu_count
@@ -34,22 +37,41 @@ from shared.sockets import bound
 
 MAX_UPLOAD = "20mb"
 QUEUE_LENGTH = 32
-SESSIONS = 200
+SESSIONS = 64
+"""Open pages whose state is kept; Gradio keeps a copy of all components, 0.7 MB, and what was answered for each."""
+_MMAP_THRESHOLD, _ARENA_MAX = -3, -8
+"""Numbers of two parameters in GNU's ``malloc.h``."""
+THREADS = 16
+"""Answers that are worked on at once; each thread that ever did keeps memory of its own."""
 
-JOBS = (classify, detect, segment, faces, text, entities, translate, ask, recommend, compare, experiments)
+JOBS = (classify, detect, segment, faces, text, entities, translate, ask, recommend, compare, experiments, drift)
 
 
 def build() -> gr.Blocks:
-    """The whole application, not yet served. No model is opened by it."""
+    """The whole application, not yet served.
+
+    No model is opened by it. The detector opens beside everything else once a browser shows Home or Detect, if its
+    files are on this machine, so that a first picture need not wait for it.
+    """
     models = declare()
     app = gr.Blocks(title="Triptych", delete_cache=(60, KEPT_SECONDS), analytics_enabled=False)
-    with app:
-        home.build(models, [job.PAGE for job in JOBS])
-    for job in JOBS:
-        with app.route(job.PAGE.name, job.PAGE.path):
-            job.build(models)
+    app.state_session_capacity, app.max_threads = SESSIONS, THREADS  # also where another application serves the pages
+    with many_pages():
+        with app:
+            home.build(models, [job.PAGE for job in JOBS])
+            _warmed(models)
+        for job in JOBS:
+            with app.route(job.PAGE.name, job.PAGE.path):
+                job.build(models)
+                if job is detect:
+                    _warmed(models)
     app.queue(max_size=QUEUE_LENGTH, default_concurrency_limit=cpu_count())
     return app
+
+
+def _warmed(models: Models) -> None:
+    """Have the page that is open begin to open the detector, once a browser has drawn it."""
+    gr.on(None, models.detector.warm, api_visibility="private", queue=False, show_progress="hidden")
 
 
 def appearance() -> dict[str, Any]:
@@ -82,13 +104,14 @@ def running(*, host: str = "127.0.0.1", port: int = 0, auth: tuple[str, str] | N
     """
     with bound(host, port) as probe:  # Gradio's own message for a taken port is a riddle
         port = int(probe.getsockname()[1])
-    with tempfile.TemporaryDirectory(prefix="triptych-demo-") as uploads, _environment(uploads):
+    with tempfile.TemporaryDirectory(prefix="triptych-demo-") as uploads, environment(uploads):
         app = build()
         app.launch(
             server_name=host,
             server_port=port,
             auth=auth,
             state_session_capacity=SESSIONS,
+            max_threads=THREADS,
             prevent_thread_lock=True,
             share=False,
             quiet=True,
@@ -107,6 +130,7 @@ def serve(*, host: str, port: int, auth: tuple[str, str] | None, say: Callable[[
         UsageError: as :func:`running`.
     """
     stop = threading.Event()
+    give_back_memory()
     with running(host=host, port=port, auth=auth) as address:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: stop.set())
@@ -118,12 +142,26 @@ def serve(*, host: str, port: int, auth: tuple[str, str] | None, say: Callable[[
     return 0
 
 
+def give_back_memory() -> None:
+    """Have freed arrays go back to the system, where the C library is GNU's.
+
+    Left to itself it raises the size from which a block is one by the system, and keeps a heap for each few threads:
+    a server that decodes pictures of all sizes in many threads then grows for hours.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):
+        return
+    for name, value in ((_MMAP_THRESHOLD, 1 << 20), (_ARENA_MAX, 2)):
+        mallopt(name, value)
+
+
 def _is_loopback(host: str) -> bool:
     return host in ("localhost", "::1") or host.startswith("127.")
 
 
 @contextmanager
-def _environment(uploads: str) -> Iterator[None]:
+def environment(uploads: str) -> Iterator[None]:
     """What Gradio reads from the environment: no telemetry, our own folder, and no proxy on the way to ourselves."""
     past = ",".join(filter(None, [os.environ.get("NO_PROXY") or os.environ.get("no_proxy"), "localhost,127.0.0.1,::1"]))
     wanted = {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_TEMP_DIR": uploads, "NO_PROXY": past, "no_proxy": past}

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import tempfile
 import warnings
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import gradio as gr
 
-from demos.app import JOBS, appearance, build
+from demos.app import JOBS, appearance, build, environment, give_back_memory
 from demos.models import Models, declare
 from demos.pages import KEPT_SECONDS
 from shared.errors import UnknownNameError, UsageError
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
+
+
+Auth: TypeAlias = tuple[str, str] | Callable[[str, str], bool] | None
 
 
 def page(name: str, *, models: Models | None = None) -> gr.Blocks:
@@ -46,7 +52,7 @@ def page(name: str, *, models: Models | None = None) -> gr.Blocks:
     return blocks
 
 
-def mount(app: FastAPI, path: str = "/ui", *, auth: tuple[str, str] | None = None) -> FastAPI:
+def mount(app: FastAPI, path: str = "/ui", *, auth: Auth = None) -> FastAPI:
     """Put every page under a path of an application; home answers at the path itself.
 
     Uploads lie in the folder that ``GRADIO_TEMP_DIR`` names, or in one of the system's, and are deleted within a
@@ -55,7 +61,7 @@ def mount(app: FastAPI, path: str = "/ui", *, auth: tuple[str, str] | None = Non
     Args:
         app: the application; it is changed.
         path: begins with a slash and does not end with one.
-        auth: user and password that visitors are asked for.
+        auth: user and password that visitors are asked for, or a function that says whether both are right.
 
     Returns:
         The same application.
@@ -69,3 +75,24 @@ def mount(app: FastAPI, path: str = "/ui", *, auth: tuple[str, str] | None = Non
         warnings.filterwarnings("ignore", "SSR mode is not supported")  # it was told not to
         mounted: FastAPI = gr.mount_gradio_app(app, build(), path, auth=auth, **appearance())
     return mounted
+
+
+def attach(app: FastAPI, path: str, *, auth: Auth = None) -> None:
+    """As :func:`mount`, for a process that serves nothing else: uploads lie in a folder that goes when it stops.
+
+    Raises:
+        UsageError: ``path`` is malformed.
+    """
+    give_back_memory()
+    kept = ExitStack()
+    kept.enter_context(environment(kept.enter_context(tempfile.TemporaryDirectory(prefix="triptych-demo-"))))
+    mount(app, path, auth=auth)
+    within = app.router.lifespan_context
+
+    @asynccontextmanager
+    async def lifespan(served: FastAPI) -> AsyncIterator[Any]:
+        with kept:
+            async with within(served) as state:
+                yield state
+
+    app.router.lifespan_context = lifespan

@@ -11,8 +11,18 @@ import gradio as gr
 import numpy as np
 import pandas as pd
 
+from demos.experiments_elsewhere import (
+    METHODS,
+    RUNS,
+    WAYS,
+    analysis_elsewhere,
+    analysis_settings,
+    peek_elsewhere,
+    plan_elsewhere,
+)
 from demos.models import Models
 from demos.pages import Page, head, plain_errors, refusal, says
+from demos.sharing import result_viewer, strip
 from demos.tables import Cell, table
 from shared.errors import UnknownNameError
 from shared.experiments.analysis import ExperimentReport, analyse
@@ -25,10 +35,8 @@ PAGE = Page(
     "Experiments", "experiments", "Plan an A/B test, see what looking every day does to it, and read a finished one."
 )
 
-RUNS = 1_000
 MOST_ARMS = 6
 MOST_NAME = 200
-_METHODS = {"One look, at the planned end": "fixed", "Any number of looks": "always-valid"}
 _PLANS = {"A shop's checkout": [4.0, 5.0, 20_000, 2, 80], "A newsletter, three arms": [22.0, 10.0, 1_500, 3, 90]}
 _PEEKS = {"No effect (A/A)": [10.0, 0.0, 1_000, 28, 7], "A lift of 6 %": [10.0, 6.0, 1_000, 28, 7]}
 
@@ -58,8 +66,7 @@ def _build_plan() -> None:
             answer = says("")
             sizes = gr.HTML(label="Sizes", js_on_load=None, apply_default_css=False)
             curve = _lines("Power by days: one look blue, any number orange", "day", "power", "Way of looking")
-            with gr.Accordion("The result as JSON", open=False):
-                result = gr.JSON(label="SizePlan")
+    result = result_viewer("SizePlan")
 
     def plan(rate: float, lift: float, traffic: float, arms: float, power: float) -> tuple[Any, ...]:
         """Units and days that show a lift of a rate, with one look at the end and with any number of looks."""
@@ -68,12 +75,11 @@ def _build_plan() -> None:
             raise refusal(f"units a day must be at least 1. Got {traffic:g} instead")
         with plain_errors():
             base = rate_baseline(rate / 100, lift / 100)
-            ways = {"one look": False, "any number of looks": True}
             found = {
                 name: sample_size(
                     base, base.mean * lift / 100, power=power / 100, shares=[1 / arms] * int(arms), sequential=often
                 )
-                for name, often in ways.items()
+                for name, often in WAYS.items()
             }
         days = {name: -(-sum(plan.units) // int(traffic)) for name, plan in found.items()}
         rows = [
@@ -86,7 +92,7 @@ def _build_plan() -> None:
                 power_at(base, plan.effect, 2 * day * traffic / arms, alpha=plan.alpha, sequential=often),
                 name,
             )
-            for (name, often), plan in zip(ways.items(), found.values())
+            for (name, often), plan in zip(WAYS.items(), found.values())
             for day in np.linspace(0, 1.25 * max(days.values()), 41)[1:]
         ]
         line = (
@@ -97,7 +103,9 @@ def _build_plan() -> None:
         html = table("Units that show it", ["Way of looking", "An arm", "In all", "Days"], rows)
         return told, line, html, pd.DataFrame(points, columns=["day", "power", "Way of looking"])
 
-    gr.on(None, plan, given, [result, answer, sizes, curve], api_name="experiments_plan", show_progress="minimal")
+    shown = [result, answer, sizes, curve]
+    asked = gr.on(None, plan, given, shown, api_name="experiments_plan", show_progress="minimal")
+    strip(asked, given=given, result=result, write=plan_elsewhere)
 
 
 def _build_peek() -> None:
@@ -119,8 +127,7 @@ def _build_peek() -> None:
             interval = _lines(
                 "Its difference in points of percent (blue), always-valid from orange to red", "day", "points", "Line"
             )
-            with gr.Accordion("The result as JSON", open=False):
-                result = gr.JSON(label="Peeks")
+    result = result_viewer("Peeks")
 
     def simulate(rate: float, lift: float, units: float, days: float, seed: float) -> tuple[Any, ...]:
         """How often each way of looking calls a difference, in a thousand experiments, and one of them day by day."""
@@ -138,9 +145,10 @@ def _build_peek() -> None:
         return called, line, table(f"How many of {RUNS:,} call it", ["Way of looking", "Called"], rows), *_drawn(found)
 
     shown = [result, answer, shares, p_values, interval]
-    gr.on(
+    asked = gr.on(
         None, simulate, given, shown, api_name="experiments_peek", show_progress="minimal", trigger_mode="always_last"
     )
+    strip(asked, given=given, result=result, write=peek_elsewhere)
 
 
 def _drawn(found: Peeks) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -167,15 +175,14 @@ def _build_analyse() -> None:
             outcome = gr.Textbox("spend", label="Column of the outcome", max_length=MOST_NAME)
             kind = gr.Radio(["mean", "proportion"], value="mean", label="Kind", info="A proportion is of 0 and 1.")
             before = gr.Textbox("", label="Covariate", info="A column of before, for CUPED.", max_length=MOST_NAME)
-            method = gr.Radio(list(_METHODS), value=next(iter(_METHODS)), label="Method")
+            method = gr.Radio(list(METHODS), value=next(iter(METHODS)), label="Method")
             planned = gr.Number(0, label="Planned units", info="Of all arms; 0 says none.", precision=0, minimum=0)
             button = gr.Button("Analyse", variant="primary")
         with gr.Column(scale=3, min_width=300):
             answer = says("Upload a table, or use the example.")
             effects = gr.HTML(label="Effects", js_on_load=None, apply_default_css=False)
             checks = gr.HTML(label="Checks", js_on_load=None, apply_default_css=False)
-            with gr.Accordion("The result as JSON", open=False):
-                result = gr.JSON(label="ExperimentReport")
+    result = result_viewer("ExperimentReport")
 
     def read(  # noqa: PLR0917 - the inputs of the page, in their order
         file: str | None, unit: str, arm: str, control: str, outcome: str, kind: str, before: str, method: str,
@@ -186,24 +193,20 @@ def _build_analyse() -> None:
             raise refusal("upload a CSV file with a row a unit, or use the example")
         with plain_errors(lambda message: message.replace(str(file), Path(file).name)):
             names = _arms(file, [unit, arm, outcome, *filter(None, [before])], arm, control)
-            metric: dict[str, Any] = {"kind": kind, "column": outcome}
-            metric |= {"covariates": [before]} if before else {}
-            asked: dict[str, Any] = {"unit": unit, "arm": arm, "method": _METHODS[method]}
-            asked |= {"planned": int(planned)} if planned else {}
-            arms = {name: 1 / len(names) for name in names}
-            report = analyse(file, settings_of({"analysis": asked, "arms": arms, "metrics": {outcome: metric}}))
+            settings = analysis_settings(names, unit, arm, outcome, kind, before, method, planned)
+            report = analyse(file, settings_of(settings))
         told = "\n\n".join(f"**{v.arm}: {v.action}.** {' '.join(v.reasons)}" for v in report.verdicts)
         return report.to_json(), _plain(told), _effects(report), _checks(report)
 
     inputs = [file, unit, arm, control, outcome, kind, before, method, planned]
     shown = [result, answer, effects, checks]
     asked = button.click(read, inputs, shown, api_name="experiments_analyse")
-    filled = [file, unit, arm, control, outcome, kind, before, method, planned]
     shop = made.click(
-        lambda: (_example(), "unit", "arm", "old", "spend", "mean", "spend_before", next(iter(_METHODS)), 4000),
-        outputs=filled,
+        lambda: (_example(), "unit", "arm", "old", "spend", "mean", "spend_before", next(iter(METHODS)), 4000),
+        outputs=inputs,
         api_visibility="private",
     ).then(read, inputs, shown, api_visibility="private")
+    strip([asked, shop], given=[*inputs, result], result=result, write=analysis_elsewhere)
     for event in (asked, shop):
         event.failure(
             lambda: (None, "No answer to this table: the message says why.", "", ""),
@@ -232,8 +235,8 @@ def _arms(file: str, columns: list[str], arm: str, control: str) -> list[str]:
 def _effects(report: ExperimentReport) -> str:
     rows = [
         [
-            Cell(e.arm, soft=f"beside {e.control_value:.5g}"),
-            Cell(f"{e.value:.5g}", tag="number"),
+            Cell(e.arm),
+            Cell(f"{e.value:.5g}", soft=f"beside {e.control_value:.5g}", tag="number"),
             Cell(f"{e.difference:+.4g}", soft=f"{e.low:+.4g} to {e.high:+.4g}", tag="number"),
             Cell("" if e.relative is None else f"{e.relative:+.2%}", tag="number"),
             Cell(f"{e.p_value:.3g}", tag="number"),
@@ -271,7 +274,7 @@ def _example() -> str:
 
 
 def _lines(title: str, across: str, up: str, colour: str) -> gr.LinePlot:
-    return gr.LinePlot(x=across, y=up, color=colour, label=title, height=330)
+    return gr.LinePlot(x=across, y=up, color=colour, label=title, height=360)
 
 
 def _examples(examples: dict[str, list[Any]], given: list[Any]) -> None:

@@ -34,7 +34,8 @@ def build(models: Models, pages: Sequence[Page]) -> None:
     Navbar(main_page_name="Home")
     gr.Markdown(
         "# Triptych\n\nVision, language and recommendation with one way in. Everything runs on this machine: "
-        "nothing that you upload leaves it, and uploads are deleted.",
+        "nothing that you upload leaves it, and uploads are deleted. A model opens at its first use, the detector "
+        "once this page stands.",
         elem_classes="page-head",
     )
     gr.HTML(
@@ -48,7 +49,14 @@ def build(models: Models, pages: Sequence[Page]) -> None:
     measure = gr.Button("Measure speed on this machine", size="sm", elem_classes="small")
     gr.HTML(table("This machine", ["Fact", "Value"], _machine()), js_on_load=None, apply_default_css=False)
     for trigger in (None, again.click):  # None: when the page is opened
-        gr.on(trigger, lambda: _models(models), outputs=loaded, api_visibility="private", queue=False)
+        gr.on(
+            trigger,
+            lambda: _models(models),
+            outputs=loaded,
+            api_visibility="private",
+            queue=False,
+            show_progress="hidden",
+        )
 
     def timed() -> Iterator[str]:
         rows: list[list[Cell | str]] = []

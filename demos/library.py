@@ -2,11 +2,13 @@
 
 The books and their one-line descriptions stand in ``data/books.csv``, all first published before 1929. No real
 person's reading is in here: readers are drawn from a seed, by taste in genres and by how much a book is talked about.
+``python -m demos.library`` writes what they read as CSV.
 """
 
 from __future__ import annotations
 
 import csv
+import sys
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
@@ -79,7 +81,12 @@ def _known() -> dict[Id, Book]:
     return {book.id: book for book in books()}
 
 
-def readings(readers: int = 1500, *, rng: np.random.Generator) -> list[tuple[str, str]]:
+READERS = 1500
+SEED = 0
+"""Of the readers that the page recommends to."""
+
+
+def readings(readers: int = READERS, *, rng: np.random.Generator) -> list[tuple[str, str]]:
     """Who read what, simulated.
 
     A reader's taste over genres is a draw from a Dirichlet distribution (few favourites each), a book's fame a
@@ -119,3 +126,9 @@ def genres_of_books() -> Float64:
     shares: Float64 = np.array([[genre in book.genres for genre in names] for book in books()], dtype=np.float64)
     shares /= shares.sum(axis=1, keepdims=True)
     return shares
+
+
+if __name__ == "__main__":
+    rows = csv.writer(sys.stdout, lineterminator="\n")
+    rows.writerow(("user", "item"))
+    rows.writerows(readings(rng=np.random.default_rng(SEED)))

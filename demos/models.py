@@ -1,10 +1,11 @@
-"""The models behind the pages: each opened once, at first use, so that the first page never waits for one."""
+"""The models behind the pages: each opened once, and never before the first page stands."""
 
 from __future__ import annotations
 
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -13,10 +14,11 @@ import numpy as np
 import nlp
 import recsys
 import vision
-from demos.library import readings
+from demos.library import SEED, readings
 from nlp.retrieval.rerank import DEFAULT_RERANKER, open_reranker
 from nlp.translation.task import directions
 from shared.catalogue import ModelCard, ModelFile, default, find
+from shared.errors import TriptychError
 from shared.predictor import Predictor
 from shared.settings import offline
 from shared.weights import locate
@@ -45,8 +47,6 @@ SEGMENTERS = {"Things of 20 kinds": "deeplabv3", "The foreground": "u2netp", "Pe
 PROMPTABLE = "mobile-sam"
 ZERO_SHOT = "minilm-zero-shot"
 OWN_LABELS_KEPT = 4
-SEED = 0
-"""Of the simulated readers."""
 LOWEST_SCORE = 0.05
 """The least score of a box that the detector gives; the page's slider shows fewer."""
 
@@ -75,6 +75,7 @@ class Model(Generic[T]):
     built: str = ""
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
     _value: list[T] = field(default_factory=list, repr=False)
+    _warming: list[bool] = field(default_factory=list, repr=False)
 
     @property
     def opened(self) -> bool:
@@ -101,6 +102,18 @@ class Model(Generic[T]):
             if not self._value:
                 self._value.append(self.open())
             return self._value[0]
+
+    def warm(self) -> None:
+        """Begin to open it beside everything else, unless a file would be fetched; who asks meanwhile waits for it."""
+        if self.opened or self._warming or self.missing():
+            return
+        self._warming.append(True)
+        # No daemon: a runtime that compiles a graph while the interpreter goes away would take it down.
+        threading.Thread(target=self._opened_quietly, name=f"warm {self.card.name}").start()
+
+    def _opened_quietly(self) -> None:
+        with suppress(TriptychError):  # whoever asks is told
+            self.get(lambda _: None)
 
     def _waiting(self) -> str:
         missing = [] if offline() else self.missing()

@@ -128,7 +128,9 @@ def _model(name: str, fit: Callable[[], Recommender]) -> Model[Recommender]:
     return Model("Recommend", card, fit, built="fitted over a visitor's ratings")
 
 
-def ratings_input(shelves: Shelves, picks: gr.Dropdown, own: gr.State, choices: list[tuple[str, str]]) -> None:
+def ratings_input(
+    shelves: Shelves, picks: gr.Dropdown, own: gr.State, choices: list[tuple[str, str]]
+) -> tuple[gr.File, gr.File]:
     """Lay out where a visitor brings ratings, which takes the place of the books until the file is removed.
 
     Args:
@@ -136,6 +138,9 @@ def ratings_input(shelves: Shelves, picks: gr.Dropdown, own: gr.State, choices: 
         picks: takes their titles for choices.
         own: takes the word by which they are found; empty for the books.
         choices: those of the books.
+
+    Returns:
+        Where the ratings and their titles are uploaded.
     """
     with gr.Accordion("Your own ratings instead", open=False):
         gr.Markdown(
@@ -179,3 +184,4 @@ def ratings_input(shelves: Shelves, picks: gr.Dropdown, own: gr.State, choices: 
             api_visibility="private",
             queue=False,
         )
+    return ratings, titles

@@ -9,19 +9,18 @@ import gradio as gr
 from gradio.events import api
 
 from demos.described import described_input, describing
-from demos.library import books, by_id
+from demos.library import READERS, books, by_id
 from demos.models import Models
 from demos.own_ratings import Shelf, Shelves, ratings_input
 from demos.pages import Page, head, plain_errors, refusal, says
 from demos.reasons import SIMILAR, likeness, listed, reason, titles_of, varied
 from demos.reasons import alike as like
+from demos.recommend_elsewhere import POOL, elsewhere
+from demos.sharing import result_viewer, strip
 
 PAGE = Page("Recommend", "recommend", "Pick books that you like, and see what their readers would read next.")
 
 MOST_PICKS = 20
-POOL = 60
-"""Candidates that diversity chooses from."""
-_READERS = 1500
 _EXAMPLES = {
     "Castles at night": ["dracula", "frankenstein", "carmilla"],
     "Drawing rooms": ["pride-and-prejudice", "age-of-innocence"],
@@ -43,7 +42,7 @@ def build(models: Models) -> None:
         f"The {len(books())} books are real, of the public domain. **The readers are simulated**: drawn from a seed, "
         "by taste in genres and by fame. No real person's reading is in here.",
     )
-    library = Shelf({book.id: book.title for book in books()}, _READERS, models.recommenders)
+    library = Shelf({book.id: book.title for book in books()}, READERS, models.recommenders)
     shelves = Shelves()
     choices = [(f"{book.title} · {book.author}", book.id) for book in sorted(books(), key=lambda b: b.title)]
     names = list(models.recommenders)
@@ -54,11 +53,10 @@ def build(models: Models) -> None:
             answer = says("")
             ranked = gr.HTML(label="Recommendations", js_on_load=_ON_LINK, apply_default_css=False)
             alike = gr.HTML(label="Similar books", js_on_load=_ON_LINK, apply_default_css=False)
-            with gr.Accordion("The result as JSON", open=False):
-                result = gr.JSON(label="Recommendations")
+    result = result_viewer("Recommendations")
     own = gr.State("")
     described = described_input(describing(), picks, own, library, _ON_LINK)
-    ratings_input(shelves, picks, own, choices)
+    uploads = ratings_input(shelves, picks, own, choices)
 
     def shelf_of(word: str | None) -> Shelf:
         return shelves.get(word) if word else library
@@ -101,7 +99,7 @@ def build(models: Models) -> None:
             shelf = shelf_of(own)
             return like(str(event.item), shelf.recommenders[name].get(gr.Info), shelf)
 
-    gr.on(
+    asked = gr.on(
         None,  # when the page is opened, and when an input changes
         recommend,
         [picks, model, diversity, own],
@@ -110,6 +108,7 @@ def build(models: Models) -> None:
         show_progress="minimal",
         trigger_mode="always_last",
     )
+    strip(asked, given=[picks, model, diversity, own, *uploads], result=result, write=elsewhere)
     for shown in (ranked, alike, described):
         shown.select(on_title, [model, own], alike, api_visibility="private", show_progress="minimal")
     api(similar, api_name="similar")

@@ -39,7 +39,7 @@ class Elsewhere:
     Attributes:
         python: a program.
         command: what a shell runs, with the same answer.
-        endpoint: of this application, without the slash.
+        endpoint: of this application, without the slash; empty where none answers this: see ``remark``.
         data: what that takes, in order: values that are JSON, uploads, and lists of uploads.
         task: under which the service answers, for example ``"nlp.ner"``; empty where it does not: see ``remark``.
         item: what the service is asked: JSON, or an upload.
@@ -92,7 +92,8 @@ def strip(
         found = write(*values)
         if found is None or request.request is None:  # which it is where no page asks
             return ("",) * len(shown)
-        base = str(request.request.base_url)
+        asked_at = request.request  # its base_url knows nothing of a path under which the pages are mounted
+        base = str(asked_at.url.replace(path=asked_at.scope.get("root_path", ""), query="", fragment=""))
         return found.python, found.command, to_this_application(found, base), to_service(found)
 
     for event in [asked] if isinstance(asked, Dependency) else asked:
@@ -139,6 +140,18 @@ def predict_command(task: str, item: str | Upload, **options: Any) -> str:
     return shlex.join([*words, "--", item.name if isinstance(item, Upload) else item])
 
 
+def python_command(program: str) -> str:
+    """A program as something that a shell runs, where no command of ``triptych`` does the same.
+
+    Example:
+        >>> print(python_command("print(1)"))
+        python - <<'PROGRAM'
+        print(1)
+        PROGRAM
+    """
+    return f"python - <<'PROGRAM'\n{program.rstrip()}\nPROGRAM"
+
+
 def to_this_application(wanted: Elsewhere, base: str) -> str:
     """What a shell asks of the endpoint of this very application: files are sent, an event begun, its answer read.
 
@@ -151,6 +164,8 @@ def to_this_application(wanted: Elsewhere, base: str) -> str:
         event=$(curl -sf http://localhost:7860/gradio_api/call/text --json '{"data": ["so dull"]}' | cut -d '"' -f 4)
         curl -sfN http://localhost:7860/gradio_api/call/text/$event
     """
+    if not wanted.endpoint:
+        return f"# {wanted.remark}"
     api = f"{base.rstrip('/')}/gradio_api"
     lines: list[str] = []
     variables: dict[str, str] = {}

@@ -35,7 +35,7 @@ a.download-link { color: var(--ready) !important; }
 .facts th, .facts td { text-align: left; vertical-align: top; padding: 0.5rem 0.9rem; border: 0;
   border-top: 1px solid var(--border-color-primary); color: var(--body-text-color); background: transparent; }
 .facts thead th { font-weight: 600; color: var(--body-text-color-subdued); white-space: nowrap; border-top: 0; }
-.facts tbody th { font-weight: 600; }
+.facts tbody th { font-weight: 600; min-width: 6rem; }
 .facts .short { white-space: nowrap; }
 .facts .number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .facts .soft { display: block; font-weight: 400; color: var(--body-text-color-subdued); overflow-wrap: anywhere; }
@@ -79,9 +79,11 @@ a.download-link { color: var(--ready) !important; }
 
 HEAD = """
 <style>
+nav.fillable { gap: 2px !important; }
+nav.fillable a { font-size: 15px !important; padding: 4px 8px !important; }
 @media (max-width: 640px) {
-  nav.fillable { justify-content: flex-start !important; gap: 2px !important; padding: 0 12px !important; }
-  nav.fillable a { font-size: 15px !important; padding: 4px 7px !important; }
+  nav.fillable { justify-content: flex-start !important; padding: 0 12px !important; }
+  nav.fillable a { padding: 4px 7px !important; }
 }
 </style>
 <script>
@@ -91,6 +93,11 @@ new MutationObserver(() => {
     image.alt = "Example: " + file.replace(/\\.\\w+$/, "").replaceAll("_", " ");
   });
   document.querySelectorAll("div.empty[aria-label]:not([role])").forEach(empty => empty.setAttribute("role", "img"));
+  document.querySelectorAll("button.icon-button:not([role]):has(button)").forEach(outer => {
+    outer.setAttribute("role", "group");
+    outer.setAttribute("tabindex", "-1");
+    outer.setAttribute("aria-label", "More files");
+  });
   document.querySelectorAll(".toast-header[role]").forEach(head => {
     head.removeAttribute("role");
     head.removeAttribute("tabindex");
@@ -99,8 +106,8 @@ new MutationObserver(() => {
 </script>
 """
 """For what Gradio keeps out of the style sheet's reach: the navigation bar, names for the example pictures, the
-role of what stands for an answer that has not come, without which its name counts for nothing, and the head of a
-message, which is no button because the one that closes it stands inside."""
+role of what stands for an answer that has not come, without which its name counts for nothing, and two buttons that are
+none because the one that does something stands inside: the head of a message, and the one that takes more files."""
 
 
 def theme() -> gr.themes.Base:

@@ -23,7 +23,7 @@ def command(host: str, port: int, auth: str | None) -> int:
     Models are fetched and opened at first use. What visitors upload stays on this machine and is deleted.
     """
     click.echo("Starting the pages", err=True)
-    require("gradio", extra="demos")
+    require("demos.lean", extra="demos").import_gradio()
     app = require("demos.app", extra="demos")
     code: int = app.serve(host=host, port=port, auth=_credentials(auth), say=click.echo)
     return code

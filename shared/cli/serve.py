@@ -22,6 +22,7 @@ win over it. docs/serving.md shows requests.
   triptych serve nlp.classification vision.detection --port 8000
   triptych serve nlp.classification=minilm-sst2 --api-key-file keys.txt --rate 50
   triptych serve nlp.classification=registry:sentiment@champion
+  triptych serve vision.detection --ui
   triptych serve --config serve.toml"""
 
 LIMITS = ("max_batch", "max_wait_ms", "queue", "timeout", "max_body_mb")
@@ -42,6 +43,7 @@ LIMITS = ("max_batch", "max_wait_ms", "queue", "timeout", "max_body_mb")
 @click.option("--max-body-mb", type=click.FloatRange(0, min_open=True), default=None, help="MiB of a request's body")
 @click.option("--api-key-file", default=None, help="a file of keys, NAME KEY [admin] a line; everybody without")
 @click.option("--rate", default=None, metavar="N/s", help="requests a second of each key, or address")
+@click.option("--ui", is_flag=True, default=None, help="the demo pages too, under /ui; needs the extra demos")
 @click.option("--config", "config_file", type=click.Path(path_type=Path), default=None, help="a TOML file")
 @click.option("--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True, help="what answers")
 def command(tasks: tuple[str, ...], *, rate: str | None, config_file: Path | None, engine: str, **given: Any) -> int:
@@ -51,6 +53,8 @@ def command(tasks: tuple[str, ...], *, rate: str | None, config_file: Path | Non
     config = serving.Config() if config_file is None else serving.read_config(config_file)
     named = {name: value for name, value in given.items() if value is not None}
     limits = dataclasses.replace(config.limits, **{name: named.pop(name) for name in LIMITS if name in named})
+    if named.pop("ui", False):
+        named["ui"] = config.ui or "/ui"
     if rate is not None:
         named["rate"] = _rate(rate)
     models = (*config.models, *_models(tasks, config.models, serving.ServedModel))

@@ -21,6 +21,7 @@ from shared.serving.config import Config, ServedModel
 from shared.serving.endpoints import Endpoint, Streaming
 from shared.serving.faults import HttpError
 from shared.serving.gate import Gate
+from shared.serving.pages import add_pages
 from shared.serving.schema import document
 from shared.serving.service import Service, Trace
 from shared.serving.splits import held_versions
@@ -50,7 +51,8 @@ def build_app(
 
     Raises:
         DataError: the file of keys is malformed.
-        MissingDependencyError: tracing is on and the extra ``tracing`` is not installed.
+        MissingDependencyError: tracing is on and the extra ``tracing`` is not installed, or ``ui`` is given and
+            ``demos`` is not.
     """
     service = Service(config, find=find, log_file=log_file)
 
@@ -85,6 +87,8 @@ def build_app(
         Route("/v1/models/{task}/{version}", admin.unload, methods=["DELETE"]),
         Route("/v1/experiments", admin.experiments, methods=["GET"]),
     ]
+    if config.ui:
+        add_pages(app, config.ui, service.keys)
     app.openapi = admin.document  # type: ignore[method-assign]
     app.add_middleware(Gate, service=service)
     whole = app.build_middleware_stack

@@ -156,6 +156,7 @@ class Config:
         tracing: whether spans are made; needs the extra ``tracing``.
         device: ``"auto"``, ``"cpu"`` or ``"gpu"``.
         root_path: where a proxy in front serves this application.
+        ui: path under which the demo pages stand, for example ``"/ui"``; nowhere when empty.
     """
 
     models: tuple[ServedModel, ...] = ()
@@ -173,8 +174,16 @@ class Config:
     tracing: bool = False
     device: str = "auto"
     root_path: str = ""
+    ui: str = ""
 
     def __post_init__(self) -> None:
+        if self.ui and (not self.ui.startswith("/") or self.ui.endswith("/") or self.ui.startswith("/v1")):
+            raise UsageError(
+                'ui must begin with a slash, not end with one and lie outside /v1, as "/ui" does. '
+                f"Got {self.ui!r} instead"
+            )
+        if self.ui and self.workers > 1:
+            raise UsageError("the pages keep what a visitor does in one process. Serve them with 1 worker, without Ray")
         if self.workers < 1 or (self.rate is not None and self.rate <= 0) or self.drain_seconds < 0:
             raise UsageError(
                 "a server needs at least 1 worker, a rate above 0 and drain_seconds of at least 0. "

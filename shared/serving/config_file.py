@@ -10,6 +10,7 @@
     rate = 50.0                          # requests a second of each key (of each address without keys)
     drain_seconds = 0.0                  # after SIGTERM, how long it goes on accepting while readyz says 503
     tracing = false                      # spans of OpenTelemetry; needs the extra "tracing"
+    ui = "/ui"                           # where the demo pages stand; nowhere when not given
 
     [limits]                             # the attributes of Limits
 

@@ -15,6 +15,7 @@ from shared.errors import TriptychError
 from shared.serving.bodies import header
 from shared.serving.endpoints import answer
 from shared.serving.faults import CLOSED, ClientGone, HttpError, error_body, of_error, too_busy
+from shared.serving.pages import under
 from shared.serving.service import Service, Trace
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+=@-]{0,127}")
@@ -39,6 +40,10 @@ class Gate:
         service = self._service
         if not service.draining:
             service.start()
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        if under(path, service.config.ui):
+            await service.streams.run(self._app, scope, receive, send)
+            return
         given = header(scope, b"x-request-id").decode("latin-1")
         trace = Trace(given if given and _ID.fullmatch(given) else os.urandom(12).hex())
         scope.setdefault("state", {})
@@ -58,7 +63,6 @@ class Gate:
             else:
                 await send(message)
 
-        path = scope["path"].removeprefix(scope.get("root_path", ""))
         free = path in _OPEN
         counted = not free
         if counted:

@@ -118,7 +118,13 @@ def serve(config: Config, *, say: Callable[[str], object] = print) -> int:
         return _serve_several(config, listening, say, address)
     app = build_app(config)
     service: Service = app.state.service
-    server = Server(_uvicorn(app, config), service, lambda: say(f"Triptych answers at {address}"))
+
+    def said() -> None:
+        say(f"Triptych answers at {address}")
+        if config.ui:
+            say(f"The pages stand at {address}{config.ui}")
+
+    server = Server(_uvicorn(app, config), service, said)
     server.run([listening])
     listening.close()
     if service.failure is not None:

@@ -15,6 +15,7 @@ from shared.serving.deployments import Answered, Deployment, Outcome
 from shared.serving.faults import HttpError
 from shared.serving.keys import Buckets, Key, read_keys
 from shared.serving.models import Registry, as_error
+from shared.serving.pages import Streams
 from shared.serving.splits import Shadower, Splitter
 from shared.serving.telemetry import Log, Metrics, Tracing
 from shared.tasks import Task
@@ -81,6 +82,7 @@ class Service:
         self.says_id = True  # Ray's proxy says the id of a request itself, and twice is once too often
         self.in_flight = self.held = 0
         self.metrics.in_flight.set_function(lambda: self.in_flight)
+        self.streams = Streams()
         self._starting: asyncio.Task[None] | None = None
         self._empty = asyncio.Event()
         self._empty.set()
@@ -144,6 +146,7 @@ class Service:
         self.draining = True
         await self._empty.wait()
         await self.registry.finished()
+        self.streams.end()
 
     def close(self) -> None:
         """End threads and logs."""

@@ -27,6 +27,7 @@ PAGES = (
     "recommend",
     "compare",
     "experiments",
+    "drift",
 )
 
 

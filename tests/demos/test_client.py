@@ -46,6 +46,10 @@ def test_the_endpoints_are_named(client: Any) -> None:
     jobs = ("ask", "classify", "detect", "entities", "faces", "recommend", "segment", "text", "translate")
     assert {f"/{job}" for job in (*jobs, *compared, *plans)} <= set(named)
     assert not [name for name in named if name.startswith("/lambda")]
+    documented = (Path(__file__).parents[2] / "docs" / "demos.md").read_text("utf-8")
+    for name, told in named.items():
+        assert f"`{name}`" in documented
+        assert len(told["description"]) > 20, name
 
 
 def test_recommend(client: Any) -> None:
