@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
-import shlex
 import shutil
 import subprocess
 import sys
@@ -16,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import demo_shell
 import pytest
 
 pytest.importorskip("gradio", reason="the pages need the extra 'demos'")
@@ -166,31 +165,8 @@ def two_men() -> Path:
 
 @pytest.fixture(scope="session")
 def answers() -> Callable[..., tuple[list[Any], list[Any]]]:
-    """Run what the pages show in a shell; see :func:`_answers`."""
-    return _answers
-
-
-def _answers(wanted: Any, folder: Path) -> tuple[list[Any], list[Any]]:
-    """What the shown Python and the shown command print: their lines that are JSON objects."""
-    triptych = folder / "triptych"
-    triptych.write_text(
-        f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -c "from shared.cli.main import main; main()" "$@"\n'
-    )
-    triptych.chmod(0o755)
-    (folder / "shown.py").write_text(wanted.python, "utf-8")
-    script = f"{shlex.quote(sys.executable)} shown.py && echo ==== && {{\n{wanted.command}\n}}"
-    ran = subprocess.run(
-        ["sh", "-c", script],
-        cwd=folder,
-        env=os.environ | {"PATH": f"{folder}:{os.environ['PATH']}", "PYTHONPATH": str(Path(__file__).parents[2])},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    python, command = (
-        [json.loads(line) for line in told.splitlines() if line.startswith("{")] for told in ran.stdout.split("====\n")
-    )
-    return python, command
+    """Run what the pages show in a shell; see :func:`demo_shell.answers`."""
+    return demo_shell.answers
 
 
 BAD_ONES = """async () => {

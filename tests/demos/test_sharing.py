@@ -14,7 +14,6 @@ import pytest
 
 pytest.importorskip("gradio", reason="the pages need the extra 'demos'")
 
-from demo_shell import answers
 from gradio_client import handle_file
 
 from demos import ask, classify, detect, entities, faces, segment, text, translate
