@@ -27,6 +27,7 @@ from shared.serving.app import build_app
 from shared.serving.config import Config, Limits, ServedModel, Shadow, Split, SplitArm
 from shared.serving.protocol import HttpProtocol
 from shared.serving.service import Service
+from shared.serving.tidying import share_arenas
 from shared.sockets import bound
 
 ENVIRONMENT = "TRIPTYCH_SERVE"
@@ -111,6 +112,7 @@ def serve(config: Config, *, say: Callable[[str], object] = print) -> int:
         UsageError: the address cannot be listened on, or several workers cannot do what is asked.
         TriptychError: a model cannot be opened.
     """
+    share_arenas()
     listening = bound(config.host, config.port)
     listening.set_inheritable(True)
     address = f"http://{config.host}:{listening.getsockname()[1]}"
@@ -134,6 +136,7 @@ def serve(config: Config, *, say: Callable[[str], object] = print) -> int:
 
 def worker_app() -> FastAPI:
     """The application of a worker process, whose configuration stands in the environment."""
+    share_arenas()
     return build_app(config_from_json(os.environ[ENVIRONMENT]))
 
 

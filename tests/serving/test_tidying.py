@@ -51,3 +51,33 @@ def test_it_goes_on_until_it_is_cancelled(monkeypatch: pytest.MonkeyPatch) -> No
     with ThreadPoolExecutor(1) as own:  # a loop of its own, whatever loop this thread has
         own.submit(asyncio.run, run()).result(timeout=30)
     assert len(times) >= 3
+
+
+ARENAS = """
+import threading, sys
+from pathlib import Path
+from shared.serving.tidying import share_arenas
+if sys.argv[1] == "few":
+    assert share_arenas()
+go, kept = threading.Barrier(25), []
+def work():
+    go.wait()
+    kept.append([bytes(1000) for _ in range(2000)])
+    go.wait()
+threads = [threading.Thread(target=work) for _ in range(24)]
+for thread in threads:
+    thread.start()
+go.wait()
+go.wait()
+starts = [int(line.split("-")[0], 16) for line in Path("/proc/self/maps").read_text().splitlines() if " rw-p " in line]
+print(sum(start % 2**26 == 0 for start in starts))  # glibc puts the heaps of an arena at multiples of 64 MiB
+"""
+
+
+@pytest.mark.skipif(tidying.trimmer() is None, reason="the C library here is not glibc")
+def test_threads_share_few_arenas() -> None:
+    run = [sys.executable, "-c", ARENAS]
+    few, many = (
+        int(subprocess.run([*run, how], capture_output=True, text=True, check=True).stdout) for how in ("few", "many")
+    )
+    assert few <= 2 < many
