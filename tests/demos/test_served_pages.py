@@ -22,7 +22,7 @@ from gradio_client import Client
 
 from shared.errors import UsageError
 from shared.serving import Config
-from shared.serving.config import parse_config
+from shared.serving.config_file import parse_config
 
 KEY = "k" * 20
 Served = tuple[subprocess.Popen[str], str, Path]
