@@ -18,6 +18,13 @@ Says all reasons where it does not, and ends with 1. Without a champion only wha
 leaves a signed record."""
 
 
+GROUP_HELP = """Let a challenger take the champion's place if it passes the gate; read what was decided.
+
+\b
+triptych promote NAME/NUMBER --data DATASET [--rules GATE.toml]   (triptych promote model --help)
+triptych promote records [--verify]"""
+
+
 class PromoteCommands(click.Group):
     """A group whose first word is a model, unless it is ``records``."""
 
@@ -29,17 +36,12 @@ class PromoteCommands(click.Group):
         return "model", self.commands["model"], args
 
 
-@click.group("promote", cls=PromoteCommands, subcommand_metavar="NAME/NUMBER --data DATASET | records")
+@click.group("promote", cls=PromoteCommands, help=GROUP_HELP, subcommand_metavar="NAME/NUMBER --data DATASET | records")
 def command() -> None:
-    r"""Let a challenger take the champion's place if it passes the gate; read what was decided.
-
-    \b
-    triptych promote NAME/NUMBER --data DATASET [--rules GATE.toml]   (triptych promote model --help)
-    triptych promote records [--verify]
-    """
+    """The gate and its records."""
 
 
-@command.command("model", help=HELP)
+@command.command("model", help=HELP, short_help="judge a registered version and move the alias if it passes")
 @click.argument("model", metavar="NAME/NUMBER")
 @click.option("--data", type=click.Path(path_type=Path), required=True, help="labelled data, as evaluate reads them")
 @click.option("--rules", "rules_file", type=click.Path(path_type=Path), help="TOML; the task's first figure, not worse")
@@ -80,7 +82,7 @@ def model_command(
     return 0 if found.judgement.passed else 1
 
 
-@command.command("records")
+@command.command("records", short_help="decisions, oldest first; one whole; all verified")
 @click.option("--verify", is_flag=True, help="look at every signature and at the chain; ends with 1 where it is broken")
 @click.option("--public-key", type=click.Path(path_type=Path), help="the key to trust; that of TRIPTYCH_HOME")
 @click.option("--head", help="with --verify: the hash that was noted of the last record")

@@ -22,7 +22,7 @@ def command() -> None:
     """See :data:`HELP`."""
 
 
-@command.command("list")
+@command.command("list", short_help="every prompt that has a name here")
 @click.option("--json", "as_json", is_flag=True, help="one JSON object a line")
 def listed(*, as_json: bool) -> int:
     """Every prompt that has a name here."""
@@ -35,7 +35,7 @@ def listed(*, as_json: bool) -> int:
     return 0
 
 
-@command.command("show")
+@command.command("show", short_help="what a prompt takes, says and expects, and its figures")
 @click.argument("name")
 @click.option("--json", "as_json", is_flag=True, help="one JSON object")
 def shown(name: str, *, as_json: bool) -> int:
@@ -61,7 +61,7 @@ def shown(name: str, *, as_json: bool) -> int:
     return 0
 
 
-@command.command("render")
+@command.command("render", short_help="the messages, as a JSON list")
 @click.argument("name")
 @click.option("--set", "given", multiple=True, metavar="VARIABLE=TEXT", help="a variable's text; several may be given")
 @click.option("--values", type=click.Path(path_type=Path), metavar="FILE", help="variables as one JSON object")
@@ -77,7 +77,7 @@ def rendered(name: str, given: tuple[str, ...], values: Path | None) -> int:
     return 0
 
 
-@command.command("test")
+@command.command("test", short_help="render every example; with --model measure what comes")
 @click.argument("name")
 @click.option(
     "--examples", type=click.Path(path_type=Path), metavar="FILE", help="evaluation set; the prompt's own else"
@@ -114,7 +114,7 @@ def tested(
     return 1 if faults else 0
 
 
-@command.command("diff")
+@command.command("diff", short_help="what differs between two prompts in what a model is told")
 @click.argument("before")
 @click.argument("after")
 def compared(before: str, after: str) -> int:
@@ -125,7 +125,7 @@ def compared(before: str, after: str) -> int:
     return 0
 
 
-@command.command("save")
+@command.command("save", short_help="write a prompt as a model folder, with a card and hashes")
 @click.argument("name")
 @click.argument("out", type=click.Path(path_type=Path))
 def saved(name: str, out: Path) -> int:

@@ -17,19 +17,21 @@ if TYPE_CHECKING:
     from shared.lifecycle.registry import Registry, Version
 
 
-@click.group("registry")
+HELP = """Registered models: whole predictors under a name, with numbers and aliases.
+
+registry:NAME, registry:NAME@ALIAS and registry:NAME/3 are models for every command: --model registry:NAME@champion.
+They lie in TRIPTYCH_HOME/lifecycle, or in the folder or on the MLflow server that TRIPTYCH_TRACKING names.
+
+\b
+  triptych registry add sentiment out/ --note "three epochs"
+  triptych registry alias sentiment champion 2
+  triptych serve nlp.classification=registry:sentiment@champion
+  triptych registry rollback sentiment"""
+
+
+@click.group("registry", help=HELP)
 def command() -> None:
-    r"""Registered models: whole predictors under a name, with numbers and aliases.
-
-    registry:NAME, registry:NAME@ALIAS and registry:NAME/3 are models for every command: --model registry:NAME@champion.
-    They lie in TRIPTYCH_HOME/lifecycle, or in the folder or on the MLflow server that TRIPTYCH_TRACKING names.
-
-    \b
-      triptych registry add sentiment out/ --note "three epochs"
-      triptych registry alias sentiment champion 2
-      triptych serve nlp.classification=registry:sentiment@champion
-      triptych registry rollback sentiment
-    """
+    """What is registered."""
 
 
 @command.command("add", short_help="keep a model as the next version of a name")

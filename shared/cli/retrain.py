@@ -35,7 +35,7 @@ def command() -> None:
     """
 
 
-@command.command("run")
+@command.command("run", short_help="begin a run of PLAN and take it to its end")
 @PLAN
 @click.option("--dry-run", is_flag=True, help="read, check and cut the data, say what would follow, and change nothing")
 @ENGINE
@@ -58,7 +58,7 @@ def run_command(*, plan_file: Path, dry_run: bool, engine: str, address: str | N
         return _told(run(plan, places), as_json)
 
 
-@command.command("resume")
+@command.command("resume", short_help="go on with the run that was killed, stopped or failed")
 @PLAN
 @ENGINE
 @ADDRESS
@@ -72,7 +72,7 @@ def resume_command(*, plan_file: Path, engine: str, address: str | None, as_json
         return _told(resume(plan, places), as_json)
 
 
-@command.command("abandon")
+@command.command("abandon", short_help="give up the run that is not ended; no alias moves")
 @PLAN
 @JSON
 def abandon_command(*, plan_file: Path, as_json: bool) -> int:
@@ -83,7 +83,7 @@ def abandon_command(*, plan_file: Path, as_json: bool) -> int:
     return 0
 
 
-@command.command("status")
+@command.command("status", short_help="how the last run stands, step by step")
 @PLAN
 @JSON
 def status_command(*, plan_file: Path, as_json: bool) -> int:
@@ -101,7 +101,7 @@ def status_command(*, plan_file: Path, as_json: bool) -> int:
     return 0
 
 
-@command.command("history")
+@command.command("history", short_help="every run, oldest first, and what it came to")
 @PLAN
 @JSON
 def history_command(*, plan_file: Path, as_json: bool) -> int:
@@ -113,7 +113,7 @@ def history_command(*, plan_file: Path, as_json: bool) -> int:
     return 0
 
 
-@command.command("watch")
+@command.command("watch", short_help="start runs when the plan's [trigger] says so")
 @PLAN
 @ENGINE
 @ADDRESS
