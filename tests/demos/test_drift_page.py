@@ -29,7 +29,8 @@ from shared.monitoring.columns import Columns
 
 GERMAN = "German"
 BAD_ONES = """async () => (await axe.run(document)).violations
-  .filter(one => ["serious", "critical"].includes(one.impact)).flatMap(one => one.nodes.map(node => `${one.id}: ${node.html.slice(0, 160)}`))"""
+  .filter(one => ["serious", "critical"].includes(one.impact))
+  .flatMap(one => one.nodes.map(node => `${one.id}: ${node.html.slice(0, 160)}`))"""
 
 
 def written(folder: Path, name: str, text: str) -> Path:
