@@ -17,7 +17,7 @@ from demos.drift_elsewhere import files_elsewhere, pictures_elsewhere, readers_e
 from demos.drift_files import MOST_FILES, read_both
 from demos.drift_shown import line, table_of
 from demos.drift_texts import TEXTS, TextWorld
-from demos.drift_worlds import REFERENCE, WINDOWS, Checked, PictureWorld, ReaderWorld, checked, example_paths
+from demos.drift_worlds import WINDOWS, Checked, PictureWorld, ReaderWorld, checked, example_paths
 from demos.models import Model, Models
 from demos.pages import Page, head, plain_errors, refusal, says
 from demos.sharing import result_viewer, strip
@@ -45,7 +45,7 @@ def build(models: Models) -> None:
     """Lay the page out in the Blocks that is open."""
     head(
         PAGE,
-        f"{REFERENCE} items are the reference, and each window is held against them, column by column. The rate is a "
+        "A few hundred items are the reference, and each window is held against them, column by column. The rate is a "
         "promise: of windows in which nothing has changed, at most so many alarm. Uploads stay on this machine and are "
         "deleted.",
     )

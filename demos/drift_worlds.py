@@ -124,7 +124,7 @@ class PictureWorld:
         """Cut the reference out of pictures on this machine."""
         opened = tuple(_small(path) for path in paths)
         made = cls(opened, classifier, Columns(0))
-        return cls(opened, classifier, made._observed(REFERENCE, np.random.default_rng(seed), 1.0, 0.0, 0.0))
+        return cls(opened, classifier, made._observed(REFERENCE // 2, np.random.default_rng(seed), 1.0, 0.0, 0.0))
 
     def check(self, light: float, blur: float, noise: float, *, size: int, rate: float, seed: int) -> Checked:
         """Whether a window of spoilt parts drifted.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from demos.drift_elsewhere import files_elsewhere, pictures_elsewhere, readers_e
 from demos.drift_files import MOST_VALUES, read_both
 from demos.drift_shown import line, table_of
 from demos.drift_worlds import alike, checked
+from demos.sharing import python_command
 from shared.errors import DataError
 from shared.monitoring.columns import Columns
 
@@ -148,7 +150,7 @@ def test_readers(client: Any, tmp_path: Path) -> None:
     assert "seen_rank" in new["drifted"]
     wanted = readers_elsewhere(40, 200, 1, 1)
     assert wanted is not None
-    assert answers(wanted, tmp_path) == ([new], [new])
+    assert answers(replace(wanted, python=""), tmp_path) == ([], [new])
 
 
 def test_own_files_elsewhere(client: Any, shop: tuple[Path, Path], tmp_path: Path) -> None:
@@ -157,7 +159,8 @@ def test_own_files_elsewhere(client: Any, shop: tuple[Path, Path], tmp_path: Pat
         shutil.copy(path, tmp_path / f"it's {path.name}")
     wanted = files_elsewhere(*([{"orig_name": f"it's {path.name}"}] for path in shop), 5)
     assert wanted is not None
-    assert answers(wanted, tmp_path) == ([told], [told])
+    assert wanted.command == python_command(wanted.python)
+    assert answers(replace(wanted, python=""), tmp_path) == ([], [told])
     assert files_elsewhere(None, [], 5) is None
 
 

@@ -29,7 +29,7 @@ DOCS = Path(__file__).parents[2] / "docs" / "demos.md"
 @pytest.fixture(scope="module")
 def mounted() -> Iterator[str]:
     """The example of docs/demos.md, served beside a route of its own, in a process as an application would be."""
-    code = re.search(r"```python\n(.*?)```", DOCS.read_text("utf-8"), re.DOTALL)
+    code = re.search(r"```python\n((?:(?!```).)*demos\.mount.*?)```", DOCS.read_text("utf-8"), re.DOTALL)
     assert code is not None
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -48,8 +49,9 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
             assert process.stderr.readline() == f"The pages stand at {found[1]}/ui\n"
             with httpx.Client(base_url=found[1]) as client:
                 for _ in range(600):
-                    if client.get("/readyz").status_code == 200:
-                        break
+                    with contextlib.suppress(httpx.ConnectError):  # the address is said before it is listened on
+                        if client.get("/readyz").status_code == 200:
+                            break
                     time.sleep(0.05)
             yield process, found[1], folder
         finally:
