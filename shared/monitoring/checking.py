@@ -22,7 +22,7 @@ from shared.monitoring.alerts import Alert, Rules
 from shared.monitoring.columns import Columns
 from shared.monitoring.comparable import comparable
 from shared.monitoring.drift import ColumnDrift, Drift, drift
-from shared.monitoring.estimate import Calibration, calibration, estimated_accuracy
+from shared.monitoring.estimate import Calibration, Estimate, calibration, estimated_accuracy
 from shared.monitoring.profile import Profile
 from shared.monitoring.quality import Quality, quality
 from shared.monitoring.shapes import Shape, shapes
@@ -134,15 +134,18 @@ def check(
     reference, part, notes = _same_columns(*comparable(profile, window))
     if profile.model and window.model and profile.model != window.model:
         notes = (*notes, "the window is of another model than the profile: its answers may differ by that alone")
+    drifted, estimate = drift(reference, part, rate=rate / 2, rng=drawn), _estimate(profile, window)
+    if drifted.alarm and estimate is not None and estimate.method == "confidence":
+        notes = (*notes, "accuracy is read off confidence, which falls too little where inputs drifted: expect less")
     found = Check(
         profile.task,
         window.model or profile.model,
         _facts(profile),
         _facts(window),
         rate,
-        drift(reference, part, rate=rate / 2, rng=drawn),
+        drifted,
         quality(profile, window, rate=rate / 2),
-        _estimate(profile, window),
+        None if estimate is None else (float(estimate.value), float(estimate.low), float(estimate.high)),
         (),
         shapes(profile, window),
         notes,
@@ -233,12 +236,11 @@ def _same_columns(reference: Columns, window: Columns) -> tuple[Columns, Columns
     return kept(reference), kept(window), notes
 
 
-def _estimate(profile: Profile, window: Profile) -> tuple[float, float, float] | None:
+def _estimate(profile: Profile, window: Profile) -> Estimate | None:
     sure, right = profile.truth
     confidence = window.confidence
     if not len(confidence) or (not profile.calibration and len(sure) < FEWEST):
         return None
     taught = profile.calibration
     known = Calibration.of_arrays(taught) if taught else calibration(sure, right.astype(bool))
-    found = estimated_accuracy(known, confidence, labels=window.columns.categories.get(LABEL))
-    return float(found.value), float(found.low), float(found.high)
+    return estimated_accuracy(known, confidence, labels=window.columns.categories.get(LABEL))

@@ -84,6 +84,8 @@ def test_a_check_says_the_same_after_json(tmp_path: Path) -> None:
     assert found.drifted[:1] == ("brightness",)
     assert found.estimate is not None
     assert found.estimate[1] <= found.estimate[0] <= found.estimate[2]
+    assert found.notes[-1].startswith("accuracy is read off confidence")
+    assert not any("confidence" in note for note in check(profile(), profile(seed=1)).notes)
     saved = tmp_path / "check.json"
     saved.write_text(json.dumps(found.to_json()))
     again = read_check(saved)
