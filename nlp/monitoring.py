@@ -13,7 +13,8 @@ Of every task, over the first :data:`READ` characters (``characters`` counts all
   ``triptych monitor profile --embedder`` a model.
 
 Of the answers: label, confidence, entropy, counts and lengths, as far as a result has them. A question and its context
-are observed by the context, with ``question_characters`` beside.
+are observed by the context, with ``question_characters`` beside; what a language model is asked, by the words of its
+messages or of the prompt's variables.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from typing import Any
 
 import numpy as np
 
+from nlp.generation.types import Generated
 from nlp.language import detect_language
 from nlp.types import Answers, Entities, TextLabels, Translation
 from shared.errors import InputError
@@ -59,6 +61,8 @@ def observe(item: Any, result: Result, *, predictor: Any = None) -> Observed:
         >>> seen.numbers["words"], seen.categories["language"], seen.label, seen.confidence
         (4.0, 'en', 'yes', 0.75)
     """
+    if isinstance(result, Generated):
+        item = _asked(_question(item))
     text, numbers = _text_of(_question(item) if isinstance(result, Answers) else item)
     numbers |= signals(text)
     categories = {}
@@ -138,6 +142,15 @@ def _question(item: Any) -> Any:
         return item
 
 
+def _asked(item: Any) -> Any:
+    """The words of messages or of a prompt's variables; anything else as it is."""
+    if not isinstance(item, Mapping):
+        return item
+    messages = item.get("messages")
+    parts = [one.get("content") for one in messages if isinstance(one, Mapping)] if messages else list(item.values())
+    return "\n".join(part for part in parts if isinstance(part, str))
+
+
 def _text_of(item: Any) -> tuple[str, dict[str, float]]:
     if isinstance(item, str):
         return item, {}
@@ -164,6 +177,9 @@ def _add_answer(result: Result, text: str, numbers: dict[str, float], categories
         numbers["length_ratio"] = len(result.text) / max(1, len(text))
         numbers["warnings"] = float(len(result.warnings))
         categories["source"], categories["target"] = result.source, result.target
+    elif isinstance(result, Generated):
+        numbers["answer_characters"] = float(len(result.text))
+        categories["stopped"] = result.stopped
     elif isinstance(result, Answers):
         numbers["no_answer"] = result.no_answer
         numbers["answer_characters"] = float(len(result.best.text)) if result.best else 0.0

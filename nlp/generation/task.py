@@ -11,6 +11,7 @@ from nlp.generation.data import FORMATS, check_messages, filled
 from nlp.generation.evaluate import EVALUATE_OPTIONS, evaluate_generation
 from nlp.generation.train import TRAIN_OPTIONS, train
 from nlp.generation.types import CUT, ENDED, Generated
+from nlp.monitoring import observe
 from nlp.prompts.prompt import Prompt
 from nlp.prompts.store import find_prompt, prompt_diff, prompt_folders, save_prompt
 from nlp.prompts.testing import check_prompt, record
@@ -137,6 +138,7 @@ TASK = Task(
     train=train,
     train_options=TRAIN_OPTIONS,
     train_resumes=True,
+    observe=observe,
     tools={
         "prompts": prompt_folders,
         "prompt": find_prompt,

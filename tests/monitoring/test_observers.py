@@ -9,6 +9,7 @@ import pytest
 from PIL import Image, ImageFilter
 
 from nlp import monitoring as texts
+from nlp.generation.types import Generated
 from nlp.types import Answer, Answers, Entities, Entity, TextLabels, Translation
 from recsys import monitoring as people
 from recsys.collaborative.popularity import fit_popularity
@@ -134,6 +135,9 @@ def test_texts_of_the_same_words_lie_together() -> None:
         ({"question": "who?", "context": "Ada."}, Answers((Answer("Ada", 0, 3, 0.8),), 0.2),
          {"question_characters": 4, "no_answer": 0.2, "answer_characters": 3, "characters": 4}, "answer", 0.8),
         ('{"question": "who?", "context": "Ada."}', Answers((), 0.9), {"question_characters": 4}, "no answer", 0.9),
+        ("Who?", Generated("Ada"), {"characters": 4, "answer_characters": 3}, None, None),
+        ('{"messages": [{"role": "user", "content": "Who?"}]}', Generated("Ada"), {"characters": 4}, None, None),
+        ('{"question": "who?", "passages": ["Ada"], "name": "a b"}', Generated(""), {"words": 3}, None, None),
     ],
 )  # fmt: skip
 def test_answers_about_texts(
