@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -70,6 +72,10 @@ def kinds_of_texts() -> dict[str, Kind]:
     return TEXTS | ({"Names": names} if find_spec("spacy") else {})
 
 
+OWN_KEPT = 4
+"""Models that no other page has open and that stay open here: those that were asked last."""
+
+
 @dataclass(frozen=True)
 class Bench:
     """The models that are compared, each opened once for all visitors.
@@ -80,16 +86,20 @@ class Bench:
 
     kinds: Mapping[str, Kind]
     _opened: dict[str, Model[Predictor[Any, Any]]]
+    _shared: frozenset[str]
+    _recent: OrderedDict[str, None] = field(default_factory=OrderedDict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
     def of(cls, kinds: Mapping[str, Kind], models: Models) -> Bench:
         """A bench that shares what the other pages have open."""
         there: list[Model[Any]] = [models.classifier, *models.segmenters.values(), *models.heads.values()]
         opened = {model.card.name: model for model in there}
+        shared = frozenset(opened)
         for kind in kinds.values():
             for name in kind.models:
                 opened.setdefault(name, _model(kind, name))
-        return cls(kinds, opened)
+        return cls(kinds, opened, shared)
 
     def pair(self, kind: str, first: str | None, second: str | None) -> tuple[Kind, str, str]:
         """The kind, and its two models.
@@ -115,7 +125,13 @@ class Bench:
         return found, *names
 
     def model(self, name: str) -> Model[Predictor[Any, Any]]:
-        """One of the models."""
+        """One of the models; of those that are this page's own the one that was asked longest ago may be let go."""
+        if name not in self._shared:
+            with self._lock:
+                self._recent[name] = None
+                self._recent.move_to_end(name)
+                while len(self._recent) > OWN_KEPT:
+                    self._opened[self._recent.popitem(last=False)[0]].forget()
         return self._opened[name]
 
 

@@ -103,6 +103,11 @@ class Model(Generic[T]):
                 self._value.append(self.open())
             return self._value[0]
 
+    def forget(self) -> None:
+        """Let go of it; whoever asks next opens it anew, and who has it keeps it."""
+        with self._lock:
+            self._value.clear()
+
     def warm(self) -> None:
         """Begin to open it beside everything else, unless a file would be fetched; who asks meanwhile waits for it."""
         if self.opened or self._warming or self.missing():
