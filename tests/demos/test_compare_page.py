@@ -238,7 +238,7 @@ def test_both_halves_answer_in_the_browser(
     page.locator(".prose.note:visible", has_text="agnews-minilm-lora").wait_for()
     page.get_by_role("button", name="Use it elsewhere").locator("visible=true").click()
     listing = page.locator(".listing textarea:visible")
-    page.wait_for_function("document.querySelector('.listing textarea').value.includes('agnews-minilm')")
+    page.wait_for_function("document.querySelector('.listing textarea')?.value.includes('agnews-minilm')")
     assert "'nlp.classification'" in listing.input_value()
     assert violations(page) == []
     page.get_by_role("tab", name="Pictures").click()

@@ -70,7 +70,7 @@ def test_an_example_is_one_click(visit: Callable[..., Any], look: Callable[[Any,
     found = visit()
     page = found.open("entities")
     page.get_by_role("button", name="A support ticket").click()
-    page.wait_for_function("document.querySelector('textarea').value.startsWith('Dear team')", timeout=10_000)
+    page.wait_for_function("document.querySelector('textarea')?.value.startsWith('Dear team')", timeout=10_000)
     page.locator(".prose.says", has_text="1 entity").wait_for(timeout=30_000)
     assert "[EMAIL:" in page.locator("textarea").nth(1).input_value()
     look(page, "entities")

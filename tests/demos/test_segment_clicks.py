@@ -256,7 +256,7 @@ def test_two_corners_make_a_box_and_the_strip_tells_of_it(clicking: Any, tmp_pat
     assert int(row(clicking)[1].replace(",", "")) == pytest.approx(3.14159 * 80**2, rel=0.15)  # a box: radius 8 of 64
     clicking.get_by_role("button", name="Use it elsewhere").click()
     listing = clicking.locator(".listing textarea:visible")
-    clicking.wait_for_function("document.querySelector('.listing textarea').value.length > 0")
+    clicking.wait_for_function("document.querySelector('.listing textarea')?.value.length > 0")
     assert f"boxes=[{[float(edge) for edge in box]}]" in listing.input_value()
     clicking.get_by_role("button", name="Another thing").click()
     says(clicking, "Now click on a thing")

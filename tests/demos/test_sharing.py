@@ -199,7 +199,7 @@ def test_the_strip_shows_the_request_and_the_result(
     page.locator(".prose.says", has_text="sure").wait_for(timeout=60_000)
     page.get_by_role("button", name="Use it elsewhere").click()
     shown = text.elsewhere("A warm film.", "Sentiment", "")
-    page.wait_for_function("document.querySelector('.listing textarea').value.length > 0")
+    page.wait_for_function("document.querySelector('.listing textarea')?.value.length > 0")
     listing = page.locator(".listing textarea:visible")
     assert listing.input_value() == shown.python
     page.get_by_role("tab", name="Command").click()
