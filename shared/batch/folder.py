@@ -33,6 +33,7 @@ from filelock import FileLock, Timeout
 
 from shared.batch.engine import Portion
 from shared.batch.failures import FailureLog
+from shared.batch.holding import is_held
 from shared.batch.inputs import Part
 from shared.batch.plan import Plan, Shard
 from shared.batch.sinks import Sink, find_sink
@@ -104,16 +105,7 @@ class Layout:
 
     def in_use(self) -> bool:
         """Whether a process works in the folder now."""
-        path = self.job / "lock"
-        if not path.exists():
-            return False
-        lock = FileLock(path)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            return True
-        lock.release()
-        return False
+        return is_held(self.job / "lock")
 
     def read_plan(self) -> tuple[Plan, tuple[Part, ...]] | None:
         """The plan and the parts of its input; ``None`` when no job was begun here.

@@ -22,8 +22,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
+from shared.batch.holding import is_held
 from shared.errors import DataError
 
 
@@ -95,15 +94,7 @@ def read_runs(folder: Path) -> tuple[RunRow, ...]:
 
 def in_use(folder: Path) -> bool:
     """Whether a process works on the runs now."""
-    if not (folder / "lock").exists():
-        return False
-    lock = FileLock(folder / "lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        return True
-    lock.release()
-    return False
+    return is_held(folder / "lock")
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
