@@ -161,7 +161,8 @@ class Pipeline(Generic[In, Mid, Raw, Out]):
         """Every batch from its items to its results in one thread."""
         threads = self.threads or cpu_count()
         with ThreadPoolExecutor(threads, "predict") as pool:
-            yield from _map_ahead(pool, self._whole, _chunks(items, size), ahead=8 * threads)
+            chunks = _chunks(items, size)
+            yield from _map_ahead(pool, self._whole, chunks, ahead=8 * threads, together=4 * threads)
 
     def _whole(self, batch: Sequence[In]) -> list[Out | Failed]:
         """A batch from its items to its results, in this thread."""
@@ -254,15 +255,21 @@ def _run_isolated(
 
 
 def _map_ahead(
-    pool: ThreadPoolExecutor, function: Callable[[In], Out], items: Iterable[In], *, ahead: int
+    pool: ThreadPoolExecutor, function: Callable[[In], Out], items: Iterable[In], *, ahead: int, together: int = 1
 ) -> Generator[Out, None, None]:
-    """Map in threads, in order, reading at most ``ahead`` items beyond the one that was taken."""
+    """Map in threads, in order, reading at most ``ahead`` items beyond the one that was taken.
+
+    With so many under way, ``together`` of them are waited for at once: a thread that is woken for each answer takes
+    the processor from those that work on the next.
+    """
     waiting: deque[Future[Out]] = deque()
     try:
         for item in items:
             waiting.append(pool.submit(function, item))
             if len(waiting) >= ahead:
-                yield waiting.popleft().result()
+                waiting[together - 1].exception()
+                for _ in range(together):
+                    yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
     finally:

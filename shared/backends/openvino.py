@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from shared.backends.base import Keep, TensorSpec, check_threads
@@ -24,6 +25,7 @@ _MAX_COPIES = 4
 _CONFIG = {"NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": "f32", "ENABLE_CPU_PINNING": False}
 """One stream a copy: a graph compiled for several streams at once can come out with wrong weights, differently at each
 load (2026.4, EfficientDet-Lite0). Unpinned, for the copies would otherwise be pinned to the same processors."""
+_FIRST = Lock()
 
 
 class OpenVinoBackend:
@@ -58,7 +60,6 @@ class OpenVinoBackend:
             self._free.put(request)
 
 
-@lru_cache(maxsize=1)
 def the_core() -> Any:
     """The one core of this process.
 
@@ -66,7 +67,17 @@ def the_core() -> Any:
     ends, what was there before. Of two that do not end in reverse order the second puts back what the first has freed,
     and the next signal ends the process (2026.4).
     """
-    return require("openvino", extra="all").Core()
+    with _FIRST:
+        return _made()
+
+
+@lru_cache(maxsize=1)
+def _made() -> Any:
+    openvino = require("openvino", extra="all")
+    # The first call of this method makes a table with the interpreter's lock let go: of two threads that are there at
+    # once, one then holds the table and waits for the interpreter, the other the reverse, for ever (2026.4).
+    openvino.Type.f32.to_dtype()
+    return openvino.Core()
 
 
 def load(path: Path, **options: Any) -> OpenVinoBackend:

@@ -12,7 +12,7 @@ from shared.batch.inputs import Source
 from shared.errors import DataError, PlanMismatchError, UnknownNameError, UsageError
 from shared.tasks import Task
 
-SMALLEST_SHARD, LARGEST_SHARD, SHARDS = 8, 5000, 1000
+SMALLEST_SHARD, COMMON_SHARD, LARGEST_SHARD, SHARDS = 8, 20, 5000, 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,13 +129,16 @@ def make_plan(
 
 
 def default_shard_size(rows: int) -> int:
-    """Rows of a shard when nobody says: a thousandth of all, from 8 to 5,000, so that a crash loses little.
+    """Rows of a shard when nobody says: a thousandth of all, from 20 to 5,000, so that a crash loses little.
+
+    The files of a shard and their flush to the disk cost about a millisecond. Jobs of few rows have smaller shards,
+    down to 8 rows, so that several workers can share in them.
 
     Example:
         >>> default_shard_size(100), default_shard_size(20_000), default_shard_size(10_000_000)
         (8, 20, 5000)
     """
-    return min(LARGEST_SHARD, max(SMALLEST_SHARD, rows // SHARDS))
+    return min(LARGEST_SHARD, max(SMALLEST_SHARD, min(COMMON_SHARD, rows // 16), rows // SHARDS))
 
 
 def check_same(before: Plan, now: Plan, out: Path) -> None:

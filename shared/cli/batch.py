@@ -60,7 +60,12 @@ _OURS = (
     Option("progress", bool, True, "show rate and time left on standard error"),
 )
 _PLAN = (
-    Option("shard_size", int, None, "rows of a shard; a thousandth of all, from 8 to 5,000, when not given"),
+    Option(
+        "shard_size",
+        int,
+        None,
+        "rows of a shard; a thousandth of all, from 20 (8 in small jobs) to 5,000, when not given",
+    ),
     Option("column", str, None, "the table's column of items; path, image or file, text, user or id when not given"),
     Option("id_column", str, None, "a column to carry into the results"),
     Option("sql", str, None, "the query that gives the items, where INPUT is the URL of a database"),

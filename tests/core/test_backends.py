@@ -70,6 +70,35 @@ def test_signals_are_heard_after_models_have_come_and_gone(graph: Path) -> None:
     assert (done.returncode, done.stdout) == (0, "heard\n")
 
 
+TOGETHER = """
+import sys, threading
+import openvino
+from shared.backends.openvino import the_core
+the_core()
+sys.setswitchinterval(1e-6)
+together = threading.Barrier(8)
+def first():
+    together.wait()
+    openvino.Type.f32.to_dtype()
+threads = [threading.Thread(target=first) for _ in range(8)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+print("ended")
+"""
+
+
+def test_the_first_answers_of_a_process_may_be_asked_at_the_same_instant() -> None:
+    started = [
+        subprocess.Popen([sys.executable, "-c", TOGETHER], stdout=subprocess.PIPE, text=True) for _ in range(6)
+    ]  # without what the core does first, about one in three waits for ever
+    try:
+        assert [one.communicate(timeout=60)[0] for one in started] == ["ended\n"] * 6
+    finally:
+        for one in started:
+            one.kill()
+            one.wait()
+
+
 class TestOnnxRuntime(BackendContract):
     def build(self) -> Backend:
         return open_backend("onnxruntime", graph_file(), threads=1)
