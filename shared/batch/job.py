@@ -136,7 +136,7 @@ def run(
         threads: processor threads in all, divided among the workers; ``None`` uses every one.
         workers: processes. 1 predicts in this one; more also survive an item that kills its process. ``None`` is 1,
             and on Ray one a machine.
-        shard_size: rows of a shard; ``None`` takes a thousandth of all, from 20 (8 in small jobs) to 5,000.
+        shard_size: rows of a shard; ``None`` takes a thousandth of all, from 20 to 5,000 and 8 in small jobs.
         sink: ``"parquet"``, ``"jsonl"``, ``"csv"``, or ``"sql"``: the rows go to a table, and ``out`` keeps receipts.
         sql: a query that gives the items, where ``source`` is a database; ``id_column`` then names its unique id.
         sink_url: for ``sink="sql"``, a SQLAlchemy URL; its password is kept nowhere.
