@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from shared.backends.base import Keep, TensorSpec, check_threads
@@ -40,19 +42,33 @@ class OnnxRuntimeBackend:
         self._session = session
         self._refused = refused
         self._threads = threads
+        self._callers, self._lock = 0, Lock()
         self.inputs = tuple(_spec(node) for node in session.get_inputs())
         self.outputs = tuple(_spec(node) for node in session.get_outputs())
         self._names = [output.name for output in self.outputs]
 
     def run(self, feeds: Sequence[Mapping[str, AnyArray]], *, keep: Keep | None = None) -> list[dict[str, AnyArray]]:
-        """See :meth:`shared.backends.base.Backend.run`."""
-        count = min(self._threads, len(feeds))
+        """See :meth:`shared.backends.base.Backend.run`; callers that are here at once share the threads."""
         try:
-            if count < 2:
-                return [self._answer(feed, keep) for feed in feeds]
-            return self._in_threads(feeds, keep, count)
+            with self._sharing() as share:
+                count = min(share, len(feeds))
+                if count < 2:
+                    return [self._answer(feed, keep) for feed in feeds]
+                return self._in_threads(feeds, keep, count)
         except self._refused as error:
             raise BackendError(f"ONNX Runtime refused a request: {error}") from error
+
+    @contextmanager
+    def _sharing(self) -> Iterator[int]:
+        """One caller more: the threads that are its part."""
+        with self._lock:
+            self._callers += 1
+            share = self._threads // self._callers
+        try:
+            yield share
+        finally:
+            with self._lock:
+                self._callers -= 1
 
     def _in_threads(
         self, feeds: Sequence[Mapping[str, AnyArray]], keep: Keep | None, count: int

@@ -262,8 +262,10 @@ class Registry:
                 meters=meters,
             )
 
-        batcher = queue(slots=self._threads(spec), ahead=AHEAD) if alone else queue(most=limits.max_batch)
-        aside = queue() if getattr(predictor, "reentrant", False) else None
+        reentrant = bool(getattr(predictor, "reentrant", False))
+        slots = self._threads(spec) if alone or reentrant else 1
+        batcher = queue(slots=slots, ahead=AHEAD) if alone else queue(slots=slots, most=limits.max_batch)
+        aside = queue() if reentrant else None
         batcher.service.add(1, seconds)
         own.depth.labels(*labels).set_function(lambda: sum(one.depth for one in self._batchers(*labels)))
         own.running.labels(*labels).set_function(lambda: sum(one.running for one in self._batchers(*labels)))

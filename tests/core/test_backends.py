@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -133,6 +134,38 @@ def test_answers_are_the_products_whatever_the_number_of_callers(name: str, grap
     for caller in callers:
         caller.join()
     assert wrong == []
+
+
+def test_callers_that_are_here_at_once_share_the_threads_of_a_session(graph: Path) -> None:
+    backend = open_backend("onnxruntime", graph, threads=2)
+    feeds = [feed(np.random.default_rng(seed)) for seed in range(40)]
+    here, leave = threading.Event(), threading.Event()
+
+    def hold(outputs: dict[str, AnyArray]) -> dict[str, AnyArray]:
+        here.set()
+        leave.wait(60)
+        return outputs
+
+    def threads_of_a_run() -> set[int]:
+        seen: set[int] = set()
+        both = threading.Barrier(2, timeout=2.0)
+
+        def meet(outputs: dict[str, AnyArray]) -> dict[str, AnyArray]:
+            seen.add(threading.get_ident())
+            with suppress(threading.BrokenBarrierError):
+                both.wait()
+            return outputs
+
+        backend.run(feeds, keep=meet)
+        return seen
+
+    first = threading.Thread(target=lambda: backend.run(feeds[:1], keep=hold))
+    first.start()
+    here.wait(60)
+    assert threads_of_a_run() == {threading.get_ident()}
+    leave.set()
+    first.join()
+    assert len(threads_of_a_run()) == 2
 
 
 @pytest.mark.parametrize("backend", [TestOpenVino, TestOnnxRuntime, TestFake])

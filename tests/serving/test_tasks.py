@@ -311,6 +311,20 @@ def test_short_texts_do_not_wait_for_a_long_one_where_the_model_can() -> None:
         assert [row["result"]["text"][-2:] for row in both.result().json()["results"]] == ["A!", "O!"]
 
 
+def test_a_model_that_can_answers_as_many_batches_at_once_as_there_are_threads() -> None:
+    config = Config(models=(ServedModel("toy.echoes"), ServedModel("toy.shouts")), threads=2)
+    with running(config) as served, served.client() as client, ThreadPoolExecutor(1) as pool:
+        held = pool.submit(client.post, "/v1/tasks/toy.echoes", json={"item": "wait"})
+        one, other = (served.service.registry.find(f"toy.{name}") for name in ("echoes", "shouts"))
+        assert (one.batcher.slots, other.batcher.slots) == (2, 1)
+        while not one.batcher.running:
+            time.sleep(0.005)
+        assert client.post("/v1/tasks/toy.echoes", json={"item": "hi"}).json()["result"]["text"] == "HI!"
+        assert not held.done()
+        GATE.set()
+        assert held.result().json()["result"]["text"] == "WAIT!"
+
+
 def test_a_layer_that_a_user_adds_sees_requests_to_tasks_too() -> None:
     seen: list[str] = []
 
