@@ -125,7 +125,7 @@ def under_fire(run: object, rows: int, victims: Victims, *, seed: int, also: Cal
     moments = sorted(zip(rng.uniform(0.03, 0.95, 2 * KILLS), rng.permutation(["worker", "job"] * KILLS)))
     began, process = time.monotonic(), run.start()
     for number, (moment, what) in enumerate(moments):
-        run.until(max(int(moment * rows), run.predicted() + 50), process, 300.0)
+        run.until(max(int(moment * rows), run.predicted() + 50), process, 1800.0)
         if number == KILLS and also is not None:
             also()
         if what == "worker":
