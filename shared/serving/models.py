@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,22 +11,19 @@ from typing import Any
 
 import orjson
 
-from shared.errors import BackendError, TriptychError, UnknownNameError, UsageError
-from shared.predictor import Predictor
+from shared.errors import UnknownNameError
 from shared.serving.batching import Batcher, Meters
 from shared.serving.config import Config, ServedModel
 from shared.serving.deployments import HIDDEN, Deployment, Outcome, answering
-from shared.serving.faults import HttpError, is_callers
-from shared.serving.items import example_item, form_of, read_item
+from shared.serving.faults import HttpError
+from shared.serving.items import form_of
 from shared.serving.telemetry import Log, Metrics
-from shared.settings import cpu_count
+from shared.serving.warming import threads_of, warmed
 from shared.tasks import Task
-from shared.types import Failure
 from shared.weights.named import pinned_name
 
 DEFAULT = "default"
 """The alias that a request gets which names no model."""
-WARM_UPS = 3
 AHEAD = 2
 """Pictures that wait at the threads themselves: the event loop, on a busy machine, is late to hand over the next."""
 
@@ -237,7 +233,8 @@ class Registry:
         began = time.perf_counter()
         source = await loop.run_in_executor(self._opener, pinned_name, spec.model)
         given = replace(spec, model=None if source is None else str(source))
-        task, predictor, first, seconds = await loop.run_in_executor(self._opener, self._opened, given)
+        task = await loop.run_in_executor(self._opener, self._find, spec.task)
+        predictor, first, seconds = await loop.run_in_executor(self._opener, warmed, task, given, self._config)
         limits, labels = self._config.limits, (spec.task, spec.version)
         own = self._metrics
         sizes, times = own.batches.labels(*labels), own.service.labels(*labels)
@@ -263,7 +260,7 @@ class Registry:
             )
 
         reentrant = bool(getattr(predictor, "reentrant", False))
-        slots = self._threads(spec) if alone or reentrant else 1
+        slots = threads_of(spec, self._config) if alone or reentrant else 1
         batcher = queue(slots=slots, ahead=AHEAD) if alone else queue(slots=slots, most=limits.max_batch)
         aside = queue() if reentrant else None
         batcher.service.add(1, seconds)
@@ -272,40 +269,10 @@ class Registry:
         took = time.perf_counter() - began
         return Deployment(task, spec, predictor, batcher, first, took, given.model, aside, limits.long_text)
 
-    def _opened(self, spec: ServedModel) -> tuple[Task, Predictor[Any, Any], dict[str, Any] | None, float]:
-        """The opened model, its answer to the first item, and the seconds that the fastest of some took."""
-        task = self._find(spec.task)
-        options = dict(spec.options)
-        known = {option.name for option in task.options} | {"device", "threads"}
-        for name in options:
-            if name not in known:
-                raise UnknownNameError(f"option of {spec.task}", name, known)
-        options.setdefault("device", self._config.device)
-        options.setdefault("threads", self._config.threads)
-        predictor = task.open(spec.model, **options)
-        form = form_of(task)
-        item = read_item(form, example_item(form), self._config.limits)
-        seconds, first = math.inf, None
-        for _ in range(WARM_UPS):
-            began = time.perf_counter()
-            first = predictor.predict([item], on_error="keep")[0]
-            seconds = min(seconds, time.perf_counter() - began)
-        if isinstance(first, Failure):
-            if not is_callers(first.kind):
-                raise BackendError(
-                    f"{spec.task}: model {spec.model or 'of the task'} fails on its first item: {first.message}"
-                )
-            first = None
-        return task, predictor, None if first is None else first.to_json(), seconds
-
     def _batchers(self, task: str, version: str) -> list[Batcher[Any, Outcome]]:
         """The queues of a model and its variants; none once it is unloaded."""
         main = self._loaded.get((task, version))
         return [] if main is None else [lane for one in (main, *main.variants.values()) for lane in one.lanes]
-
-    def _threads(self, spec: ServedModel) -> int:
-        threads = spec.options.get("threads", self._config.threads)
-        return int(threads) if threads else cpu_count()
 
 
 async def _left(one: Deployment) -> None:
@@ -321,8 +288,3 @@ def _check_option(kind: type, value: Any, name: str, *, multiple: bool) -> None:
     for one in values:
         if not isinstance(one, fine) or (isinstance(one, bool) and kind is not bool):
             raise HttpError(400, "bad-request", f"option {name!r} must be a {kind.__name__}. Got {one!r} instead")
-
-
-def as_error(error: BaseException) -> TriptychError:
-    """What a failed start is reported as."""
-    return error if isinstance(error, TriptychError) else UsageError(f"{type(error).__name__}: {error}")

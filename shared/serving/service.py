@@ -14,10 +14,11 @@ from shared.serving.config import Config
 from shared.serving.deployments import Answered, Deployment, Outcome
 from shared.serving.faults import HttpError
 from shared.serving.keys import Buckets, Key, read_keys
-from shared.serving.models import Registry, as_error
+from shared.serving.models import Registry
 from shared.serving.pages import Streams
 from shared.serving.splits import Shadower, Splitter
 from shared.serving.telemetry import Log, Metrics, Tracing
+from shared.serving.warming import as_error
 from shared.tasks import Task
 
 if TYPE_CHECKING:
