@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from shared.batch.given import Items
-    from shared.batch.job import Report, run
+    from shared.batch.job import run
     from shared.batch.merging import merge
     from shared.batch.reader import Outcome, read
+    from shared.batch.report import Report
     from shared.batch.resuming import resume
     from shared.batch.standing import Status, status
 
@@ -17,7 +18,7 @@ __all__ = ["Items", "Outcome", "Report", "Status", "merge", "read", "resume", "r
 
 _HOMES = {
     "Items": "given",
-    "Report": "job",
+    "Report": "report",
     "run": "job",
     "Outcome": "reader",
     "read": "reader",

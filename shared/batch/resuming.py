@@ -8,7 +8,8 @@ from threading import Event
 from typing import Any
 
 from shared.batch.folder import Layout
-from shared.batch.job import GRACE, Report, run
+from shared.batch.job import GRACE, run
+from shared.batch.report import Report
 from shared.errors import DataError
 from shared.tasks import Task, find_task
 

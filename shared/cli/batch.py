@@ -16,9 +16,10 @@ from typing import Any, ClassVar
 import click
 
 from shared.batch.folder import Layout
-from shared.batch.job import ENGINES, GRACE, Report
+from shared.batch.job import ENGINES, GRACE
 from shared.batch.job import run as run_job
 from shared.batch.merging import merge as merge_job
+from shared.batch.report import Report
 from shared.batch.resuming import resume as resume_job
 from shared.batch.sinks import SINK_NAMES
 from shared.batch.standing import status as status_of
