@@ -308,3 +308,43 @@ def test_s3(bucket: Any, tmp_path: Path) -> None:
     bucket.pipe("bucket/tables/t.csv", b"id,text\n1,x\n2,y\n3,z\n")
     with pytest.raises(DataError, match="must not change while a job reads it"):
         list(reading)
+
+
+@pytest.fixture
+def google(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A bucket of an emulator's server, reached as Google's is."""
+    reason = "Google's store is tested by an emulator: pip install gcp-storage-emulator"
+    emulator = pytest.importorskip("gcp_storage_emulator.server", reason=reason)
+    gcsfs = pytest.importorskip("gcsfs", reason="needs the extra cloud")
+    running = emulator.create_server("127.0.0.1", 0, in_memory=True, default_bucket="bucket")
+    running.start()
+    port = running._api._httpd.server_address[1]
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{port}")
+    monkeypatch.setenv("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")  # a protocol that the emulator does not speak
+    gcsfs.GCSFileSystem.clear_instance_cache()
+    system = gcsfs.GCSFileSystem()
+    for name, content in OBJECTS.items():
+        system.pipe(f"bucket/{name}", content.replace(b"memory://", b"gs://"))
+    yield system
+    gcsfs.GCSFileSystem.clear_instance_cache()
+    running.stop()
+
+
+@pytest.mark.filterwarnings("default")
+def test_google_storage(google: Any, tmp_path: Path) -> None:
+    assert [row.input for row in rows("gs://bucket/photos", "image")] == [
+        f"gs://bucket/photos/{name}" for name in ("a.png", "b.png", "deep/c.PNG")
+    ]
+    found = rows("gs://bucket/photos/list.csv", "image")
+    assert [row.item.read_bytes() for row in found[:3]] == [picture(10), picture(30), picture(20)]
+    assert [row.item for row in rows("gs://bucket/t.parquet")] == [f"t{n}" for n in range(120)]
+    with pytest.raises(InputError, match="Nothing stands at"):
+        found[3].item.read_bytes()
+    out = tmp_path / "out"
+    report = run(COLOURS, "gs://bucket/photos", out, progress=False, workers=2, shard_size=1)
+    assert (report.rows, report.failed) == (3, 0)
+    (out / "part-00001.parquet").unlink()
+    assert run(COLOURS, "gs://bucket/photos", out, progress=False).predicted == 1
+    google.pipe("bucket/photos/a.png", picture(11))
+    with pytest.raises(PlanMismatchError, match="inputs: content"):
+        run(COLOURS, "gs://bucket/photos", out, progress=False)
