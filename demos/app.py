@@ -32,6 +32,7 @@ from demos.lean import many_pages
 from demos.models import Models, declare
 from demos.pages import KEPT_SECONDS
 from demos.theme import CSS, HEAD, theme
+from shared.serving.tidying import EVERY, share_arenas, trimmer
 from shared.settings import cpu_count
 from shared.sockets import bound
 
@@ -39,8 +40,7 @@ MAX_UPLOAD = "20mb"
 QUEUE_LENGTH = 32
 SESSIONS = 64
 """Open pages whose state is kept; Gradio keeps a copy of all components, 0.7 MB, and what was answered for each."""
-_MMAP_THRESHOLD, _ARENA_MAX = -3, -8
-"""Numbers of two parameters in GNU's ``malloc.h``."""
+_MMAP_THRESHOLD = -3  # M_MMAP_THRESHOLD of malloc.h
 THREADS = 16
 """Answers that are worked on at once; each thread that ever did keeps memory of its own."""
 
@@ -138,7 +138,9 @@ def serve(*, host: str, port: int, auth: tuple[str, str] | None, say: Callable[[
         if auth is None and not _is_loopback(host):
             say("Everyone who can reach this machine can use it. --auth USER:PASSWORD asks visitors who they are.")
         say("Stop it with Ctrl+C.")
-        stop.wait()
+        trim = trimmer() or bool
+        while not stop.wait(EVERY):
+            trim()
     return 0
 
 
@@ -148,12 +150,8 @@ def give_back_memory() -> None:
     Left to itself it raises the size from which a block is one by the system, and keeps a heap for each few threads:
     a server that decodes pictures of all sizes in many threads then grows for hours.
     """
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError, TypeError):
-        return
-    for name, value in ((_MMAP_THRESHOLD, 1 << 20), (_ARENA_MAX, 2)):
-        mallopt(name, value)
+    if share_arenas():
+        ctypes.CDLL(None).mallopt(_MMAP_THRESHOLD, 1 << 20)
 
 
 def _is_loopback(host: str) -> bool:
