@@ -23,11 +23,12 @@ MOST_CHARACTERS = 5_000
 MOST_TERMS = 20
 SURE = 0.5
 """Score from which a sentence is not marked as doubtful."""
-_EXAMPLES = {
+EXAMPLES = {
     "zh to en": {
         "A letter": [
-            "您好，\n\n感谢您的来信。会议改到下午3点，请在{date}之前回复。\n\n- 地点：图书馆\n- 网址：https://example.org/room",
-            "图书馆 = City Library",
+            "您好，\n\n感谢您的来信。图书馆的读书会改到下午3点，请在{date}之前回复。\n\n"
+            "- 地点：图书馆\n- 网址：https://example.org/room",
+            "图书馆 = City Library\n读书会 = Readers’ Circle",
         ],
         "A report": ["北京是中国的首都。它有两千多万人口，是世界上最大的城市之一。", ""],
     },
@@ -48,7 +49,7 @@ def build(models: Models) -> None:
     """Lay the page out in the Blocks that is open."""
     head(PAGE, "Line breaks, lists, mark-up, addresses, {placeholders} and numbers stay as they are.")
     ways = list(models.translators)
-    examples = {f"{way}: {name}": [way, *row] for way in ways for name, row in _EXAMPLES.get(way, {}).items()}
+    examples = {f"{way}: {name}": [way, *row] for way in ways for name, row in EXAMPLES.get(way, {}).items()}
     with gr.Row():
         with gr.Column(min_width=300):
             way = gr.Radio(ways, value=ways[0], label="Direction")
