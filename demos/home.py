@@ -104,7 +104,7 @@ def model_row(card: ModelCard, job: str, opened: bool, built: str = "") -> list[
     waiting = "not available" if wanted and offline() else "opens at first use"
     return [
         Cell(card.name, soft=card.summary),
-        Cell(job),
+        Cell(job, tag="short"),
         Cell(card.licence, tag="short"),
         Cell(human(card.size) if card.files else "—", tag="number"),
         where,

@@ -35,6 +35,8 @@ EXAMPLES = {
     "en to de": {"A street": ["Two men are standing on the street.\n\n- A dog is running through the grass.", ""]},
     "en to fr": {"A street": ["Two men are standing on the street.\n\n- A dog is running through the grass.", ""]},
 }
+_LANGUAGES = {"de": "German", "en": "English", "fr": "French", "zh": "Chinese"}
+"""What languages are called; one that is not here by its code."""
 _CODE = """import json
 
 import nlp
@@ -49,10 +51,14 @@ def build(models: Models) -> None:
     """Lay the page out in the Blocks that is open."""
     head(PAGE, "Line breaks, lists, mark-up, addresses, {placeholders} and numbers stay as they are.")
     ways = list(models.translators)
-    examples = {f"{way}: {name}": [way, *row] for way in ways for name, row in EXAMPLES.get(way, {}).items()}
+    examples = {
+        f"{_called(way)}: {name}" if len(ways) > 1 else name: [way, *row]
+        for way in ways
+        for name, row in EXAMPLES.get(way, {}).items()
+    }
     with gr.Row():
         with gr.Column(min_width=300):
-            way = gr.Radio(ways, value=ways[0], label="Direction")
+            way = gr.Radio([(_called(way), way) for way in ways], value=ways[0], label="Direction")
             model = which(models.translators[ways[0]].card)
             text = gr.Textbox(label="Text", lines=8, max_lines=20, max_length=MOST_CHARACTERS, placeholder="Any text.")
             terms = gr.Textbox(
@@ -83,7 +89,7 @@ def build(models: Models) -> None:
         glossary = own_terms(terms)
         opened = models.translators[way]
         found, milliseconds = ask(_with_terms(opened, source, target, glossary) if glossary else opened, text)
-        line = f"**{found.source} to {found.target}** · {_counted(found)} · {milliseconds:.0f} ms"
+        line = f"**{_called(f'{found.source} to {found.target}')}** · {_counted(found)} · {milliseconds:.0f} ms"
         if found.warnings:
             line += "\n\n" + "\n".join(f"- {warning}" for warning in found.warnings)
         return found.to_json(), line, found.text, beside(text, found)
@@ -160,6 +166,10 @@ def _with_terms(
     """A translator of the same model with terms of its own; the loaded weights are shared."""
     with plain_errors():
         return Model(model.job, model.card, lambda: nlp.translator(source=source, target=target, glossary=terms))
+
+
+def _called(way: str) -> str:
+    return " to ".join(_LANGUAGES.get(code, code) for code in way.split(" to "))
 
 
 def _counted(found: Translation) -> str:

@@ -45,7 +45,7 @@ def test_a_text_with_terms(client: Any) -> None:
     assert result["type"] == "Translation"
     assert plain.endswith("\n\n- City Library")
     assert "{x}" in plain
-    assert "zh to en" in answer
+    assert "Chinese to English" in answer
     assert "北京" in listed
 
 
