@@ -154,9 +154,9 @@ def _answers(answers: Mapping[str, Any]) -> Side:
     if all(refused):
         line = "**Neither finds an answer**"
     elif not any(refused) and len({normalise_answer(text) for text in said.values()}) == 1:
-        line = f"**Both answer {next(iter(said.values()))}**"
+        line = f"**Both answer “{next(iter(said.values()))}”**"
     else:
-        told = (f"{name} {'finds' if nothing else 'answers'} {said[name]}" for name, nothing in zip(said, refused))
+        told = (f"{name} {'finds no answer' if no else f'answers “{said[name]}”'}" for name, no in zip(said, refused))
         line = f"**They disagree**: {', '.join(told)}"
     rows: list[list[Cell | str]] = []
     for name, found in answers.items():

@@ -274,7 +274,7 @@ def _example() -> str:
 
 
 def _lines(title: str, across: str, up: str, colour: str) -> gr.LinePlot:
-    return gr.LinePlot(x=across, y=up, color=colour, label=title, height=360)
+    return gr.LinePlot(x=across, y=up, color=colour, label=title, height=384)
 
 
 def _examples(examples: dict[str, list[Any]], given: list[Any]) -> None:

@@ -97,7 +97,10 @@ def _plain(text: str, dataset: Path, path: Path, name: str) -> str:
 
 def _figures(found: Compared) -> str:
     columns, *rows = figure_rows(found)
-    told: list[list[Cell | str]] = [[*row[:3], Cell(row[3], soft=row[4]), row[5]] for row in rows]
+    told: list[list[Cell | str]] = [
+        [name, *(Cell(text, soft, "number") for text, soft in ((first, ""), (second, ""), (apart, interval), (p, "")))]
+        for name, first, second, apart, interval, p, *_ in rows
+    ]
     near = [f for f in found.figures if max(abs(f.difference.low), abs(f.difference.high)) <= 1] or found.figures
     plot = forest(Forest(tuple((f.name, f.difference) for f in near), reference=0.0))
     return f'<div class="facts">{plot}</div><br>{table("Figures", [*columns[:4], "p"], told)}'

@@ -43,8 +43,8 @@ class Kind:
         return {**self.options, **(self.settings[name][1] if name in self.settings else {})}
 
     def choices(self) -> list[tuple[str, str]]:
-        """What a visitor chooses from, with its licence, and the names."""
-        return [(f"{name} · {find(self.catalogued(name)).licence}", name) for name in self.models]
+        """What a visitor chooses from, a catalogue name with its licence, and the names."""
+        return [(name if name in self.settings else f"{name} · {find(name).licence}", name) for name in self.models]
 
 
 _TABLE = "a CSV of text, label"

@@ -20,6 +20,7 @@ footer .divider { display: none; }
 .wrap.full:has(> .loading) { visibility: hidden; }
 .gallery-item .container, .gallery-item img { width: 80px !important; height: 80px !important; max-width: none; }
 .gallery-item img { object-fit: cover !important; }
+.block:has(> .image-container:not([data-testid])) > label.float { position: static; width: max-content; }
 input[type="range"]::-webkit-slider-thumb { border: 2px solid var(--slider-color); }
 input[type="range"]::-moz-range-thumb { border: 2px solid var(--slider-color); }
 button.small { flex-grow: 0 !important; align-self: flex-start; width: auto !important; }
@@ -45,6 +46,7 @@ a.download-link { color: var(--ready) !important; }
 .facts tbody th { font-weight: 600; min-width: 6rem; }
 .facts .short { white-space: nowrap; }
 .facts .number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+.facts .number .soft { white-space: normal; }
 .facts .soft { display: block; font-weight: 400; color: var(--body-text-color-subdued); overflow-wrap: anywhere; }
 .facts .tag { display: inline-block; padding: 0 0.5em; border-radius: 1em;
   border: 1px solid var(--border-color-primary); color: var(--body-text-color-subdued);

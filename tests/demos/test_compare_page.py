@@ -82,9 +82,9 @@ SOME, NONE = (lambda text: Answers((Answer(text, 4, 4 + len(text), 0.9),), 0.1))
 @pytest.mark.parametrize(
     ("second", "line"),
     [
-        (SOME("ferry."), "**Both answer The ferry**"),
-        (SOME("a boat"), "**They disagree**: a answers The ferry, b answers a boat"),
-        (NONE, "**They disagree**: a answers The ferry, b finds no answer"),
+        (SOME("ferry."), "**Both answer “The ferry”**"),
+        (SOME("a boat"), "**They disagree**: a answers “The ferry”, b answers “a boat”"),
+        (NONE, "**They disagree**: a answers “The ferry”, b finds no answer"),
     ],
 )
 def test_answers_stand_side_by_side(second: Answers, line: str) -> None:
@@ -237,7 +237,7 @@ def test_two_readers_on_one_question(client: Any) -> None:
     passage = "The ferry carries 240 passengers and 31 cars."
     result, answer, shown = client.predict("How many cars?", passage, api_name="/compare_answer")
     assert list(result) == list(QUESTIONS["Answers"].models[:2])
-    assert "Both answer 31" in answer
+    assert "Both answer “31”" in answer
     assert "37 to 39" in shown
     _, answer, _ = client.predict("What does a ticket cost?", passage, api_name="/compare_answer")
     assert "squadshifts-minilm-lora finds no answer" in answer
