@@ -127,7 +127,7 @@ ANSWERS = Written(
     "Write a question and a passage, upload a file, or click an example.",
     {
         "Who boards first?": ["Who boards first?", _FERRY, "Answers"],
-        "What is carried?": ["How many cars does the ferry carry?", _FERRY, "Answers"],
+        "How many cars?": ["How many cars does the ferry carry?", _FERRY, "Answers"],
         "Something that it does not say": ["What does a ticket cost?", _FERRY, "Answers"],
     },
     "Questions with their answers",
