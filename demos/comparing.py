@@ -168,8 +168,8 @@ def written(
         given = [chosen_kind, *names]
         if mode == MANY:
             return data_elsewhere(kind, names, file, given, many)
-        held = [box if isinstance(box, str) else upload(box) for box in boxes]
-        if not all(held):
+        held = [part for part in (box if isinstance(box, str) else upload(box) for box in boxes) if part]
+        if len(held) < len(boxes):
             return None
         return side_elsewhere(kind, names, held[0] if item is None else item(*held), [*held, *given], one)
 
