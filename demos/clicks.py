@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +15,7 @@ from demos.models import Model
 from demos.pages import NO_ANSWER, plain_errors, refusal
 from demos.pictures import LONGEST, Screen, chosen, sent
 from demos.prompts import BESIDE, CORNER, MOST_POINTS, ON, Asked, draw_prompts, read_prompts
+from demos.recent import Recent
 from demos.sharing import Elsewhere, upload
 from vision.images import size_of
 from vision.segmentation.promptable import EmbeddedImage, PromptableSegmenter
@@ -45,8 +44,7 @@ class Clicked:
     """
 
     model: Model[PromptableSegmenter]
-    _recent: OrderedDict[Path, EmbeddedImage] = field(default_factory=OrderedDict)
-    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _recent: Recent[Path, EmbeddedImage] = field(default_factory=lambda: Recent(CLICKED_KEPT))
 
     def photo(self, path: Path) -> EmbeddedImage:
         """The picture, ready for prompts.
@@ -55,14 +53,10 @@ class Clicked:
             TriptychError: the model cannot be had, or the picture cannot be used.
         """
         model = self.model.get(gr.Info)
-        with self._lock:
-            found = self._recent.get(path)
-        found = found or model.embed(path)
-        with self._lock:
-            self._recent[path] = found
-            self._recent.move_to_end(path)
-            while len(self._recent) > CLICKED_KEPT:
-                self._recent.popitem(last=False)
+        found = self._recent.get(path)
+        if found is None:
+            found = model.embed(path)
+            self._recent.put(path, found)
         return found
 
     def segment(self, path: Path, asked: Asked) -> tuple[Segmentation, float]:

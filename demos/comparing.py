@@ -15,8 +15,7 @@ from demos.judging import MOST_PICTURES, MOST_TEXTS, SEED, judge
 from demos.kinds import Bench, Kind
 from demos.pages import ask, model_line, plain_errors, refusal, which
 from demos.pictures import Chosen, chosen, uploads_only
-from demos.sharing import Elsewhere, Upload, predict_command, upload
-from shared.catalogue import find
+from demos.sharing import Elsewhere, Upload, predict_command, python_command, upload
 
 ONE, MANY = "one", "many"
 """What was asked last: an item, or a data set."""
@@ -25,8 +24,11 @@ _SIDE_BY_SIDE = """import json
 
 from shared.tasks import find_task
 
-for name in {models!r}:
-    model = find_task({task!r}).open(name, device="auto", threads=None{options})
+open_model = find_task({task!r}).open
+for model in (
+    {first},
+    {second},
+):
     print(json.dumps(model.predict([{item!r}])[0].to_json()))
 """
 _UNPACK = """import zipfile
@@ -36,7 +38,7 @@ with zipfile.ZipFile({archive!r}) as held:
 
 """
 _ON_DATA = """import json
-from pathlib import Path
+{imports}from pathlib import Path
 
 import numpy as np
 
@@ -45,9 +47,8 @@ from shared.evaluation.comparing import compare_evaluations
 from shared.tasks import find_task
 
 evaluate = find_task({task!r}).evaluate
-first, second = (
-    evaluate(Path({dataset!r}), model=name, limit={most}, seed={seed}{options}) for name in {models!r}
-)
+first = {first}
+second = {second}
 print(json.dumps(compared_json(compare_evaluations(first, second, rng=np.random.default_rng({seed})))))
 """
 
@@ -55,14 +56,14 @@ print(json.dumps(compared_json(compare_evaluations(first, second, rng=np.random.
 def model_choice(bench: Bench) -> tuple[gr.Radio, gr.Dropdown, gr.Dropdown]:
     """Lay out what is compared, and the choice of two models, each with its licence and size."""
     names = list(bench.kinds)
-    kind = gr.Radio(names, value=names[0], label="What to compare")
+    kind = gr.Radio(names, value=names[0], label="What to compare", visible=len(names) > 1)
     first, second = (
         gr.Dropdown(label=f"{order} model", **_choice(bench, names[0], at)) for at, order in enumerate(_WHICH)
     )
-    told = which(*map(find, bench.kinds[names[0]].models[:2]))
+    told = which(*bench.cards(*bench.kinds[names[0]].models[:2]))
     for model in (first, second):
         model.change(
-            lambda *names: model_line(*map(find, filter(None, names))),
+            lambda *names: model_line(*bench.cards(*filter(None, names))),
             [first, second],
             told,
             api_visibility="private",
@@ -149,32 +150,45 @@ def data_events(
     ]
 
 
-def written(bench: Bench, one: str, many: str) -> Callable[..., Elsewhere | None]:
-    """What writes the request outside the page: of an item at one endpoint, of a data set at the other."""
+def written(
+    bench: Bench, one: str, many: str, *, item: Callable[..., str] | None = None
+) -> Callable[..., Elsewhere | None]:
+    """What writes the request outside the page: of an item at one endpoint, of a data set at the other.
 
-    def write(item: Any, file: Any, mode: str, *chose: str) -> Elsewhere | None:
-        kind, *names = bench.pair(*chose)
-        given = [chose[0], *names]
+    Args:
+        bench: what is compared.
+        one: endpoint for an item.
+        many: endpoint for a data set.
+        item: makes one of what several boxes hold; ``None`` where one box holds it.
+    """
+
+    def write(*values: Any) -> Elsewhere | None:
+        *boxes, file, mode, chosen_kind, first, second = values
+        kind, *names = bench.pair(chosen_kind, first, second)
+        given = [chosen_kind, *names]
         if mode == MANY:
             return data_elsewhere(kind, names, file, given, many)
-        return side_elsewhere(kind, names, item if isinstance(item, str) else upload(item), given, one)
+        held = [part for part in (box if isinstance(box, str) else upload(box) for box in boxes) if part]
+        if len(held) < len(boxes):
+            return None
+        return side_elsewhere(kind, names, held[0] if item is None else item(*held), [*held, *given], one)
 
     return write
 
 
 def side_elsewhere(
-    kind: Kind, names: Sequence[str], item: str | Upload | None, given: Sequence[Any], endpoint: str
-) -> Elsewhere | None:
-    """One input for both models, asked outside the page."""
-    if not item:
-        return None
-    options = "".join(f", {name}={value!r}" for name, value in kind.options.items())
+    kind: Kind, names: Sequence[str], item: str | Upload, given: Sequence[Any], endpoint: str
+) -> Elsewhere:
+    """One input for both models, asked outside the page; ``given`` is what the endpoint takes."""
     plain = item.name if isinstance(item, Upload) else item
+    first, second = (
+        f'open_model({kind.catalogued(name)!r}, device="auto", threads=None{_options(kind, name)})' for name in names
+    )
     return Elsewhere(
-        _SIDE_BY_SIDE.format(models=tuple(names), task=kind.task, options=options, item=plain),
-        "\n".join(predict_command(kind.task, item, model=name, **kind.options) for name in names),
+        _SIDE_BY_SIDE.format(first=first, second=second, task=kind.task, item=plain),
+        "\n".join(predict_command(kind.task, item, model=kind.catalogued(name), **kind.how(name)) for name in names),
         endpoint,
-        [item, *given],
+        given,
         "",
         item,
         remark=_NO_SERVICE,
@@ -194,19 +208,33 @@ def data_elsewhere(
         dataset, most = str(Path(folder) / inside(Path(file["path"]))), MOST_PICTURES
         before = shlex.join(["python3", "-m", "zipfile", "-e", item.name, folder]) + "\n"
         unpacked = _UNPACK.format(archive=item.name, folder=folder)
-    options = "".join(f", {name}={value!r}" for name, value in kind.options.items())
+    calls = {
+        name: f"evaluate(Path({dataset!r}), model={kind.catalogued(name)!r}, limit={most}, seed={SEED}"
+        f"{_options(kind, name)})"
+        for name in names
+    }
+    first, second = (
+        f"replace({calls[name]}, model={name!r})" if name in kind.settings else calls[name] for name in names
+    )
+    set_apart = bool(kind.settings.keys() & set(names))
+    imports = "from dataclasses import replace\n" if set_apart else ""
+    code = unpacked + _ON_DATA.format(imports=imports, task=kind.task, first=first, second=second, seed=SEED)
     words = ["triptych", "compare", kind.task, "--models", *names, "--json", "--limit", str(most)]
-    words += [word for name, value in kind.options.items() for word in (f"--{name}", str(value))]
-    code = _ON_DATA.format(task=kind.task, dataset=dataset, models=tuple(names), most=most, seed=SEED, options=options)
+    words += [word for name, value in kind.options.items() for word in (f"--{name.replace('_', '-')}", str(value))]
+    told = before + shlex.join([*words, "--", dataset])
     return Elsewhere(
-        unpacked + code,
-        before + shlex.join([*words, "--", dataset]),
+        code,
+        python_command(code) if set_apart else told,  # a command gives both models the same options
         endpoint,
         [item, *given],
         "",
         item,
         remark=_NO_SERVICE,
     )
+
+
+def _options(kind: Kind, name: str) -> str:
+    return "".join(f", {option}={value!r}" for option, value in kind.how(name).items())
 
 
 _WHICH = ("First", "Second")

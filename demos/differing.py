@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from demos.tables import Cell, table
-from nlp.types import Entities, TextLabels, Translation
+from nlp.types import Answers, Entities, TextLabels, Translation
+from shared.evaluation.answers import normalise_answer
 from vision.boxes import box_iou
 from vision.masks import rle_iou
 from vision.types import Classification, Detections, Segmentation
@@ -146,7 +147,26 @@ def _translations(answers: Mapping[str, Any]) -> Side:
     )
 
 
+def _answers(answers: Mapping[str, Any]) -> Side:
+    """Two readers' answers: the same where SQuAD's own script finds them the same."""
+    said = {name: "no answer" if found.best is None else found.best.text for name, found in answers.items()}
+    refused = [found.best is None for found in answers.values()]
+    if all(refused):
+        line = "**Neither finds an answer**"
+    elif not any(refused) and len({normalise_answer(text) for text in said.values()}) == 1:
+        line = f"**Both answer “{next(iter(said.values()))}”**"
+    else:
+        told = (f"{name} {'finds no answer' if no else f'answers “{said[name]}”'}" for name, no in zip(said, refused))
+        line = f"**They disagree**: {', '.join(told)}"
+    rows: list[list[Cell | str]] = []
+    for name, found in answers.items():
+        place = "—" if found.best is None else f"{found.best.start} to {found.best.end}"
+        rows.append([name, Cell(said[name]), place, Cell(f"{found.no_answer:.1%}", tag="number")])
+    return Side(line, table("Answers", ["Reader", "Answer", "Characters", "That there is none"], rows))
+
+
 _SHOWN: dict[type, Any] = {
+    Answers: _answers,
     TextLabels: _labels,
     Classification: _labels,
     Detections: _boxes,

@@ -65,7 +65,7 @@ def _build_plan() -> None:
         with gr.Column(scale=3, min_width=300):
             answer = says("")
             sizes = gr.HTML(label="Sizes", js_on_load=None, apply_default_css=False)
-            curve = _lines("Power by days: one look blue, any number orange", "day", "power", "Way of looking")
+            curve = _lines("Power: one look blue, any number orange", "day", "power", "Way of looking")
     result = result_viewer("SizePlan")
 
     def plan(rate: float, lift: float, traffic: float, arms: float, power: float) -> tuple[Any, ...]:
@@ -121,12 +121,8 @@ def _build_peek() -> None:
         with gr.Column(scale=3, min_width=300):
             answer = says("")
             shares = gr.HTML(label="Calls", js_on_load=None, apply_default_css=False)
-            p_values = _lines(
-                "One experiment, p-value by day: naive blue, always valid orange, 5 % red", "day", "p-value", "Line"
-            )
-            interval = _lines(
-                "Its difference in points of percent (blue), always-valid from orange to red", "day", "points", "Line"
-            )
+            p_values = _lines("One run: naive blue, valid orange, 5 % red", "day", "p-value", "Line")
+            interval = _lines("Difference blue, valid orange to red", "day", "points", "Line")
     result = result_viewer("Peeks")
 
     def simulate(rate: float, lift: float, units: float, days: float, seed: float) -> tuple[Any, ...]:
@@ -274,6 +270,7 @@ def _example() -> str:
 
 
 def _lines(title: str, across: str, up: str, colour: str) -> gr.LinePlot:
+    """A plot; its title must fit one line of a narrow screen, since a second one pushes the axis out of the plot."""
     return gr.LinePlot(x=across, y=up, color=colour, label=title, height=360)
 
 

@@ -44,9 +44,9 @@ def build(models: Models, pages: Sequence[Page]) -> None:
         apply_default_css=False,
     )
     loaded = gr.HTML(_models(models), js_on_load=None, apply_default_css=False)
-    again = gr.Button("Look again", size="sm", elem_classes="small")
-    speed = gr.HTML("", js_on_load=None, apply_default_css=False)
+    again = gr.Button("Look again at what is loaded", size="sm", elem_classes="small")
     measure = gr.Button("Measure speed on this machine", size="sm", elem_classes="small")
+    speed = gr.HTML("", js_on_load=None, apply_default_css=False)
     gr.HTML(table("This machine", ["Fact", "Value"], _machine()), js_on_load=None, apply_default_css=False)
     for trigger in (None, again.click):  # None: when the page is opened
         gr.on(
@@ -104,7 +104,7 @@ def model_row(card: ModelCard, job: str, opened: bool, built: str = "") -> list[
     waiting = "not available" if wanted and offline() else "opens at first use"
     return [
         Cell(card.name, soft=card.summary),
-        Cell(job),
+        Cell(job, tag="short"),
         Cell(card.licence, tag="short"),
         Cell(human(card.size) if card.files else "—", tag="number"),
         where,

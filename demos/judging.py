@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import csv
 import html
-import os
 import re
 import tempfile
-import zipfile
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from demos.archives import unpack
-from demos.examples import pictures
 from demos.kinds import Kind
 from demos.tables import Cell, table
 from nlp.datasets import read_labelled_texts
+from nlp.qa.data import read_questions
 from shared.errors import DataError, TriptychError, UsageError
 from shared.evaluation.compared_words import compared_json, figure_rows, slice_rows, verdict
 from shared.evaluation.comparing import Compared, compare_evaluations
@@ -31,30 +28,6 @@ MOST_TEXTS = 500
 MOST_PICTURES = 200
 SEED = 0
 _SHOWN = 20
-_SAMPLE_PICTURES = {
-    "n02129165": (("gradio", "media_assets/images/lion.jpg"),),
-    "n02130308": (("gradio", "media_assets/images/cheetah1.jpg"), ("gradio", "test_data/cheetah2.jpg")),
-    "n03877845": (("sklearn", "datasets/images/china.jpg"),),
-    "n11939491": (("sklearn", "datasets/images/flower.jpg"),),
-}
-"""Pictures of a lion, two cheetahs, a palace and a flower, by WordNet's ids; far too few, which the verdict says."""
-_SAMPLE = {
-    "positive": (
-        "A joy from the first scene to the last.", "I laughed until it hurt.", "Quiet, wise and beautifully played.",
-        "The best thing that I have seen this year.", "It could have been dull, and it never is.",
-        "Hardly a false note in two hours.", "You will not regret the ticket.", "Moving without ever being sweet.",
-        "Nothing about it is lazy.", "A small film with a large heart.", "Who knew that chess could be this thrilling?",
-        "I went in tired and came out glad.",
-    ),
-    "negative": (
-        "Two hours that I will never get back.", "Loud, long and empty.", "The jokes were old when it was written.",
-        "Not even the actors seem to believe it.", "A waste of a good idea.", "I have seen livelier furniture.",
-        "It wants to be clever and is merely confused.", "Beautiful pictures cannot save a script this thin.",
-        "I left before the end, and not early enough.", "Everything that the first one was not: dull.",
-        "Hardly a scene that works.", "If this is fun, give me boredom.",
-    ),
-}  # fmt: skip
-"""Short reviews written for this page; far too few to judge a model by, which the verdict says."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +52,7 @@ def judge(
 
     Args:
         kind: what both do.
-        first: catalogue name of the one that is there.
+        first: name of the one that is there, among the kind's.
         second: of the one that is to take its place.
         path: the file.
         name: what the visitor calls it.
@@ -101,11 +74,11 @@ def judge(
                 dataset = unpack(path, Path(folder))
             for number, model in enumerate((first, second)):
                 say(number, f"Evaluating {model}")
-                found.append(evaluate(dataset, model=model, limit=most, seed=SEED, **kind.options))
+                one = evaluate(dataset, model=kind.catalogued(model), limit=most, seed=SEED, **kind.how(model))
+                found.append(replace(one, model=model))
             say(2, "Comparing")
             compared = compare_evaluations(found[0], found[1], rng=np.random.default_rng(SEED))
-            texts = read_labelled_texts(path).texts if kind.task == "nlp.classification" else None
-            parts = [_figures(compared), _changed(compared), _apart(found, compared, texts, dataset)]
+            parts = [_figures(compared), _changed(compared), _apart(found, compared, _read(kind.task, path), dataset)]
         except TriptychError as error:
             raise DataError(_plain(str(error), dataset, path, name)) from error
         told = html.escape(_plain(verdict(compared), dataset, path, name), quote=False)
@@ -116,30 +89,6 @@ def judge(
     return Judged(compared_json(compared) | {"dataset": name}, line, "<br>".join(filter(None, parts)))
 
 
-def sample_texts(folder: str | None = None) -> str:
-    """A file of short labelled reviews in a folder of the server's uploads, which goes when it stops."""
-    path = _place(folder) / "short-reviews.csv"
-    with path.open("w", encoding="utf-8", newline="") as stream:
-        rows = csv.writer(stream)
-        rows.writerow(["text", "label"])
-        rows.writerows([text, label] for label, texts in _SAMPLE.items() for text in texts)
-    return str(path)
-
-
-def sample_pictures(folder: str | None = None) -> str:
-    """A zip of those labelled pictures that other packages carry, as :func:`sample_texts`."""
-    path = _place(folder) / "few-pictures.zip"
-    with zipfile.ZipFile(path, "w") as held:
-        for label, wanted in _SAMPLE_PICTURES.items():
-            for picture in pictures(wanted):
-                held.write(picture, f"{label}/{Path(picture).name}")
-    return str(path)
-
-
-def _place(folder: str | None) -> Path:
-    return Path(tempfile.mkdtemp(dir=folder or os.environ.get("GRADIO_TEMP_DIR")))
-
-
 def _plain(text: str, dataset: Path, path: Path, name: str) -> str:
     for place in sorted({str(dataset), str(path)}, key=len, reverse=True):
         text = text.replace(place, name)
@@ -148,7 +97,10 @@ def _plain(text: str, dataset: Path, path: Path, name: str) -> str:
 
 def _figures(found: Compared) -> str:
     columns, *rows = figure_rows(found)
-    told: list[list[Cell | str]] = [[*row[:3], Cell(row[3], soft=row[4]), row[5]] for row in rows]
+    told: list[list[Cell | str]] = [
+        [name, *(Cell(text, soft, "number") for text, soft in ((first, ""), (second, ""), (apart, interval), (p, "")))]
+        for name, first, second, apart, interval, p, *_ in rows
+    ]
     near = [f for f in found.figures if max(abs(f.difference.low), abs(f.difference.high)) <= 1] or found.figures
     plot = forest(Forest(tuple((f.name, f.difference) for f in near), reference=0.0))
     return f'<div class="facts">{plot}</div><br>{table("Figures", [*columns[:4], "p"], told)}'
@@ -161,7 +113,21 @@ def _changed(found: Compared) -> str:
     return table("Slices that changed", columns, rows)
 
 
-def _apart(evaluations: list[Evaluation], found: Compared, texts: tuple[str, ...] | None, dataset: Path) -> str:
+def _read(task: str, path: Path) -> tuple[Sequence[str], Sequence[str]] | None:
+    """The items of a file, and what is true of them, in words; ``None`` where their names say more."""
+    if task == "nlp.classification":
+        labelled = read_labelled_texts(path)
+        return labelled.texts, labelled.labels
+    if task == "nlp.qa":
+        questions = read_questions(path)
+        true = [" | ".join(dict.fromkeys(asked.answers)) or "no answer" for asked in questions]
+        return [asked.question for asked in questions], true
+    return None
+
+
+def _apart(
+    evaluations: list[Evaluation], found: Compared, read: tuple[Sequence[str], Sequence[str]] | None, dataset: Path
+) -> str:
     """The items on which one model does better than the other, the largest differences first."""
     items = [one.items() for one in evaluations if one.items is not None]
     if not all(one.main for one in items):
@@ -172,16 +138,14 @@ def _apart(evaluations: list[Evaluation], found: Compared, texts: tuple[str, ...
     if not at:
         return ""
     labels = items[0].attributes.get("label", items[0].attributes.get("class"))
-    names = [texts[number] if texts else _short(items[0].ids[number], dataset) for number in at]
-    rows: list[list[Cell | str]] = []
+    names, true = read or ([_short(name, dataset) for name in items[0].ids], labels)
+    columns = ["Item"] if true is None else ["Item", "True"]
+    rows: list[list[Cell | str]] = [[names[n]] if true is None else [names[n], Cell(str(true[n]))] for n in at]
     if np.isin(first, (0, 1)).all() and np.isin(second, (0, 1)).all():
-        for number, name in zip(at, names):
-            true = [] if labels is None else [Cell(str(labels[number]))]
-            rows.append([name, *true, Cell(found.second if apart[number] > 0 else found.first)])
-        return table("Where one alone is right", ["Item", *([] if labels is None else ["True"]), "Right"], rows)
-    for number, name in zip(at, names):
-        rows.append([name, *(Cell(f"{side[number]:.2f}", tag="number") for side in (first, second))])
-    return table(f"Where they differ most, by {found.main}", ["Item", found.first, found.second], rows)
+        told = [[*row, Cell(found.second if apart[number] > 0 else found.first)] for row, number in zip(rows, at)]
+        return table("Where one alone is right", [*columns, "Right"], told)
+    told = [[*row, *(Cell(f"{side[n]:.2f}", tag="number") for side in (first, second))] for row, n in zip(rows, at)]
+    return table(f"Where they differ most, by {found.main}", [*columns, found.first, found.second], told)
 
 
 def _short(name: str, dataset: Path) -> str:

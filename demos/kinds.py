@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -11,7 +9,8 @@ from typing import Any
 
 from demos.models import Model, Models
 from demos.pages import refusal
-from shared.catalogue import find
+from demos.recent import Recent
+from shared.catalogue import ModelCard, find
 from shared.predictor import Predictor
 from shared.tasks import find_task
 
@@ -22,19 +21,30 @@ class Kind:
 
     Attributes:
         task: for example ``"nlp.ner"``.
-        models: catalogue names. The first is the one that is there, the second is to take its place.
+        models: catalogue names, or names of ``settings``. The first is the one that is there, the second is to take its
+            place.
         form: of a labelled data set, for people.
         options: of the task's opener and of its evaluation.
+        settings: one model opened in another way: by its name here a catalogue name, and options beside the others.
     """
 
     task: str
     models: tuple[str, ...]
     form: str
     options: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, tuple[str, Mapping[str, Any]]] = field(default_factory=dict)
+
+    def catalogued(self, name: str) -> str:
+        """The catalogue name of one of the models."""
+        return self.settings[name][0] if name in self.settings else name
+
+    def how(self, name: str) -> dict[str, Any]:
+        """The options with which one of the models is opened and evaluated."""
+        return {**self.options, **(self.settings[name][1] if name in self.settings else {})}
 
     def choices(self) -> list[tuple[str, str]]:
-        """What a visitor chooses from, with its licence, and the names."""
-        return [(f"{name} · {find(name).licence}", name) for name in self.models]
+        """What a visitor chooses from, a catalogue name with its licence, and the names."""
+        return [(name if name in self.settings else f"{name} · {find(name).licence}", name) for name in self.models]
 
 
 _TABLE = "a CSV of text, label"
@@ -64,6 +74,20 @@ PICTURES = {
     ),
 }
 """Kinds of pictures by the name that a visitor chooses."""
+_READER = "squadshifts-minilm-lora"
+QUESTIONS = {
+    "Answers": Kind(
+        "nlp.qa",
+        (_READER, f"{_READER} (never refuses)", f"{_READER} (refuses sooner)"),
+        "JSON as SQuAD has it, or a CSV of question, context, answer",
+        {"top_k": 1},
+        {
+            f"{_READER} (never refuses)": (_READER, {"no_answer_threshold": 40.0}),
+            f"{_READER} (refuses sooner)": (_READER, {"no_answer_threshold": -9.0}),
+        },
+    ),
+}
+"""Kinds of questions by the name that a visitor chooses: one reader, as it is and with other thresholds."""
 
 
 def kinds_of_texts() -> dict[str, Kind]:
@@ -87,14 +111,15 @@ class Bench:
     kinds: Mapping[str, Kind]
     _opened: dict[str, Model[Predictor[Any, Any]]]
     _shared: frozenset[str]
-    _recent: OrderedDict[str, None] = field(default_factory=OrderedDict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _recent: Recent[str, Model[Predictor[Any, Any]]] = field(
+        default_factory=lambda: Recent(OWN_KEPT, left=Model.forget)
+    )
 
     @classmethod
     def of(cls, kinds: Mapping[str, Kind], models: Models) -> Bench:
         """A bench that shares what the other pages have open."""
         there: list[Model[Any]] = [models.classifier, *models.segmenters.values(), *models.heads.values()]
-        opened = {model.card.name: model for model in there}
+        opened = {model.card.name: model for model in (*there, models.reader)}
         shared = frozenset(opened)
         for kind in kinds.values():
             for name in kind.models:
@@ -127,16 +152,16 @@ class Bench:
     def model(self, name: str) -> Model[Predictor[Any, Any]]:
         """One of the models; of those that are this page's own the one that was asked longest ago may be let go."""
         if name not in self._shared:
-            with self._lock:
-                self._recent[name] = None
-                self._recent.move_to_end(name)
-                while len(self._recent) > OWN_KEPT:
-                    self._opened[self._recent.popitem(last=False)[0]].forget()
+            self._recent.put(name, self._opened[name])
         return self._opened[name]
+
+    def cards(self, *names: str) -> list[ModelCard]:
+        """What is known of some of the models, each once."""
+        return list({card.name: card for card in (self._opened[name].card for name in names)}.values())
 
 
 def _model(kind: Kind, name: str) -> Model[Predictor[Any, Any]]:
     def opened() -> Predictor[Any, Any]:
-        return find_task(kind.task).open(name, device="auto", threads=None, **kind.options)
+        return find_task(kind.task).open(kind.catalogued(name), device="auto", threads=None, **kind.how(name))
 
-    return Model("Compare", find(name), opened)
+    return Model("Compare", find(kind.catalogued(name)), opened)

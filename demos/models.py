@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ import nlp
 import recsys
 import vision
 from demos.library import SEED, readings
+from demos.recent import Recent
 from nlp.retrieval.rerank import DEFAULT_RERANKER, open_reranker
 from nlp.translation.task import directions
 from shared.catalogue import ModelCard, ModelFile, default, find
@@ -137,25 +137,22 @@ class OwnLabels:
     """
 
     card: ModelCard
-    _recent: OrderedDict[tuple[str, ...], Model[Predictor[str, TextLabels]]] = field(default_factory=OrderedDict)
-    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _recent: Recent[tuple[str, ...], Model[Predictor[str, TextLabels]]] = field(
+        default_factory=lambda: Recent(OWN_LABELS_KEPT)
+    )
 
     @property
     def opened(self) -> bool:
         """Whether one is in memory."""
-        return any(model.opened for model in list(self._recent.values()))
+        return any(model.opened for model in self._recent.values())
 
     def model(self, labels: tuple[str, ...]) -> Model[Predictor[str, TextLabels]]:
         """The classifier for these labels."""
-        with self._lock:
-            if labels not in self._recent:
-                self._recent[labels] = Model(
-                    "Text", self.card, lambda: nlp.text_classifier(self.card.name, labels=labels)
-                )
-            self._recent.move_to_end(labels)
-            if len(self._recent) > OWN_LABELS_KEPT:
-                self._recent.popitem(last=False)
-            return self._recent[labels]
+
+        def opened() -> Predictor[str, TextLabels]:
+            return nlp.text_classifier(self.card.name, labels=labels)
+
+        return self._recent.made(labels, lambda: Model("Text", self.card, opened))
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import secrets
-import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +16,7 @@ import recsys
 from demos.models import Model
 from demos.pages import plain_errors, says
 from demos.pictures import chosen, uploads_only
+from demos.recent import Recent
 from recsys.interactions import Interactions
 from recsys.model import Recommender
 from recsys.reading import load_interactions, read_titles
@@ -55,16 +54,12 @@ class Shelf:
 class Shelves:
     """The ratings that visitors brought last. Each is found by a word that nobody else is told."""
 
-    _recent: OrderedDict[str, Shelf] = field(default_factory=OrderedDict)
-    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _recent: Recent[str, Shelf] = field(default_factory=lambda: Recent(KEPT))
 
     def add(self, shelf: Shelf) -> str:
         """Keep one; gives the word by which it is found."""
         word = secrets.token_urlsafe(16)
-        with self._lock:
-            self._recent[word] = shelf
-            while len(self._recent) > KEPT:
-                self._recent.popitem(last=False)
+        self._recent.put(word, shelf)
         return word
 
     def get(self, word: str) -> Shelf:
@@ -73,16 +68,14 @@ class Shelves:
         Raises:
             UsageError: they were dropped since.
         """
-        with self._lock:
-            if word not in self._recent:
-                raise UsageError("your ratings were dropped meanwhile, as all uploads are. Upload the file again")
-            self._recent.move_to_end(word)
-            return self._recent[word]
+        shelf = self._recent.get(word)
+        if shelf is None:
+            raise UsageError("your ratings were dropped meanwhile, as all uploads are. Upload the file again")
+        return shelf
 
     def drop(self, word: str) -> None:
         """Forget the ratings of that word, if they are still here."""
-        with self._lock:
-            self._recent.pop(word, None)
+        self._recent.drop(word)
 
 
 def read_shelf(ratings: Path, titles: Path | None = None) -> Shelf:

@@ -58,7 +58,8 @@ def model_line(*cards: ModelCard) -> str:
         >>> model_line(fake_card(name="hello"))
         'Model: **hello** · Apache-2.0'
     """
-    told = [" · ".join([f"**{c.name}**", c.licence, *([human(c.size)] if c.files else [])]) for c in cards]
+    sizes = [[human(card.size).replace(" ", "\N{NO-BREAK SPACE}")] if card.files else [] for card in cards]
+    told = [" · ".join([f"**{card.name}**", card.licence, *size]) for card, size in zip(cards, sizes)]
     return f"Model{'s' * (len(told) > 1)}: {'; '.join(told)}"
 
 

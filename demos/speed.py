@@ -16,6 +16,7 @@ from shared.errors import TriptychError
 
 RUNS = 3
 _TEXT = "Ada Lovelace wrote the first program while she lived in London."
+_TO_TRANSLATE = {"en": _TEXT, "zh": "第一个程序是在伦敦写的。"}
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,12 @@ def measured(models: Models) -> Iterator[Measured]:
         (models.faces, picture),
         (next(iter(models.heads.values())), _TEXT),
         (models.entities, _TEXT),
-        *[(model, _TEXT) for way, model in models.translators.items() if way.startswith("en ")][:1],
+        *[
+            (model, text)
+            for language, text in _TO_TRANSLATE.items()
+            for way, model in models.translators.items()
+            if way.startswith(f"{language} ")
+        ][:1],
         (models.reader, question),
     ]
     for model, item in first:

@@ -16,9 +16,16 @@ CSS = """
   outline: 2px solid var(--ready) !important; outline-offset: 2px !important; }
 footer .divider { display: none; }
 .html-container { padding: 0 !important; }
+.block.hide-container:has(> .html-container > div:empty) { margin-top: calc(-1 * var(--layout-gap)); }
+.wrap.full:has(> .loading) { visibility: hidden; }
+.gallery-item .container, .gallery-item img { width: 80px !important; height: 80px !important; max-width: none; }
+.gallery-item img { object-fit: cover !important; }
+.block:has(> .image-container:not([data-testid])) > label.float { position: static; width: max-content; }
+input[type="range"]::-webkit-slider-thumb { border: 2px solid var(--slider-color); }
+input[type="range"]::-moz-range-thumb { border: 2px solid var(--slider-color); }
 button.small { flex-grow: 0 !important; align-self: flex-start; width: auto !important; }
 .page-head h1 { font-size: 1.6rem; font-weight: 650; letter-spacing: -0.01em; margin: 0.4rem 0 0.2rem; }
-.page-head p, .note p { color: var(--body-text-color-subdued); max-width: 68ch; }
+.page-head p, .note p { color: var(--body-text-color-subdued); max-width: 68ch; text-wrap: pretty; }
 .note p { font-size: var(--text-sm); }
 .listing textarea { font-family: var(--font-mono); font-size: var(--text-sm); }
 button[role="tab"][aria-selected="true"] { color: var(--ready) !important; }
@@ -34,10 +41,12 @@ a.download-link { color: var(--ready) !important; }
 .facts caption { text-align: left; padding: 0.7rem 0.9rem 0.3rem; font-weight: 600; color: var(--body-text-color); }
 .facts th, .facts td { text-align: left; vertical-align: top; padding: 0.5rem 0.9rem; border: 0;
   border-top: 1px solid var(--border-color-primary); color: var(--body-text-color); background: transparent; }
-.facts thead th { font-weight: 600; color: var(--body-text-color-subdued); white-space: nowrap; border-top: 0; }
+.facts thead th { font-weight: 600; color: var(--body-text-color-subdued); border-top: 0; vertical-align: bottom; }
+.facts thead th.number { white-space: normal; }
 .facts tbody th { font-weight: 600; min-width: 6rem; }
 .facts .short { white-space: nowrap; }
 .facts .number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+.facts .number .soft { white-space: normal; }
 .facts .soft { display: block; font-weight: 400; color: var(--body-text-color-subdued); overflow-wrap: anywhere; }
 .facts .tag { display: inline-block; padding: 0 0.5em; border-radius: 1em;
   border: 1px solid var(--border-color-primary); color: var(--body-text-color-subdued);
@@ -65,13 +74,11 @@ a.download-link { color: var(--ready) !important; }
 .dark .json-node { --string-color: #ce9178 !important; --number-color: #b5cea8 !important;
   --text-color: #f0a8c4 !important; --key-color: #f0a8c4 !important; }
 @media (max-width: 640px) {
-  .gradio-container > .main, .gradio-container main { padding-left: 12px !important; padding-right: 12px !important; }
   .facts thead { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
   .facts tbody tr { display: block; padding: 0.5rem 0;
     border-top: 1px solid var(--border-color-primary) !important; }
   .facts th, .facts td { display: block; border-top: 0; padding: 0.12rem 0.9rem; }
-  .facts .short { white-space: nowrap; }
-.facts .number { text-align: left; }
+  .facts td.short, .facts td.number { display: inline-block; padding-right: 0; text-align: left; }
   .facts td[data-label]::before { content: attr(data-label) ": "; color: var(--body-text-color-subdued); }
 }
 """
@@ -79,10 +86,11 @@ a.download-link { color: var(--ready) !important; }
 
 HEAD = """
 <style>
-nav.fillable { gap: 2px !important; }
+nav.fillable { gap: 2px !important; justify-content: flex-start !important; padding-left: 24px !important; }
 nav.fillable a { font-size: 15px !important; padding: 4px 8px !important; }
 @media (max-width: 640px) {
-  nav.fillable { justify-content: flex-start !important; padding: 0 12px !important; }
+  nav.fillable { padding: 0 9px !important; }
+  .main.fillable { padding-left: 16px !important; padding-right: 16px !important; }
   nav.fillable a { padding: 4px 7px !important; }
 }
 </style>
@@ -105,9 +113,10 @@ new MutationObserver(() => {
 }).observe(document, { childList: true, subtree: true });
 </script>
 """
-"""For what Gradio keeps out of the style sheet's reach: the navigation bar, names for the example pictures, the
-role of what stands for an answer that has not come, without which its name counts for nothing, and two buttons that are
-none because the one that does something stands inside: the head of a message, and the one that takes more files."""
+"""For what Gradio keeps out of the style sheet's reach: the navigation bar, the page's margins, names for the example
+pictures, the role of what stands for an answer that has not come, without which its name counts for nothing, and two
+buttons that are none because the one that does something stands inside: the head of a message, and the one that takes
+more files."""
 
 
 def theme() -> gr.themes.Base:
@@ -124,6 +133,8 @@ def theme() -> gr.themes.Base:
         block_border_width="1px",
         block_shadow="none",
         block_label_background_fill="*background_fill_primary",
+        block_label_text_color="*neutral_600",
+        block_title_text_color="*neutral_800",
         button_primary_background_fill="*primary_700",
         button_primary_background_fill_hover="*primary_800",
         button_primary_background_fill_dark="*primary_700",

@@ -23,17 +23,20 @@ MOST_CHARACTERS = 5_000
 MOST_TERMS = 20
 SURE = 0.5
 """Score from which a sentence is not marked as doubtful."""
-_EXAMPLES = {
+EXAMPLES = {
     "zh to en": {
         "A letter": [
-            "您好，\n\n感谢您的来信。会议改到下午3点，请在{date}之前回复。\n\n- 地点：图书馆\n- 网址：https://example.org/room",
-            "图书馆 = City Library",
+            "您好，\n\n感谢您的来信。图书馆的读书会改到下午3点，请在{date}之前回复。\n\n"
+            "- 地点：图书馆\n- 网址：https://example.org/room",
+            "图书馆 = City Library\n读书会 = Readers’ Circle",
         ],
         "A report": ["北京是中国的首都。它有两千多万人口，是世界上最大的城市之一。", ""],
     },
     "en to de": {"A street": ["Two men are standing on the street.\n\n- A dog is running through the grass.", ""]},
     "en to fr": {"A street": ["Two men are standing on the street.\n\n- A dog is running through the grass.", ""]},
 }
+_LANGUAGES = {"de": "German", "en": "English", "fr": "French", "zh": "Chinese"}
+"""What languages are called; one that is not here by its code."""
 _CODE = """import json
 
 import nlp
@@ -48,10 +51,14 @@ def build(models: Models) -> None:
     """Lay the page out in the Blocks that is open."""
     head(PAGE, "Line breaks, lists, mark-up, addresses, {placeholders} and numbers stay as they are.")
     ways = list(models.translators)
-    examples = {f"{way}: {name}": [way, *row] for way in ways for name, row in _EXAMPLES.get(way, {}).items()}
+    examples = {
+        f"{_called(way)}: {name}" if len(ways) > 1 else name: [way, *row]
+        for way in ways
+        for name, row in EXAMPLES.get(way, {}).items()
+    }
     with gr.Row():
         with gr.Column(min_width=300):
-            way = gr.Radio(ways, value=ways[0], label="Direction")
+            way = gr.Radio([(_called(way), way) for way in ways], value=ways[0], label="Direction")
             model = which(models.translators[ways[0]].card)
             text = gr.Textbox(label="Text", lines=8, max_lines=20, max_length=MOST_CHARACTERS, placeholder="Any text.")
             terms = gr.Textbox(
@@ -82,7 +89,7 @@ def build(models: Models) -> None:
         glossary = own_terms(terms)
         opened = models.translators[way]
         found, milliseconds = ask(_with_terms(opened, source, target, glossary) if glossary else opened, text)
-        line = f"**{found.source} to {found.target}** · {_counted(found)} · {milliseconds:.0f} ms"
+        line = f"**{_called(f'{found.source} to {found.target}')}** · {_counted(found)} · {milliseconds:.0f} ms"
         if found.warnings:
             line += "\n\n" + "\n".join(f"- {warning}" for warning in found.warnings)
         return found.to_json(), line, found.text, beside(text, found)
@@ -159,6 +166,10 @@ def _with_terms(
     """A translator of the same model with terms of its own; the loaded weights are shared."""
     with plain_errors():
         return Model(model.job, model.card, lambda: nlp.translator(source=source, target=target, glossary=terms))
+
+
+def _called(way: str) -> str:
+    return " to ".join(_LANGUAGES.get(code, code) for code in way.split(" to "))
 
 
 def _counted(found: Translation) -> str:

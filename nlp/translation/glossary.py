@@ -2,7 +2,8 @@
 
 A term stands in the translation as the glossary has it, letter for letter; the model chooses its place and inflects
 nothing of it. Terms without a capital letter are found in either case, and one found at its sentence's capital gets
-one too.
+one too. A term is found as whole words; where a script sets no spaces between its words (Chinese, Japanese, Thai) or
+joins endings to them (Korean) nothing says where one ends, and a term is found wherever its letters stand.
 """
 
 from __future__ import annotations
@@ -18,6 +19,13 @@ from shared.errors import DataError, UsageError
 Terms: TypeAlias = Mapping[str, str] | str | Path
 """Translations by term; or a file with a term and its translation a line, a tab between, ``#`` before a remark."""
 MOST_TERMS = 10_000
+_JOINED = (
+    r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"  # Thai and Lao, Burmese, Khmer
+    r"\u2e80-\u9fff\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff"  # Chinese and Japanese
+    r"\uac00-\ud7af"  # Korean
+)
+"""Letters beside which no space tells where a word ends, as a part of a character class."""
+_OF_WORDS = rf"[^\W{_JOINED}]"
 
 
 @dataclass(frozen=True)
@@ -70,10 +78,15 @@ def read_glossary(terms: Terms | None) -> Glossary:
     if not table:
         return Glossary()
     longest_first = sorted(table, key=len, reverse=True)
-    pattern = "|".join(
-        rf"(?i:{re.escape(term)})" if term == term.lower() else re.escape(term) for term in longest_first
-    )
-    return Glossary(table, re.compile(rf"(?<!\w)(?:{pattern})(?!\w)"))
+    return Glossary(table, re.compile("|".join(map(_whole, longest_first))))
+
+
+def _whole(term: str) -> str:
+    """A pattern of the term that matches no part of a word."""
+    written = rf"(?i:{re.escape(term)})" if term == term.lower() else re.escape(term)
+    joined = [re.match(f"[{_JOINED}]", edge) is not None for edge in (term[0], term[-1])]
+    before, after = "" if joined[0] else f"(?<!{_OF_WORDS})", "" if joined[1] else f"(?!{_OF_WORDS})"
+    return f"{before}{written}{after}"
 
 
 def _read(path: Path) -> dict[str, str]:

@@ -19,13 +19,15 @@ from gradio_client import handle_file
 from gradio_client.exceptions import AppError
 
 from demos.archives import MOST_FILES, root_of, unpack
-from demos.comparing import data_elsewhere, side_elsewhere
+from demos.compare import question_item
+from demos.comparing import ONE, data_elsewhere, side_elsewhere, written
 from demos.differing import differing, matched
 from demos.examples import CLASSIFY, pictures
-from demos.judging import sample_pictures, sample_texts
-from demos.kinds import OWN_KEPT, PICTURES, TEXTS, Bench
+from demos.kinds import OWN_KEPT, PICTURES, QUESTIONS, TEXTS, Bench
 from demos.models import Model, declare
+from demos.samples import sample_pictures, sample_questions, sample_texts
 from demos.sharing import to_service
+from nlp.types import Answer, Answers
 from shared.errors import InputError
 from shared.testing import fake_card
 from vision.masks import encode_mask
@@ -72,6 +74,24 @@ def test_pixels_are_counted_where_both_say_the_same() -> None:
 def test_best_guesses_stand_side_by_side(second: str, line: str) -> None:
     one = Classification(("lion",), np.float32([0.9]), np.int32([291]))
     assert differing({"a": one, "b": Classification((second,), np.float32([0.6]), np.int32([1]))}).line == line
+
+
+SOME, NONE = (lambda text: Answers((Answer(text, 4, 4 + len(text), 0.9),), 0.1)), Answers((), 0.8)
+
+
+@pytest.mark.parametrize(
+    ("second", "line"),
+    [
+        (SOME("ferry."), "**Both answer “The ferry”**"),
+        (SOME("a boat"), "**They disagree**: a answers “The ferry”, b answers “a boat”"),
+        (NONE, "**They disagree**: a answers “The ferry”, b finds no answer"),
+    ],
+)
+def test_answers_stand_side_by_side(second: Answers, line: str) -> None:
+    told = differing({"a": SOME("The ferry"), "b": second})
+    assert told.line == line
+    assert "4 to 13" in told.html
+    assert differing({"a": NONE, "b": NONE}).line == "**Neither finds an answer**"
 
 
 def zipped(path: Path, **files: int) -> Path:
@@ -212,13 +232,65 @@ def test_a_comparison_elsewhere(client: Any, tmp_path: Path, answers: Callable[.
     assert {key: page[key] for key in same} == {key: python[key] for key in same} == {key: command[key] for key in same}
 
 
+@pytest.mark.weights
+def test_two_readers_on_one_question(client: Any) -> None:
+    passage = "The ferry carries 240 passengers and 31 cars."
+    result, answer, shown = client.predict("How many cars?", passage, api_name="/compare_answer")
+    assert list(result) == list(QUESTIONS["Answers"].models[:2])
+    assert "Both answer “31”" in answer
+    assert "37 to 39" in shown
+    _, answer, _ = client.predict("What does a ticket cost?", passage, api_name="/compare_answer")
+    assert "squadshifts-minilm-lora finds no answer" in answer
+    with pytest.raises(AppError, match="and the passage that may answer it"):
+        client.predict("How many cars?", " ", api_name="/compare_answer")
+
+
+@pytest.mark.weights
+def test_two_readers_on_questions_here_and_elsewhere(client: Any, tmp_path: Path, answers: Callable[..., Any]) -> None:
+    sample = Path(sample_questions(str(tmp_path))).rename(tmp_path / "few-questions.json")
+    kind = QUESTIONS["Answers"]
+    page, answer, shown = client.predict(handle_file(str(sample)), api_name="/compare_answers")
+    assert page["models"] == list(kind.models[:2])
+    assert (page["n"], page["groups"]) == (24, 12)
+    assert {"em", "f1"} < set(page["figures"])
+    assert answer.startswith("**squadshifts-minilm-lora (never refuses) is worse than squadshifts-minilm-lora: em ")
+    assert "What does a ticket cost?" in shown
+    file = {"path": str(sample), "orig_name": sample.name}
+    wanted = data_elsewhere(kind, kind.models[:2], file, ["Answers", *kind.models[:2]], "compare_answers")
+    assert wanted is not None
+    (python,), (command,) = answers(wanted, tmp_path)
+    same = {"models", "n", "verdict", "figures"}
+    assert {key: page[key] for key in same} == {key: python[key] for key in same} == {key: command[key] for key in same}
+
+
+def test_questions_that_cannot_be_read_are_refused(client: Any, tmp_path: Path) -> None:
+    (tmp_path / "bad.csv").write_text("question,answer\nWho?,Ann\n")
+    with pytest.raises(AppError, match=r"bad\.csv, line 1 must name the columns question, context") as caught:
+        client.predict(handle_file(str(tmp_path / "bad.csv")), api_name="/compare_answers")
+    assert str(tmp_path) not in str(caught.value)
+
+
+def test_one_question_elsewhere_is_asked_of_both_readers() -> None:
+    write = written(Bench.of(QUESTIONS, declare()), "compare_answer", "compare_answers", item=question_item)
+    models = QUESTIONS["Answers"].models
+    assert write("Who?", "", None, ONE, "Answers", *models[:2]) is None
+    told = write("Who?", "It's Ann.", None, ONE, "Answers", *models[:2])
+    assert told is not None
+    compile(told.python, "shown", "exec")
+    assert "top_k=1, no_answer_threshold=40.0)," in told.python
+    assert told.data == ["Who?", "It's Ann.", "Answers", *models[:2]]
+    first, second = told.command.splitlines()
+    assert first.startswith("triptych predict nlp.qa --model squadshifts-minilm-lora --top-k 1 -- '{")
+    assert "--no-answer-threshold 40.0 -- " in second
+
+
 def test_one_item_elsewhere_is_asked_of_both() -> None:
     kind = TEXTS["English to German"]
-    text = side_elsewhere(kind, kind.models, "It's dull.", ["English to German", *kind.models], "compare_text")
-    assert text is not None
+    given = ["It's dull.", "English to German", *kind.models]
+    text = side_elsewhere(kind, kind.models, given[0], given, "compare_text")
     compile(text.python, "shown", "exec")
-    assert "('en-xx', 'en-xx-captions')" in text.python
-    assert "source='en', target='de'" in text.python
+    for name in kind.models:
+        assert f"open_model({name!r}, device=\"auto\", threads=None, source='en', target='de')," in text.python
     quoted = "'It'\"'\"'s dull.'"
     assert text.command.splitlines() == [
         f"triptych predict nlp.translation --model {name} --source en --target de -- {quoted}" for name in kind.models
@@ -228,7 +300,7 @@ def test_one_item_elsewhere_is_asked_of_both() -> None:
 
 @pytest.mark.weights
 @pytest.mark.browser
-def test_both_halves_answer_in_the_browser(
+def test_every_part_answers_in_the_browser(
     visit: Callable[..., Any], look: Callable[[Any, str], Path], violations: Callable[[Any], list[str]]
 ) -> None:
     found = visit()
@@ -240,6 +312,12 @@ def test_both_halves_answer_in_the_browser(
     listing = page.locator(".listing textarea:visible")
     page.wait_for_function("document.querySelector('.listing textarea')?.value.includes('agnews-minilm')")
     assert "'nlp.classification'" in listing.input_value()
+    assert violations(page) == []
+    page.get_by_role("tab", name="Answers").click()
+    page.get_by_role("button", name="Something that it does not say").click()
+    page.locator(".prose.says:visible", has_text="squadshifts-minilm-lora finds no answer").wait_for(timeout=60_000)
+    page.get_by_role("button", name="Compare on 24 short questions").click()
+    page.locator(".prose.says:visible", has_text="is worse than squadshifts-minilm-lora: em").wait_for(timeout=60_000)
     assert violations(page) == []
     page.get_by_role("tab", name="Pictures").click()
     page.locator(".gallery-item:visible").first.click()

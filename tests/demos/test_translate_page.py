@@ -10,7 +10,7 @@ pytest.importorskip("gradio", reason="the pages need the extra 'demos'")
 
 import gradio as gr
 
-from demos.translate import MOST_CHARACTERS, MOST_TERMS, beside, own_terms
+from demos.translate import EXAMPLES, MOST_CHARACTERS, MOST_TERMS, beside, own_terms
 from nlp.types import TranslatedSentence, Translation
 
 
@@ -45,8 +45,19 @@ def test_a_text_with_terms(client: Any) -> None:
     assert result["type"] == "Translation"
     assert plain.endswith("\n\n- City Library")
     assert "{x}" in plain
-    assert "zh to en" in answer
+    assert "Chinese to English" in answer
     assert "北京" in listed
+
+
+@pytest.mark.weights
+def test_the_terms_of_every_example_are_applied_wherever_they_stand(client: Any) -> None:
+    pytest.importorskip("sentencepiece")
+    examples = [(way, *row) for way, rows in EXAMPLES.items() for row in rows.values() if row[1]]
+    assert examples
+    for way, text, terms in examples:
+        plain = client.predict(way, text, terms, api_name="/translate")[2]
+        for term, called in own_terms(terms).items():
+            assert plain.count(called) == text.count(term) > 0
 
 
 @pytest.mark.weights

@@ -16,6 +16,7 @@ from nlp.translation.checks import WORDS, Limits, faults
 from nlp.translation.decode import decode
 from nlp.translation.engine import Drafted, Engine, load_engine, pairs_of, tokens_at_once
 from nlp.translation.evaluate import evaluate_translation
+from nlp.translation.glossary import read_glossary
 from nlp.translation.masking import Masked
 from nlp.translation.models import open_translation
 from nlp.translation.prepare import MOST_CHARACTERS, Prepared
@@ -144,6 +145,24 @@ GLOSSARY = [
 @pytest.mark.parametrize(("terms", "given", "wanted"), GLOSSARY)
 def test_glossary(folder: Path, terms: dict[str, str], given: str, wanted: str) -> None:
     assert nlp.translator(folder, source="en", target="de", glossary=terms).predict([given])[0].text == wanted
+
+
+@pytest.mark.parametrize(
+    ("term", "text", "found"),
+    [
+        ("图书馆", "我在图书馆工作。", [2]),
+        ("图书馆", "图书馆的图书馆员", [0, 4]),
+        ("としょ", "私はとしょかんです", [2]),
+        ("도서관", "도서관에서 봅니다", [0]),
+        ("ห้อง", "ในห้องสมุด", [2]),
+        ("log", "打开log文件", [2]),
+        ("log", "打开logs, catalog, log2", []),
+        ("A组", "在A组里, AA组", [1]),
+        ("(c)", "abc(c) (c)", [7]),
+    ],
+)
+def test_where_a_term_stands(term: str, text: str, found: list[int]) -> None:
+    assert [start for start, _, _ in read_glossary({term: "X"}).spans(text)] == found
 
 
 def test_glossary_of_a_file(folder: Path, tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ def test_chinese_to_english() -> None:
 def test_a_glossary_of_chinese_terms() -> None:
     pytest.importorskip("sentencepiece")
     opened = nlp.translator(source="zh", target="en", glossary={"北京": "Peking"})
-    assert "Peking" in opened.predict(["他住在 北京 。"])[0].text
+    assert "Peking" in opened.predict(["他住在北京。"])[0].text
 
 
 def package(path: Path, names: list[str]) -> Checkpoint:
