@@ -13,7 +13,7 @@ from shared.errors import UnknownNameError, UsageError
 from shared.lazy import require
 from shared.lifecycle.mlflow_client import EXTRA, client, locked, told
 from shared.lifecycle.places import Place
-from shared.lifecycle.tracking import PARTS, Run, RunRecord, Status
+from shared.lifecycle.runs import PARTS, Run, RunRecord, Status
 from shared.lifecycle.uploads import experiment
 from shared.lifecycle.versions import OURS
 
@@ -45,15 +45,28 @@ class MlflowRuns:
             MissingDependencyError: the extra ``lifecycle`` is not installed.
             ServiceError, WeightsError: the place cannot be written.
         """
-        api, entities = client(self.place), require("mlflow.entities", extra=EXTRA)
+        api = client(self.place)
         marked = {f"{OURS}kind": kind} | {f"{OURS}{key}": str(value) for key, value in tags.items()}
         with locked(self.place), told(self.place):
             artefacts = None if self.place.server else self.place.runs.as_uri()
             home = experiment(api, tags.get("task") or "triptych", artefacts)
             made = str(api.create_run(home, run_name=name, tags=marked).info.run_id)
-            for some in _portions(params.items()):
-                api.log_batch(made, params=[entities.Param(key, _short(value)) for key, value in some])
-        return Run(made, _Log(api, self.place, made))
+        log = _Log(api, self.place, made)
+        log.params(params)
+        return Run(made, log)
+
+    def resume(self, id: str) -> Run:
+        """See :meth:`shared.lifecycle.tracking.Tracker.resume`.
+
+        Raises:
+            UnknownNameError: there is no such run.
+            ServiceError, WeightsError: the place cannot be written.
+        """
+        known = self.find(id).id
+        api = client(self.place)
+        with locked(self.place), told(self.place):
+            api.update_run(known, status="RUNNING")
+        return Run(known, _Log(api, self.place, known))
 
     def runs(
         self, *, kind: str | None = None, task: str | None = None, model: str | None = None, limit: int = 50
@@ -99,6 +112,18 @@ class _Log:
     def __init__(self, api: Any, where: Place, run: str) -> None:
         self._api, self._place, self._run = api, where, run
 
+    def params(self, values: Mapping[str, Any]) -> None:
+        entities = require("mlflow.entities", extra=EXTRA)
+        with locked(self._place), told(self._place):
+            for some in _portions(values.items()):
+                self._api.log_batch(self._run, params=[entities.Param(key, _short(value)) for key, value in some])
+
+    def tags(self, values: Mapping[str, str]) -> None:
+        entities = require("mlflow.entities", extra=EXTRA)
+        with locked(self._place), told(self._place):
+            for some in _portions(values.items()):
+                self._api.log_batch(self._run, tags=[entities.RunTag(f"{OURS}{key}", _short(v)) for key, v in some])
+
     def metrics(self, values: Mapping[str, float], step: int | None) -> None:
         entities, now = require("mlflow.entities", extra=EXTRA), int(1000 * time.time())
         with locked(self._place), told(self._place):
@@ -127,7 +152,8 @@ def _record(run: Any) -> RunRecord:
              name.endswith(f".{part}"))]  # fmt: skip
     metrics = {name: (values[name], values.get(f"{name}.low"), values.get(f"{name}.high")) for name in sorted(whole)}
     status = _STATUS.get(run.info.status, get_args(Status)[0])
-    ended = None if run.info.end_time is None else _time(run.info.end_time)
+    # a run that goes on keeps the end that it had
+    ended = None if status == "running" or run.info.end_time is None else _time(run.info.end_time)
     return RunRecord(
         run.info.run_id,
         kind,
