@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, get_args
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from shared.errors import UnknownNameError, UsageError
 from shared.lazy import require
@@ -16,6 +20,7 @@ from shared.lifecycle.places import Place
 from shared.lifecycle.runs import PARTS, Run, RunRecord, Status
 from shared.lifecycle.uploads import experiment
 from shared.lifecycle.versions import OURS
+from shared.weights.cache import install, write_bytes, writing
 
 AT_ONCE = 90
 """Values of one request; MLflow takes a hundred parameters."""
@@ -132,12 +137,28 @@ class _Log:
                 self._api.log_batch(self._run, metrics=rows)
 
     def artefact(self, path: Path) -> None:
-        with told(self._place):
-            self._api.log_artifact(self._run, str(path))
+        if self._place.server:
+            with told(self._place):
+                self._api.log_artifact(self._run, str(path))
+        else:
+            place = self._folder() / path.name
+            staged = place.with_name(f".{place.name}.{os.getpid()}.new")
+            with writing(place, staged):
+                place.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, staged)
+            install(staged, place)
 
     def text(self, name: str, content: str) -> None:
+        if self._place.server:
+            with told(self._place):
+                self._api.log_text(self._run, content, name)
+        else:
+            write_bytes(self._folder() / name, content.encode())
+
+    def _folder(self) -> Path:
+        """Where this run's files lie. They are put there whole or not at all, which MLflow's own copying does not do."""
         with told(self._place):
-            self._api.log_text(self._run, content, name)
+            return Path(url2pathname(urlsplit(self._api.get_run(self._run).info.artifact_uri).path))
 
     def end(self, status: Status) -> None:
         with locked(self._place), told(self._place):

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from shared.errors import DataError, HashMismatchError, UnknownNameError, UsageError
+from shared.errors import DataError, HashMismatchError, TriptychError, UnknownNameError, UsageError
 from shared.lifecycle import reading
 from shared.lifecycle.mlflow_client import client, locked, told
 from shared.lifecycle.places import Place, place
@@ -162,11 +162,16 @@ class Registry:
                 if standing is not None:
                     standing.check_task(made.card.task)
                 sweep(self.place.models, seconds=_ABANDONED)
-                self._keep(staging, made)
+                put_now = self._keep(staging, made)
                 told_of = {f"{OURS}task": made.card.task, f"{OURS}digest": made.digest} | own
                 if key is not None:
                     told_of[f"{OURS}key"] = key
-                number = self._create(name, made, run=run, note=note, tags=told_of, new=standing is None)
+                try:
+                    number = self._create(name, made, run=run, note=note, tags=told_of, new=standing is None)
+                except TriptychError:
+                    if put_now:  # nothing leads to it, and a disk that is full needs the room
+                        shutil.rmtree(self.place.models / made.digest, ignore_errors=True)
+                    raise
         return self._registered(name).version(number)
 
     def alias(self, name: str, alias: str, number: int) -> Version:
@@ -273,17 +278,23 @@ class Registry:
         with locked(self.place):
             yield
 
-    def _keep(self, staging: Path, made: Portable) -> None:
-        """Move a whole folder to where its digest says, unless it is there; a damaged one is replaced."""
+    def _keep(self, staging: Path, made: Portable) -> bool:
+        """Move a whole folder to where its digest says, unless it is there; a damaged one is replaced.
+
+        Returns:
+            Whether there was none.
+        """
         if self.place.server:
-            return
+            return False
         folder = self.place.models / made.digest
+        new = not folder.exists()
         try:
             read_portable(folder, digest=made.digest)
         except (DataError, HashMismatchError):
             with writing(folder):
                 shutil.rmtree(folder, ignore_errors=True)
             put(staging, folder)
+        return new
 
     def _create(
         self, name: str, made: Portable, *, run: str | None, note: str, tags: Mapping[str, str], new: bool
