@@ -156,7 +156,7 @@ class _Log:
             write_bytes(self._folder() / name, content.encode())
 
     def _folder(self) -> Path:
-        """Where this run's files lie. They are put there whole or not at all, which MLflow's own copying does not do."""
+        """Where this run's files lie. They come there whole or not at all, which MLflow's own copying does not do."""
         with told(self._place):
             return Path(url2pathname(urlsplit(self._api.get_run(self._run).info.artifact_uri).path))
 

@@ -15,7 +15,8 @@ from shared.lifecycle.hashing import fingerprint
 from shared.lifecycle.history import RunRow, read_json, read_runs
 from shared.lifecycle.outlived import Outlived
 from shared.lifecycle.pipeline import Places, abandon, resume, run
-from shared.lifecycle.plan import EXTRA, Plan, Trigger, read_plan, seconds_of
+from shared.lifecycle.plan import Plan, read_plan
+from shared.lifecycle.plan_parts import EXTRA, Trigger, seconds_of
 
 CHANGED = ("the plan has changed",)
 """Why a watch abandons a run; what had started it then starts the next one."""
