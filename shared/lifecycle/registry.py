@@ -24,6 +24,7 @@ from shared.lifecycle.holding import fetched, keep
 from shared.lifecycle.mlflow_client import client, locked, told
 from shared.lifecycle.places import Place, place
 from shared.lifecycle.portable import Portable, read_portable, staged, sweep, write
+from shared.lifecycle.twins import first_of_twins
 from shared.lifecycle.uploads import create_name, upload
 from shared.lifecycle.versions import (
     CHAMPION,
@@ -169,10 +170,15 @@ class Registry:
                 try:
                     number = self._create(name, made, run=run, note=note, tags=told_of, new=standing is None)
                 except TriptychError:
-                    if put_now:  # nothing leads to it, and a disk that is full needs the room
+                    now = reading.registered(self.place, name)
+                    if put_now and (now is None or now.kept(None, made.digest) is None):
+                        # nothing leads to it, and a disk that is full needs the room
                         shutil.rmtree(self.place.models / made.digest, ignore_errors=True)
                     raise
-        return self._registered(name).version(number)
+        found = self._registered(name)
+        if self.place.server:
+            return first_of_twins(self.place, found, number, key=key, own_run=run is None)
+        return found.version(number)
 
     def alias(self, name: str, alias: str, number: int) -> Version:
         """Let an alias lead to a version from now on; how it moved is kept.
