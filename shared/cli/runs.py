@@ -11,7 +11,8 @@ import click
 from shared.cli.tables import table
 
 if TYPE_CHECKING:
-    from shared.lifecycle.tracking import RunRecord, Tracker
+    from shared.lifecycle.runs import RunRecord
+    from shared.lifecycle.tracking import Tracker
 
 SHOWN = 3
 """Figures of a run that a list shows."""

@@ -21,7 +21,7 @@ from shared.weights.named import named
 
 if TYPE_CHECKING:
     from shared.catalogue import ModelCard
-    from shared.lifecycle.tracking import Run, Value
+    from shared.lifecycle.runs import Run, Value
 
 OPTIONS = ("track", "run_name")
 

@@ -130,8 +130,7 @@ class Run:
         best, so_far = self._study.best(), ""
         if best is not None and best.value is not None:
             so_far = f" (best {best.value:.4f}, trial {best.number})"
-            done = sum(one.state != "running" for one in self._study.trials())
-            self._log.best(done, best.value)
+            self._log.best(sum(one.state != "running" for one in self._study.trials()), best.value)
         self._say(f"trial {number + 1} of {self._trials}: {outcome}{so_far}; {chosen}")
 
     def drop(self) -> None:

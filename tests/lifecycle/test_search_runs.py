@@ -71,7 +71,8 @@ def test_a_search_is_one_run_with_every_trial(toy: Task, data: Data, store: Path
     assert [row["state"] for row in table] == [one.state for one in found.trials]
     assert [row["option.x"] for row in table] == [str(one.options["x"]) for one in found.trials]
     best = table[found.best.number]
-    assert float(best["low"]) < float(best["good"]) == found.best.value < float(best["high"])
+    assert float(best["good"]) == found.best.value
+    assert float(best["low"]) < float(best["good"]) < float(best["high"])
     failed = [row for row in table if row["state"] == "fail"]
     assert {row["refused"] for row in failed} == {"DataError: this kind is refused"}
     assert (store / "runs" / run.id / "artifacts" / "report.json").is_file()
