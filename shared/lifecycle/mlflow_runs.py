@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, get_args
@@ -50,15 +50,18 @@ class MlflowRuns:
             MissingDependencyError: the extra ``lifecycle`` is not installed.
             ServiceError, WeightsError: the place cannot be written.
         """
-        api = client(self.place)
-        marked = {f"{OURS}kind": kind} | {f"{OURS}{key}": str(value) for key, value in tags.items()}
+        api, entities = client(self.place), require("mlflow.entities", extra=EXTRA)
+        marked = {f"{OURS}{key}": str(value) for key, value in tags.items()}
         with locked(self.place), told(self.place):
             artefacts = None if self.place.server else self.place.runs.as_uri()
             home = experiment(api, tags.get("task") or "triptych", artefacts)
             made = str(api.create_run(home, run_name=name, tags=marked).info.run_id)
-        log = _Log(api, self.place, made)
-        log.params(params)
-        return Run(made, log)
+            *first, last = _portions(params.items()) or [[]]
+            for some in first:
+                api.log_batch(made, params=_params(some))
+            # with the last of all: a run is one of ours by its kind, so none is seen that is only half begun
+            api.log_batch(made, params=_params(last), tags=[entities.RunTag(f"{OURS}kind", kind)])
+        return Run(made, _Log(api, self.place, made))
 
     def resume(self, id: str) -> Run:
         """See :meth:`shared.lifecycle.tracking.Tracker.resume`.
@@ -118,10 +121,9 @@ class _Log:
         self._api, self._place, self._run = api, where, run
 
     def params(self, values: Mapping[str, Any]) -> None:
-        entities = require("mlflow.entities", extra=EXTRA)
         with locked(self._place), told(self._place):
             for some in _portions(values.items()):
-                self._api.log_batch(self._run, params=[entities.Param(key, _short(value)) for key, value in some])
+                self._api.log_batch(self._run, params=_params(some))
 
     def tags(self, values: Mapping[str, str]) -> None:
         entities = require("mlflow.entities", extra=EXTRA)
@@ -216,7 +218,11 @@ def _quoted(text: str) -> str:
     raise UsageError(f"runs cannot be chosen by a text with both kinds of quotation marks. Got {text}")
 
 
-def _portions(rows: Iterable[tuple[str, Any]]) -> Iterator[list[tuple[str, Any]]]:
+def _params(rows: Iterable[tuple[str, Any]]) -> list[Any]:
+    entities = require("mlflow.entities", extra=EXTRA)
+    return [entities.Param(key, _short(value)) for key, value in rows]
+
+
+def _portions(rows: Iterable[tuple[str, Any]]) -> list[list[tuple[str, Any]]]:
     left = list(rows)
-    for start in range(0, len(left), AT_ONCE):
-        yield left[start : start + AT_ONCE]
+    return [left[start : start + AT_ONCE] for start in range(0, len(left), AT_ONCE)]

@@ -34,7 +34,8 @@ from shared.monitoring.signals import Observed
 
 FULL = ("the disk is full", "No space left on device", "File too large", "disk I/O error")
 HALF = (".tmp", ".new", "-journal")
-PAGES = (0, 1, 2, 4, 8)
+MANY = {f"option{n}": "x" * 400 for n in range(100)}
+PAGES = (0, 1, 2, 4, 8, 12, 16)
 """Pages of 4 KiB that are free: writers fail at one place or another."""
 
 
@@ -69,7 +70,7 @@ class Room:
         return {
             "versions": [(one.number, one.digest, one.aliases) for one in versions],
             "moves": [(move.alias, move.number) for move in self.registry.history("toy")],
-            "runs": [(one.id, dict(one.metrics)) for one in tracker(self.folder / "store").runs()],
+            "runs": [(one.id, dict(one.metrics), len(one.params)) for one in tracker(self.folder / "store").runs()],
             "files": {path.name: path.stat().st_size for path in kept.iterdir()} if kept.exists() else {},
             "decisions": [(one.number, one.key) for one in self.records.all()],
             "faults": self.records.verify().faults,
@@ -103,7 +104,7 @@ class Work:
 WORKS = [
     Work("register", lambda room: room.registry.register(room.models / "m3", name="toy"), "versions"),
     Work("alias", lambda room: room.registry.alias("toy", "champion", 2), "moves"),
-    Work("run", lambda room: tracker(room.folder / "store").run("train", "b", params={}, tags={"task": "t"}), "runs"),
+    Work("run", lambda room: tracker(room.folder / "store").run("train", "b", params=MANY, tags={"task": "t"}), "runs"),
     Work("metrics", lambda room: room.run.metrics({"f1": (0.5, 0.25, 0.75)}), "runs"),
     Work("text", lambda room: room.run.text("report.json", json.dumps("x" * 9000)), "files"),
     Work("artefact", lambda room: room.run.artefact(room.models / "m3" / "weights.bin"), "files"),
