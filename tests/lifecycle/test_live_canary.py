@@ -182,10 +182,10 @@ def test_what_the_challenger_before_did_does_not_count(tmp_path: Path) -> None:
         "right": [0.0 if row["arm"] == CHALLENGER else float(n % 2) for n, row in enumerate(rows)]
         + [1.0 if row["arm"] == CHALLENGER else float(n % 2) for n, row in enumerate(rows)],
     })  # fmt: skip
-    asked = lambda **since: canary_of_log(tmp_path / "log", outcomes, rules, **since)  # noqa: E731 - used three times
-    assert asked(since=hours[2]).action == "promote"
-    assert sum(asked(since=hours[2]).units.values()) == 600
-    assert asked(since=hours[3]).action == "go on", "nobody was shown anything since"
+    found = canary_of_log(tmp_path / "log", outcomes, rules, since=hours[2])
+    assert (found.action, sum(found.units.values())) == ("promote", 600)
+    later = canary_of_log(tmp_path / "log", outcomes, rules, since=hours[3])
+    assert later.action == "go on", "nobody was shown anything since"
 
 
 @contextmanager

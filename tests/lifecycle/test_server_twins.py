@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,6 @@ from lifecycle_toys import FORK, toy_model
 from mlflow_server import mlflow_server
 
 from shared.errors import UsageError
-from shared.lifecycle import registry as module
 from shared.lifecycle.mlflow_client import client
 from shared.lifecycle.registry import registry
 from shared.lifecycle.uploads import EXPERIMENT
@@ -26,6 +26,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def _registering(url: str, model: Path, name: str, key: str | None, meet: Any, answers: Any) -> None:
+    module: Any = import_module("shared.lifecycle.registry")
     uploading = module.upload
 
     def together(*told: Any) -> Any:
