@@ -86,7 +86,9 @@ class Task:
             a path; ``None`` where the task has no evaluation.
         formats: data-set formats that ``evaluate`` and ``train`` read, by name; ``None`` detects.
         train: ``train(dataset, out, *, format, seed, **train_options)`` fits a model, writes it into the folder
-            ``out`` and returns a JSON-ready report; ``None`` where the task cannot be trained here.
+            ``out`` and returns a JSON-ready report; ``None`` where the task cannot be trained here. Of the report
+            ``figures`` (numbers, or ``{"value", "low", "high"}``), ``history`` (a row an epoch), ``recipe`` and
+            ``options`` (what was settled) and times in ``seconds`` are logged as such.
         train_options: further keywords of ``train``.
         train_resumes: whether ``train`` goes on with what a killed run left in ``out``, and itself refuses a folder
             that is none of its own; else ``out`` must be new or empty.

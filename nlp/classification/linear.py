@@ -133,6 +133,8 @@ def train_linear(
         "c": choice.c,
         "folds": choice.folds,
         choice.metric: {f"c={value:g}": round(score, 4) for value, score in choice.scores.items()},
+        "figures": {choice.metric: round(choice.scores[choice.c], 4)} if choice.scores else {},
+        "recipe": {"poolings": list(poolings), "c": choice.c, "folds": choice.folds, "class_weight": class_weight},
         "seconds": round(time.monotonic() - began, 1),
     }
     return report | doubtful

@@ -145,6 +145,8 @@ def train_tfidf(
         "c": found.c,
         "folds": found.folds,
         metric: {f"c={value:g}": round(score, 4) for value, score in found.scores.items()},
+        "figures": {metric: round(found.scores[found.c], 4)},
+        "recipe": {"estimator": estimator, "c": found.c, "folds": found.folds, "class_weight": class_weight},
         "seconds": round(time.monotonic() - began, 1),
     }
     return report | doubtful

@@ -103,7 +103,8 @@ def run(
             )
             click.echo(f"triptych: wrote {report}", err=True)
         content = result.to_json(by_class=True)
-        logging.metrics(figures(content["metrics"] | {"n": result.n, "failed": result.failed}))
+        logging.metrics(figures(content["metrics"]))
+        logging.tags({"n": result.n, "failed": result.failed})
         log_json(logging, "evaluation.json", content | found)
         log_card(logging, card)
         if report is not None:

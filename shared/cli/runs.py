@@ -1,4 +1,4 @@
-"""``triptych runs``: what was trained, evaluated and compared, with which figures."""
+"""``triptych runs``: what was trained, searched, evaluated and compared, with which figures."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import click
 from shared.cli.tables import table
 
 if TYPE_CHECKING:
-    from shared.lifecycle.tracking import RunRecord, Tracker
+    from shared.lifecycle.runs import RunRecord
+    from shared.lifecycle.tracking import Tracker
 
 SHOWN = 3
 """Figures of a run that a list shows."""
@@ -19,7 +20,7 @@ SHOWN = 3
 
 @click.group("runs")
 def command() -> None:
-    """What was trained, evaluated and compared: options, data, code, figures.
+    """What was trained, searched, evaluated and compared: options, data, code, figures.
 
     Runs lie where TRIPTYCH_TRACKING says: off, a folder, the http(s):// address of an MLflow server, or wandb:PROJECT.
     Without it they lie in TRIPTYCH_HOME/lifecycle, where the extra lifecycle is installed. MLflow's own pages show the
@@ -29,7 +30,7 @@ def command() -> None:
 
 @command.command("list", short_help="the newest runs, with their first figures")
 @click.option("--task", help="only runs of this task")
-@click.option("--kind", help="only runs of this kind: train, evaluate, compare, or a word of your own")
+@click.option("--kind", help="only runs of this kind: train, search, evaluate, compare, retrain, or your own")
 @click.option("--model", help="only runs of this model, as it was named")
 @click.option("--limit", type=click.IntRange(1, 10_000), default=20, show_default=True, help="so many at most")
 @click.option("--json", "as_json", is_flag=True, help="one JSON object a run")
@@ -41,10 +42,13 @@ def list_runs(task: str | None, kind: str | None, model: str | None, limit: int,
             click.echo(json.dumps(record.to_json(), ensure_ascii=False))
         return
     rows = [
-        [record.id[:8], record.kind, record.task, record.model, record.status, _when(record), _first(record)]
+        [
+            record.id[:8], record.kind, record.task, record.model, record.status, _when(record), _took(record),
+            _first(record),
+        ]
         for record in found
-    ]
-    header = ["RUN", "KIND", "TASK", "MODEL", "STATUS", "STARTED", "FIGURES"]
+    ]  # fmt: skip
+    header = ["RUN", "KIND", "TASK", "MODEL", "STATUS", "STARTED", "TOOK", "FIGURES"]
     click.echo(table(header, rows) if rows else "no run is logged yet that matches")
 
 
@@ -58,8 +62,8 @@ def show(run: str, as_json: bool) -> None:
         click.echo(json.dumps(record.to_json(), ensure_ascii=False, indent=1))
         return
     click.echo(f"{record.id}  {record.name}")
-    took = "" if record.ended is None else f", {(record.ended - record.started).total_seconds():.1f} s"
-    facts = [["kind", record.kind], ["task", record.task], ["status", record.status], ["started", _when(record) + took]]
+    facts = [["kind", record.kind], ["task", record.task], ["status", record.status], ["started", _when(record)]]
+    facts += [["took", _took(record)]] if record.seconds is not None else []
     click.echo(table(None, [*facts, *map(list, record.tags.items()), ["files", record.artefacts]], indent=2))
     for title, rows in (("options", list(map(list, record.params.items()))), ("figures", _figures(record))):
         if rows:
@@ -85,6 +89,7 @@ def compare(runs: Sequence[str], as_json: bool) -> None:
         click.echo(json.dumps(content, ensure_ascii=False, indent=1))
         return
     rows = [[key, *values] for key, values in different.items()]
+    rows += [["took", *map(_took, found)]]
     rows += [[name, *(_figure(record, name) for record in found)] for name in names]
     click.echo(table(["", *(f"{record.id[:8]} {record.name}" for record in found)], rows))
 
@@ -101,6 +106,10 @@ def _keys(found: Sequence[RunRecord]) -> list[str]:
 
 def _when(record: RunRecord) -> str:
     return record.started.astimezone().strftime("%Y-%m-%d %H:%M")
+
+
+def _took(record: RunRecord) -> str:
+    return "-" if record.seconds is None else f"{record.seconds:.1f} s"
 
 
 def _first(record: RunRecord) -> str:

@@ -9,7 +9,9 @@ from typing import Any
 import click
 
 from shared.cli.options import TaskCommand, TaskGroup, click_option
+from shared.cli.tracking import tracking_options
 from shared.errors import UsageError
+from shared.lifecycle.places import NOWHERE
 from shared.lifecycle.running import AUTO, PRUNING, Data
 from shared.lifecycle.search import search
 from shared.lifecycle.space import read_space
@@ -21,7 +23,8 @@ HELP = """Try options of a training and keep the best model in OUT/model.
 FILE is TOML: metric = "accuracy", a table [space] with a list of values or { low = ..., high = ..., log = true } for
 each option that is searched, and perhaps [fixed] and [evaluate]. DATASET is cut in three: to learn from, to choose by,
 and a test part that is read once, at the end; --validation and --test name the last two instead. The same command goes
-on where a search was stopped, and with more --trials adds to it. Ends with 1 when trials failed."""
+on where a search was stopped, and with more --trials adds to it. Ends with 1 when trials failed. The search is logged
+as one run with all its trials: triptych runs list --kind search."""
 
 
 def parameters(task: Task) -> list[click.Parameter]:
@@ -48,10 +51,20 @@ def parameters(task: Task) -> list[click.Parameter]:
     dataset = click.Argument(["dataset"], type=click.Path(path_type=Path), metavar="DATASET")
     out = click.Argument(["out"], type=click.Path(path_type=Path), metavar="OUT")
     printed = click.Option(["--json", "as_json"], is_flag=True, help="print one JSON object")
-    return [dataset, out, space, *map(click_option, own), printed]
+    return [dataset, out, space, *map(click_option, own), printed, *tracking_options()]
 
 
-def run(task: Task, *, dataset: Path, out: Path, space: Path, as_json: bool, **options: Any) -> int:
+def run(
+    task: Task,
+    *,
+    dataset: Path,
+    out: Path,
+    space: Path,
+    as_json: bool,
+    track: bool,
+    run_name: str | None,
+    **options: Any,
+) -> int:
     """Search and print what was found; returns the exit code."""
     if not space.is_file():
         raise UsageError(f"--space must be a file that says what to choose from. Nothing stands at {space}")
@@ -60,7 +73,8 @@ def run(task: Task, *, dataset: Path, out: Path, space: Path, as_json: bool, **o
     names = ("validation_share", "test_share", "group", "stratify", "format")
     cutting: dict[str, Any] = {name: options.pop(name) for name in names}
     data = Data(check_dataset(dataset), validation, test, **cutting)
-    found = search(task, data, out, read_space(space, task), say=say, **options)
+    logging: dict[str, Any] = {"url": None if track else NOWHERE, "run_name": run_name}
+    found = search(task, data, out, read_space(space, task), say=say, **logging, **options)
     click.echo(json.dumps(found.to_json(), ensure_ascii=False) if as_json else found.to_text())
     return 1 if found.counts["fail"] else 0
 

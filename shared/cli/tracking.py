@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,7 @@ from shared.weights.named import named
 
 if TYPE_CHECKING:
     from shared.catalogue import ModelCard
-    from shared.lifecycle.tracking import Run, Value
+    from shared.lifecycle.runs import Run, Value
 
 OPTIONS = ("track", "run_name")
 
@@ -87,6 +87,35 @@ def card_of(model: str | Path | None, task: Task) -> ModelCard | None:
         return catalogue.find(str(name), task=task.name)
     except TriptychError:
         return None
+
+
+def log_report(run: Run, report: Mapping[str, Any], *, given: Mapping[str, Any], options: Iterable[str]) -> None:
+    """Log a training's report: figures as figures, what it settled as parameters, its time and its counts as facts.
+
+    Args:
+        run: to log in.
+        report: as :attr:`shared.tasks.Task.train` returns it.
+        given: the options of the command: what was given stays as it was given.
+        options: the names of all that the training has.
+    """
+    history = [row for row in report.get("history", ()) if "epoch" in row]
+    for row in history:
+        series = {name: value for name, value in row.items() if name != "epoch" and not _is_time(name)}
+        run.metrics(figures(series), step=int(row["epoch"]))
+    # behind the last epoch, whose score may have the same name and is not that of the model that was kept
+    run.metrics(figures(report.get("figures", {})), step=1 + max((int(row["epoch"]) for row in history), default=-1))
+    plain = {name: value for name, value in report.items() if isinstance(value, int | float | str)}
+    own = {name: value for name, value in plain.items() if name in set(options)}
+    settled = {**report.get("options", {}), **report.get("recipe", {}), **own}
+    known = {name for name, value in given.items() if value not in (None, ())}
+    run.params({name: value for name, value in settled.items() if name not in known and value is not None})
+    facts = {name: value for name, value in plain.items() if name not in settled and not isinstance(value, str)}
+    run.tags({f"training.{name}": value for name, value in facts.items()})
+    log_json(run, "training.json", report)
+
+
+def _is_time(name: str) -> bool:
+    return name == "seconds" or name.endswith("_seconds")
 
 
 def figures(metrics: Mapping[str, Any]) -> dict[str, Value]:

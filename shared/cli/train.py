@@ -10,7 +10,7 @@ from typing import Any, cast
 import click
 
 from shared.cli.options import TaskCommand, TaskGroup, click_option
-from shared.cli.tracking import card_of, figures, log_card, log_json, logged, tracking_options
+from shared.cli.tracking import card_of, log_card, log_report, logged, tracking_options
 from shared.errors import UsageError
 from shared.tasks import Option, Task, check_dataset
 
@@ -44,10 +44,7 @@ def run(task: Task, *, dataset: Path, out: Path, track: bool, run_name: str | No
     ) as logging:
         report = train(dataset, out, **options)
         click.echo(json.dumps(report, ensure_ascii=False))
-        logging.metrics(figures({**report, **report.get("figures", {})}))
-        for row in report.get("history", ()):
-            logging.metrics(figures({key: row[key] for key in row if key != "epoch"}), step=row.get("epoch"))
-        log_json(logging, "training.json", report)
+        log_report(logging, report, given=options, options=[option.name for option in task.train_options])
         log_card(logging, card_of(out, task))
     return 1 if report.get("skipped") else 0
 

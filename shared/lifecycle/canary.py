@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -22,11 +21,9 @@ from shared.errors import UsageError
 from shared.evaluation.items import Items
 from shared.experiments.analysis import judge
 from shared.experiments.assignment import assign
-from shared.experiments.collecting import Collected, collect
+from shared.experiments.collecting import Collected
 from shared.experiments.decide import SMALL, Action
 from shared.experiments.definition import Arm, Experiment
-from shared.experiments.exposures import first_exposures, read_exposures
-from shared.experiments.joining import joined_within
 from shared.experiments.metrics import Metric
 from shared.experiments.moments import Moments, empty, moments_of
 from shared.experiments.settings import Settings
@@ -165,43 +162,10 @@ def canary(outcomes: Iterable[Outcome], rules: CanaryRules, *, every: int | None
     verdict = CanaryVerdict("go on", ("no unit has an outcome yet",), dict(found.units), rules.error)
     while chunk := list(islice(stream, step)):
         _add(found, chunk, rules)
-        verdict = _look(found, rules)
+        verdict = look(found, rules)
         if verdict.action != "go on":
             break
     return verdict
-
-
-def canary_of_log(
-    exposures: Path, outcomes: Any, rules: CanaryRules, *, unit: str = "unit", at: str = "time"
-) -> CanaryVerdict:
-    """Look at a canary in the exposure log that ``triptych serve`` writes of a split, with what came of its units.
-
-    Args:
-        exposures: the log's folder; rows of other experiments are left out.
-        outcomes: a table of units, times and values; what came before a unit's exposure does not count.
-        rules: how it is judged. A metric's ``missing`` says what a unit without a row is.
-        unit: the outcomes' column of units.
-        at: their column of times.
-
-    Raises:
-        DataError: no log stands there, or a table is malformed.
-        MissingDependencyError: the extra experiments is not installed.
-    """
-    seen = first_exposures(read_exposures(exposures, experiment=rules.experiment), experiment=rules.experiment)
-    units = {CHAMPION: 0, CHALLENGER: 0}
-    for row in seen.rows:
-        if row.arm not in units:
-            raise UsageError(f"the arms of {rules.experiment!r} must be {CHAMPION} and {CHALLENGER}. Got {row.arm!r}")
-        units[row.arm] += 1
-    if min(units.values()) < SMALL:
-        return CanaryVerdict("go on", (f"an arm has fewer than {SMALL} units yet",), units, rules.error)
-    renamed = _with_unit(outcomes, unit)
-    with joined_within(
-        exposures, renamed, unit="unit", arm="arm", exposed_at="time", at=at, experiment=rules.experiment
-    ) as table:
-        settings = rules.settings
-        found = collect(table, settings.layout, settings.metrics, confidence=settings.confidence)
-    return _look(found, rules)
 
 
 def replayed(champion: Items, challenger: Items, rules: CanaryRules, *, rng: np.random.Generator) -> Iterator[Outcome]:
@@ -265,7 +229,8 @@ def _moments(values: list[float]) -> Moments:
     return moments_of(np.asarray(values, np.float64)) if values else empty(1)
 
 
-def _look(found: Collected, rules: CanaryRules) -> CanaryVerdict:
+def look(found: Collected, rules: CanaryRules) -> CanaryVerdict:
+    """What moments that were collected say now."""
     least = min(moments.n for arms in found.moments.values() for moments in arms.values())
     units = dict(found.units)
     if least < SMALL:
@@ -284,10 +249,3 @@ def _look(found: Collected, rules: CanaryRules) -> CanaryVerdict:
 def _varied(arms: Mapping[str, Moments]) -> dict[str, Moments]:
     """Values in 0..1 that never differed have no interval: half a unit of the other end gives them one."""
     return {arm: held.merged(moments_of(np.array([0.5]))) for arm, held in arms.items()}
-
-
-def _with_unit(outcomes: Any, unit: str) -> Any:
-    from shared.experiments.sources import open_table  # noqa: PLC0415 - needs the extra experiments
-
-    table = open_table(outcomes, text=(unit,))
-    return table if unit == "unit" else table.rename({unit: "unit"})

@@ -24,6 +24,7 @@ def commit(path: Path, data: bytes, *, mode: int = 0o644) -> None:
         os.replace(temporary, path)
         sync_folder(path.parent)
     except OSError as error:
+        temporary.unlink(missing_ok=True)
         raise DataError(f"{path} could not be written: {error.strerror}. Mend this, then go on") from error
 
 

@@ -15,7 +15,8 @@ import numpy as np
 
 from shared.lifecycle.commits import commit
 from shared.lifecycle.history import RunRow, read_json
-from shared.lifecycle.plan import Plan, seconds_of
+from shared.lifecycle.plan import Plan
+from shared.lifecycle.plan_parts import seconds_of
 from shared.monitoring.checking import check
 from shared.monitoring.log_reading import read_log
 from shared.monitoring.profile import Profile, ProfileBuilder

@@ -20,15 +20,13 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from shared.catalogue import ModelCard
-from shared.errors import UsageError
 from shared.evaluation.compared_words import compared_json
-from shared.evaluation.comparing import Compared, Difference, compare_evaluations
-from shared.evaluation.paired import adjusted_p_values
+from shared.evaluation.comparing import Compared, compare_evaluations
 from shared.evaluation.report import Evaluation, Metric
-from shared.evaluation.same_items import items_of
+from shared.lifecycle.figure_gates import figure_rulings, interval
 from shared.lifecycle.hashing import size_of
 from shared.lifecycle.latency import Latency
-from shared.lifecycle.rules import MARGIN, FigureRule, Rules
+from shared.lifecycle.rules import Rules
 from shared.lifecycle.slice_gates import slice_rulings
 
 Timed: TypeAlias = Callable[[], Latency]
@@ -142,7 +140,7 @@ def judge(
     rulings += alike
     if champion is not None and all(ruling.held for ruling in alike):
         compared = compare_evaluations(champion.evaluation, challenger.evaluation, rng=rng, confidence=1 - rules.alpha)
-    rulings += _figures(challenger, compared, rules)
+    rulings += [Ruling(*row) for row in figure_rulings(challenger.evaluation, compared, rules)]
     before = None if compared is None or champion is None else champion.evaluation
     rulings += [
         Ruling(*row) for row in slice_rulings(challenger.evaluation, before, rules.slices, alpha=rules.alpha, rng=rng)
@@ -183,79 +181,6 @@ def _alike(challenger: Contender, champion: Contender, rules: Rules) -> list[Rul
     return found
 
 
-def _figures(challenger: Contender, compared: Compared | None, rules: Rules) -> list[Ruling]:
-    evaluation = challenger.evaluation
-    asked = rules.figures or (FigureRule(next(iter(evaluation.metrics)), "not worse", MARGIN),)
-    known = {*evaluation.metrics} | ({figure.name for figure in compared.figures} if compared is not None else set())
-    unknown = [rule.name for rule in asked if rule.name not in known]
-    if unknown:
-        raise UsageError(f"the rules ask for {', '.join(unknown)}. The evaluation has {', '.join(sorted(known))}")
-    differences = {} if compared is None else {figure.name: figure for figure in compared.figures}
-    wanted = {rule.name: differences[rule.name] for rule in asked if rule.name in differences}
-    better = {rule.name: wanted[rule.name].p_value for rule in asked if rule.need == "better" and rule.name in wanted}
-    adjusted = adjusted_p_values(better)
-    found: list[Ruling] = []
-    for rule in asked:
-        if rule.floor is not None:
-            found.append(_floor(rule, evaluation))
-        if not rule.need or compared is None:
-            continue
-        if rule.name not in wanted:
-            said = f"{rule.name} cannot be compared: only one of both has it, or as another kind of figure"
-            found.append(Ruling(f"figure {rule.name}", False, said))
-        elif rule.need == "better":
-            found.append(_better(wanted[rule.name], adjusted[rule.name], rules.alpha))
-        else:
-            found.append(_not_worse(wanted[rule.name], rule.margin or 0.0, compared, rules.alpha))
-    return found
-
-
-def _floor(rule: FigureRule, evaluation: Evaluation) -> Ruling:
-    name, floor = rule.name, float(rule.floor or 0.0)
-    metric = evaluation.metrics.get(name)
-    if metric is None:
-        return Ruling(f"floor of {name}", False, f"{name} has no value of its own in this evaluation")
-    higher = evaluation.items is None or getattr(items_of(evaluation).figures.get(name), "higher_is_better", True)
-    end = metric.low if higher else metric.high
-    held = end >= floor if higher else end <= floor
-    said = (
-        f"{name} is {_interval(metric)}: its {'lower' if higher else 'upper'} end must be "
-        f"{'at least' if higher else 'at most'} {floor:g}"
-    )
-    return Ruling(f"floor of {name}", held, said, {**vars(metric), "floor": floor})
-
-
-def _better(figure: Difference, adjusted: float, alpha: float) -> Ruling:
-    held = figure.gain > 0 and adjusted < alpha
-    said = (
-        f"{figure.name} must be better: {figure.first:.4f} to {figure.second:.4f}, {_interval(figure.difference)}, "
-        f"p = {adjusted:.2g} after correction ({figure.test}), and below {alpha:g} is asked for"
-    )
-    return Ruling(f"figure {figure.name}", held, said, _numbers(figure, adjusted_p_value=adjusted, alpha=alpha))
-
-
-def _not_worse(figure: Difference, margin: float, compared: Compared, alpha: float) -> Ruling:
-    apart = figure.difference
-    worst = apart.low if figure.higher_is_better else -apart.high
-    least = math.ceil(-math.log(alpha) / margin)
-    if apart.low == apart.high and figure.test.startswith("McNemar") and compared.n < least:
-        said = (
-            f"{figure.name}: no item differs, and with {compared.n} of them that leaves room for a loss of more than "
-            f"{margin:g}; {least} items at least would show it"
-        )
-        return Ruling(f"figure {figure.name}", False, said, _numbers(figure, margin=margin))
-    said = (
-        f"{figure.name} may be worse by {margin:g} at most: {figure.first:.4f} to {figure.second:.4f}, the "
-        f"{1 - alpha:.0%} interval of the gain is {_interval(_gain(figure))}"
-    )
-    return Ruling(f"figure {figure.name}", worst >= -margin, said, _numbers(figure, margin=margin, alpha=alpha))
-
-
-def _gain(figure: Difference) -> Metric:
-    apart = figure.difference
-    return apart if figure.higher_is_better else Metric(-apart.value, -apart.high, -apart.low)
-
-
 def _size(challenger: Contender, champion: Contender | None, rules: Rules) -> list[Ruling]:
     rule, found = rules.size, []
     if rule is None:
@@ -276,24 +201,10 @@ def _size(challenger: Contender, champion: Contender | None, rules: Rules) -> li
 
 def _latency(found: Latency, allowed: float) -> Ruling:
     said = (
-        f"the challenger takes {_interval(found.ratio)} of the champion's time, median over {found.items} items in "
+        f"the challenger takes {interval(found.ratio)} of the champion's time, median over {found.items} items in "
         f"turns ({found.champion * 1000:.3g} ms to {found.challenger * 1000:.3g} ms), and {allowed:g} is allowed"
     )
     return Ruling("latency", found.ratio.value <= allowed, said, {**vars(found), "allowed": allowed})
-
-
-def _interval(metric: Metric) -> str:
-    return f"{metric.value:.4f} [{metric.low:.4f}, {metric.high:.4f}]"
-
-
-def _numbers(figure: Difference, **more: float) -> dict[str, Any]:
-    return {
-        "first": figure.first,
-        "second": figure.second,
-        "difference": vars(figure.difference),
-        "p_value": figure.p_value,
-        **more,
-    }
 
 
 def _plain(value: Any) -> Any:

@@ -21,7 +21,7 @@ PATIENCE = 30.0
 """Seconds that a process waits for another that writes into the same folder."""
 _SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_LOGGING_LEVEL": "ERROR",
+    "MLFLOW_LOGGING_LEVEL": "CRITICAL",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # of seven by default, which is minutes of silence
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
@@ -58,7 +58,7 @@ def _mlflow() -> Any:
         for module in ("sqlalchemy", "alembic", "sqlparse"):
             require(module, extra=EXTRA)
     for logger in ("mlflow", "alembic"):
-        logging.getLogger(logger).setLevel(logging.ERROR)
+        logging.getLogger(logger).setLevel(logging.CRITICAL)
     return mlflow
 
 

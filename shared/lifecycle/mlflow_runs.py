@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, get_args
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from shared.errors import UnknownNameError, UsageError
 from shared.lazy import require
 from shared.lifecycle.mlflow_client import EXTRA, client, locked, told
 from shared.lifecycle.places import Place
-from shared.lifecycle.tracking import PARTS, Run, RunRecord, Status
+from shared.lifecycle.runs import PARTS, Run, RunRecord, Status
 from shared.lifecycle.uploads import experiment
 from shared.lifecycle.versions import OURS
+from shared.weights.cache import install, write_bytes, writing
 
 AT_ONCE = 90
 """Values of one request; MLflow takes a hundred parameters."""
@@ -46,14 +51,30 @@ class MlflowRuns:
             ServiceError, WeightsError: the place cannot be written.
         """
         api, entities = client(self.place), require("mlflow.entities", extra=EXTRA)
-        marked = {f"{OURS}kind": kind} | {f"{OURS}{key}": str(value) for key, value in tags.items()}
+        marked = {f"{OURS}{key}": str(value) for key, value in tags.items()}
         with locked(self.place), told(self.place):
             artefacts = None if self.place.server else self.place.runs.as_uri()
             home = experiment(api, tags.get("task") or "triptych", artefacts)
             made = str(api.create_run(home, run_name=name, tags=marked).info.run_id)
-            for some in _portions(params.items()):
-                api.log_batch(made, params=[entities.Param(key, _short(value)) for key, value in some])
+            *first, last = _portions(params.items()) or [[]]
+            for some in first:
+                api.log_batch(made, params=_params(some))
+            # with the last of all: a run is one of ours by its kind, so none is seen that is only half begun
+            api.log_batch(made, params=_params(last), tags=[entities.RunTag(f"{OURS}kind", kind)])
         return Run(made, _Log(api, self.place, made))
+
+    def resume(self, id: str) -> Run:
+        """See :meth:`shared.lifecycle.tracking.Tracker.resume`.
+
+        Raises:
+            UnknownNameError: there is no such run.
+            ServiceError, WeightsError: the place cannot be written.
+        """
+        known = self.find(id).id
+        api = client(self.place)
+        with locked(self.place), told(self.place):
+            api.update_run(known, status="RUNNING")
+        return Run(known, _Log(api, self.place, known))
 
     def runs(
         self, *, kind: str | None = None, task: str | None = None, model: str | None = None, limit: int = 50
@@ -99,6 +120,17 @@ class _Log:
     def __init__(self, api: Any, where: Place, run: str) -> None:
         self._api, self._place, self._run = api, where, run
 
+    def params(self, values: Mapping[str, Any]) -> None:
+        with locked(self._place), told(self._place):
+            for some in _portions(values.items()):
+                self._api.log_batch(self._run, params=_params(some))
+
+    def tags(self, values: Mapping[str, str]) -> None:
+        entities = require("mlflow.entities", extra=EXTRA)
+        with locked(self._place), told(self._place):
+            for some in _portions(values.items()):
+                self._api.log_batch(self._run, tags=[entities.RunTag(f"{OURS}{key}", _short(v)) for key, v in some])
+
     def metrics(self, values: Mapping[str, float], step: int | None) -> None:
         entities, now = require("mlflow.entities", extra=EXTRA), int(1000 * time.time())
         with locked(self._place), told(self._place):
@@ -107,12 +139,28 @@ class _Log:
                 self._api.log_batch(self._run, metrics=rows)
 
     def artefact(self, path: Path) -> None:
-        with told(self._place):
-            self._api.log_artifact(self._run, str(path))
+        if self._place.server:
+            with told(self._place):
+                self._api.log_artifact(self._run, str(path))
+        else:
+            place = self._folder() / path.name
+            staged = place.with_name(f".{place.name}.{os.getpid()}.new")
+            with writing(place, staged):
+                place.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, staged)
+            install(staged, place)
 
     def text(self, name: str, content: str) -> None:
+        if self._place.server:
+            with told(self._place):
+                self._api.log_text(self._run, content, name)
+        else:
+            write_bytes(self._folder() / name, content.encode())
+
+    def _folder(self) -> Path:
+        """Where this run's files lie. They come there whole or not at all, which MLflow's own copying does not do."""
         with told(self._place):
-            self._api.log_text(self._run, content, name)
+            return Path(url2pathname(urlsplit(self._api.get_run(self._run).info.artifact_uri).path))
 
     def end(self, status: Status) -> None:
         with locked(self._place), told(self._place):
@@ -127,7 +175,8 @@ def _record(run: Any) -> RunRecord:
              name.endswith(f".{part}"))]  # fmt: skip
     metrics = {name: (values[name], values.get(f"{name}.low"), values.get(f"{name}.high")) for name in sorted(whole)}
     status = _STATUS.get(run.info.status, get_args(Status)[0])
-    ended = None if run.info.end_time is None else _time(run.info.end_time)
+    # a run that goes on keeps the end that it had
+    ended = None if status == "running" or run.info.end_time is None else _time(run.info.end_time)
     return RunRecord(
         run.info.run_id,
         kind,
@@ -169,7 +218,11 @@ def _quoted(text: str) -> str:
     raise UsageError(f"runs cannot be chosen by a text with both kinds of quotation marks. Got {text}")
 
 
-def _portions(rows: Iterable[tuple[str, Any]]) -> Iterator[list[tuple[str, Any]]]:
+def _params(rows: Iterable[tuple[str, Any]]) -> list[Any]:
+    entities = require("mlflow.entities", extra=EXTRA)
+    return [entities.Param(key, _short(value)) for key, value in rows]
+
+
+def _portions(rows: Iterable[tuple[str, Any]]) -> list[list[tuple[str, Any]]]:
     left = list(rows)
-    for start in range(0, len(left), AT_ONCE):
-        yield left[start : start + AT_ONCE]
+    return [left[start : start + AT_ONCE] for start in range(0, len(left), AT_ONCE)]

@@ -83,7 +83,10 @@ def run(plan: Plan, places: Places, *, why: str = "by hand", token: str = "") ->
             )
         number = runs[-1].number + 1 if runs else 1
         folder = plan.folder / f"{number:06d}"
-        (folder / "steps").mkdir(parents=True, exist_ok=True)
+        try:
+            (folder / "steps").mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DataError(f"{folder} could not be made: {error.strerror}. Mend this, then begin again") from error
         head = {"number": number, "began": datetime.now(UTC).isoformat(), "why": why, "token": token}
         _write(folder / "run.json", head | {"plan": digest_of_plan(plan)})
         sync_folder(plan.folder)
@@ -164,7 +167,12 @@ def _done(course: Course, step: Step, marker: Path, stop: Event | None) -> Outco
     if stop is not None and stop.is_set():
         return None
     course.tell(step.name, "begin")
-    found = step.work(course)
+    try:
+        found = step.work(course)
+    except OSError as error:
+        raise DataError(
+            f"step {step.name} stopped: {error}. Mend this, then go on (triptych retrain resume)"
+        ) from error
     if isinstance(found, Pending):
         return found
     course.tell(step.name, "worked")

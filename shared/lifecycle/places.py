@@ -19,7 +19,8 @@ from shared.weights.words import masked
 
 ENV = "TRIPTYCH_TRACKING"
 WANDB = "wandb:"
-OFF = frozenset({"off", "0", "no", "false"})
+NOWHERE = "off"
+OFF = frozenset({NOWHERE, "0", "no", "false"})
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 

@@ -14,10 +14,8 @@ back to what it was earlier, head and all, leaves a chain that holds: compare it
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -27,12 +25,10 @@ from typing import Any
 from filelock import FileLock
 
 from shared.errors import DataError, UsageError
-from shared.lazy import require
-from shared.lifecycle.commits import commit, sync_folder
-from shared.lifecycle.hashing import canonical
+from shared.lifecycle.commits import commit
+from shared.lifecycle.signing import holds, signed, signing_key, verifying_key
 from shared.settings import home
 
-EXTRA = "lifecycle"
 FORMAT = 1
 NOTHING = "0" * 64
 """What the first record has for the hash of the one before."""
@@ -100,7 +96,7 @@ class Records:
             DataError: the folder cannot be written, or the chain is broken.
             MissingDependencyError: the extra is not installed.
         """
-        signer = _signer(self.key)
+        signer = signing_key(self.key)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -119,10 +115,15 @@ class Records:
                 "key": key,
                 "body": dict(body),
             }
-            data = _signed(content, signer)
-            commit(self._place(len(before) + 1), data)
+            data = signed(content, signer)
+            place = self._place(len(before) + 1)
+            commit(place, data)
             record = _record(content, data)
-            self._point_at(record, signer)
+            try:
+                self._point_at(record, signer)
+            except DataError:
+                place.unlink()  # whoever hears of the error may add it again
+                raise
             return record
 
     def all(self) -> tuple[Record, ...]:
@@ -167,7 +168,7 @@ class Records:
         files = self._files()
         if not files and not (self.folder / _HEAD).exists() and head is None:
             return Verified(0, NOTHING, ())
-        verifier = _verifier(public_key or self.key.with_suffix(".pub"))
+        verifier = verifying_key(public_key or self.key.with_suffix(".pub"))
         faults: list[str] = []
         previous, seen, expected = NOTHING, [NOTHING], 1
         for path in files:
@@ -182,7 +183,7 @@ class Records:
                 faults.append(f"{path.stem}: {error}")
                 previous, expected = "", number + 1
                 continue
-            if not _holds(content, verifier):
+            if not holds(content, verifier):
                 faults.append(f"{path.stem}: its signature is not of this key and content")
             if record.number != number or (record.previous != previous and number == expected and previous):
                 faults.append(f"{path.stem}: it does not follow the record before it")
@@ -202,7 +203,7 @@ class Records:
             number, digest = int(content["number"]), str(content["digest"])
         except (DataError, KeyError, TypeError, ValueError) as error:
             return [f"{_HEAD}: malformed, {error}"]
-        if not _holds(content, verifier):
+        if not holds(content, verifier):
             return [f"{_HEAD}: its signature is not of this key and content"]
         if number > last:
             return [f"{last + 1:06d} to {number:06d}: removed from the end"]
@@ -213,32 +214,13 @@ class Records:
         last = max(record.number, len(self._files()))
         if last == record.number:
             content = {"format": FORMAT, "number": record.number, "digest": record.digest}
-            commit(self.folder / _HEAD, _signed(content, signer))
+            commit(self.folder / _HEAD, signed(content, signer))
 
     def _files(self) -> list[Path]:
         return sorted(path for path in self.folder.glob("*.json") if path.stem.isdecimal())
 
     def _place(self, number: int) -> Path:
         return self.folder / f"{number:06d}.json"
-
-
-def _signed(content: Mapping[str, Any], signer: Any) -> bytes:
-    try:
-        signature = signer.sign(canonical(content))
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"a decision must be JSON-ready, without NaN. {error}") from error
-    whole = {**content, "signature": base64.b64encode(signature).decode("ascii")}
-    return (json.dumps(whole, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
-
-
-def _holds(content: Mapping[str, Any], verifier: Any) -> bool:
-    invalid = require("cryptography.exceptions", extra=EXTRA).InvalidSignature
-    bare = {name: value for name, value in content.items() if name != "signature"}
-    try:
-        verifier.verify(base64.b64decode(str(content.get("signature")), validate=True), canonical(bare))
-    except (invalid, ValueError):
-        return False
-    return True
 
 
 def _record(content: Mapping[str, Any], data: bytes) -> Record:
@@ -264,54 +246,3 @@ def _read(path: Path) -> tuple[dict[str, Any], bytes]:
     if not isinstance(content, dict):
         raise DataError(f"{path} must be a signed record. Got {type(content).__name__} instead")
     return content, data
-
-
-def _signer(path: Path) -> Any:
-    """The private key; made now, readable by its owner alone, where there is none."""
-    ed25519 = require("cryptography.hazmat.primitives.asymmetric.ed25519", extra=EXTRA)
-    forms = require("cryptography.hazmat.primitives.serialization", extra=EXTRA)
-    if not path.exists():
-        made = ed25519.Ed25519PrivateKey.generate()
-        private = made.private_bytes(forms.Encoding.PEM, forms.PrivateFormat.PKCS8, forms.NoEncryption())
-        _keep(path, private)
-    if os.name == "posix" and path.stat().st_mode & 0o077:
-        raise UsageError(f"{path} must be readable by its owner alone, for whoever reads it can sign: chmod 600 {path}")
-    try:
-        key = forms.load_pem_private_key(path.read_bytes(), password=None)
-    except (OSError, ValueError, TypeError) as error:
-        raise DataError(f"{path} must be a private key in PEM. {error}") from error
-    if not isinstance(key, ed25519.Ed25519PrivateKey):
-        raise DataError(f"{path} must be an Ed25519 key. Got a {type(key).__name__}")
-    public = path.with_suffix(".pub")
-    if not public.exists():
-        commit(public, key.public_key().public_bytes(forms.Encoding.PEM, forms.PublicFormat.SubjectPublicKeyInfo))
-    return key
-
-
-def _keep(path: Path, private: bytes) -> None:
-    """Write the key where none is; of two processes that come at once the first one's stays."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with open(handle, "wb") as file:
-        file.write(private)
-        file.flush()
-        os.fsync(file.fileno())
-    try:
-        os.link(temporary, path)
-    except FileExistsError:
-        pass
-    finally:
-        temporary.unlink()
-    sync_folder(path.parent)
-
-
-def _verifier(path: Path) -> Any:
-    forms = require("cryptography.hazmat.primitives.serialization", extra=EXTRA)
-    try:
-        key = forms.load_pem_public_key(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} must be the public key that records are verified by. {error}") from error
-    if not hasattr(key, "verify"):
-        raise DataError(f"{path} must be an Ed25519 key. Got a {type(key).__name__}")
-    return key

@@ -18,12 +18,14 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from shared.errors import DataError, HashMismatchError, UnknownNameError, UsageError
+from shared.errors import TriptychError, UnknownNameError, UsageError
 from shared.lifecycle import reading
+from shared.lifecycle.holding import fetched, keep
 from shared.lifecycle.mlflow_client import client, locked, told
 from shared.lifecycle.places import Place, place
-from shared.lifecycle.portable import MANIFEST, Portable, put, read_portable, staged, sweep, write
-from shared.lifecycle.uploads import create_name, download, upload
+from shared.lifecycle.portable import Portable, read_portable, staged, sweep, write
+from shared.lifecycle.twins import first_of_twins
+from shared.lifecycle.uploads import create_name, upload
 from shared.lifecycle.versions import (
     CHAMPION,
     MOVE,
@@ -36,7 +38,6 @@ from shared.lifecycle.versions import (
     check_tags,
     parse_reference,
 )
-from shared.weights.cache import writing
 
 _ABANDONED = 24 * 3600.0
 """Seconds after which a folder that was never finished is taken for a dead process's."""
@@ -162,12 +163,22 @@ class Registry:
                 if standing is not None:
                     standing.check_task(made.card.task)
                 sweep(self.place.models, seconds=_ABANDONED)
-                self._keep(staging, made)
+                put_now = keep(self.place, staging, made)
                 told_of = {f"{OURS}task": made.card.task, f"{OURS}digest": made.digest} | own
                 if key is not None:
                     told_of[f"{OURS}key"] = key
-                number = self._create(name, made, run=run, note=note, tags=told_of, new=standing is None)
-        return self._registered(name).version(number)
+                try:
+                    number = self._create(name, made, run=run, note=note, tags=told_of, new=standing is None)
+                except TriptychError:
+                    now = reading.registered(self.place, name)
+                    if put_now and (now is None or now.kept(None, made.digest) is None):
+                        # nothing leads to it, and a disk that is full needs the room
+                        shutil.rmtree(self.place.models / made.digest, ignore_errors=True)
+                    raise
+        found = self._registered(name)
+        if self.place.server:
+            return first_of_twins(self.place, found, number, key=key, own_run=run is None)
+        return found.version(number)
 
     def alias(self, name: str, alias: str, number: int) -> Version:
         """Let an alias lead to a version from now on; how it moved is kept.
@@ -238,28 +249,7 @@ class Registry:
             WeightsError: they cannot be had from the server.
             ServiceError: the server does not answer.
         """
-        folder = self.place.models / _digest_of(version)
-        if not self.place.server:
-            try:
-                return read_portable(folder, digest=version.digest).folder
-            except (DataError, HashMismatchError) as error:
-                raise HashMismatchError(f"{version.reference} cannot be opened: {error}") from error
-        try:
-            return read_portable(folder, digest=version.digest).folder
-        except (DataError, HashMismatchError):
-            return self._downloaded(version, folder)
-
-    def _downloaded(self, version: Version, folder: Path) -> Path:
-        api = client(self.place)
-        with staged(folder) as staging:
-            with told(self.place), writing(staging):
-                download(api, self.place, version.name, version.number, staging)
-            inner = next((path.parent for path in sorted(staging.rglob(MANIFEST))), staging)
-            read_portable(inner, digest=version.digest)
-            with locked(Place(self.place.folder)), writing(folder):
-                shutil.rmtree(folder, ignore_errors=True)  # an earlier copy that was damaged
-                put(inner, folder)
-        return folder
+        return fetched(self.place, version)
 
     def _registered(self, name: str) -> Registered:
         found = reading.registered(self.place, check_name(name))
@@ -272,18 +262,6 @@ class Registry:
         client(self.place)  # makes the database, which takes the same lock
         with locked(self.place):
             yield
-
-    def _keep(self, staging: Path, made: Portable) -> None:
-        """Move a whole folder to where its digest says, unless it is there; a damaged one is replaced."""
-        if self.place.server:
-            return
-        folder = self.place.models / made.digest
-        try:
-            read_portable(folder, digest=made.digest)
-        except (DataError, HashMismatchError):
-            with writing(folder):
-                shutil.rmtree(folder, ignore_errors=True)
-            put(staging, folder)
 
     def _create(
         self, name: str, made: Portable, *, run: str | None, note: str, tags: Mapping[str, str], new: bool
@@ -313,9 +291,3 @@ def _write_down(api: Any, name: str, alias: str, number: int | None, *, why: str
     """Note a move before it is done; see :meth:`shared.lifecycle.versions.Registered.moves`."""
     row = {"alias": alias, "number": number, "at": datetime.now(UTC).isoformat(), "why": why}
     api.set_registered_model_tag(name, f"{MOVE}{time.time_ns():020d}.{uuid4().hex[:8]}", json.dumps(row))
-
-
-def _digest_of(version: Version) -> str:
-    if len(version.digest) != 64:
-        raise DataError(f"{version.reference} must have been registered by triptych. It has no digest")
-    return version.digest

@@ -14,6 +14,7 @@ from shared.errors import DataError, UnknownNameError, UsageError
 from shared.evaluation.report import Metric
 from shared.lifecycle.confirming import Confirmed, Found
 from shared.lifecycle.parts import TEST, VALIDATION, Whole, portion
+from shared.lifecycle.search_log import SearchLog
 from shared.lifecycle.space import Wanted
 from shared.lifecycle.study import DATA_STEP, Study
 from shared.lifecycle.workers import Worker, side_by_side, threads_each
@@ -78,10 +79,11 @@ class Run:
         trials: int,
         workers: int,
         say: Callable[[str], object],
+        log: SearchLog,
     ) -> None:
         self._task, self._data, self._parts, self._out = task, data, parts, out
         self._wanted, self._study, self._prune, self._seed = wanted, study, prune, seed
-        self._trials, self._workers, self._say = trials, workers, say
+        self._trials, self._workers, self._say, self._log = trials, workers, say, log
         self._lock = threading.Lock()  # of the study and the folders
 
     def one(self, worker: Worker) -> bool:
@@ -125,8 +127,10 @@ class Run:
             value = figures[self._wanted.metric]["value"]
             self._study.complete(number, value, epochs=done["epochs"], figures=figures)
             outcome = f"{self._wanted.metric} {value:.4f}"
-        best = self._study.best()
-        so_far = f" (best {best.value:.4f}, trial {best.number})" if best is not None and best.value is not None else ""
+        best, so_far = self._study.best(), ""
+        if best is not None and best.value is not None:
+            so_far = f" (best {best.value:.4f}, trial {best.number})"
+            self._log.best(sum(one.state != "running" for one in self._study.trials()), best.value)
         self._say(f"trial {number + 1} of {self._trials}: {outcome}{so_far}; {chosen}")
 
     def drop(self) -> None:
@@ -137,6 +141,11 @@ class Run:
                 for path in self._place(trial.number).glob("*"):
                     if path.is_dir():
                         shutil.rmtree(path)
+
+    def tabulate(self) -> None:
+        """Log every trial as it stands."""
+        with self._lock:
+            self._log.trials(self._study.rows(self._wanted.metric))
 
     def finish(self, hands: list[Worker], seeds: int) -> Found:
         """Keep the best model, train its options from other seeds, and read the test part."""

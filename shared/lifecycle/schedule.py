@@ -7,15 +7,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event
-from types import TracebackType
 
 from shared.errors import PlanMismatchError
 from shared.lazy import require
 from shared.lifecycle.drifting import look
 from shared.lifecycle.hashing import fingerprint
 from shared.lifecycle.history import RunRow, read_json, read_runs
+from shared.lifecycle.outlived import Outlived
 from shared.lifecycle.pipeline import Places, abandon, resume, run
-from shared.lifecycle.plan import EXTRA, Plan, Trigger, read_plan, seconds_of
+from shared.lifecycle.plan import Plan, read_plan
+from shared.lifecycle.plan_parts import EXTRA, Trigger, seconds_of
 
 CHANGED = ("the plan has changed",)
 """Why a watch abandons a run; what had started it then starts the next one."""
@@ -105,37 +106,20 @@ def watch(
     """
     since, started, before, poll = now(), 0, "", seconds_of(Trigger().poll)
     while not stop.is_set():
-        faults, line = _Outlived(), ""
+        faults, line = Outlived(), ""
         with faults:
             plan = read_plan(path)
             poll = seconds_of(plan.trigger.poll)
             row, new = _look(plan, places, stop=stop, now=now(), since=since)
             started += new
             line = "" if row is None else row.to_text()
-        line = faults.line or line
+        if faults.error is not None:
+            line = f"{type(faults.error).__name__}: {faults.error}"
         if line and line != before:
             say(line)
         before = line
         stop.wait(poll)
     return started
-
-
-class _Outlived:
-    """The isolation boundary of a watch: whatever a trainer or a file raises is a line, and the watch goes on."""
-
-    def __init__(self) -> None:
-        self.line = ""
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> bool:
-        if kind is None or not issubclass(kind, Exception):
-            return False
-        self.line = f"{kind.__name__}: {error}"
-        return True
 
 
 def _look(

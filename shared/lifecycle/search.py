@@ -20,15 +20,19 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
 from shared.errors import UsageError
 from shared.lifecycle.confirming import Found
 from shared.lifecycle.parts import TEST, TRAIN, VALIDATION, cut, read_whole
+from shared.lifecycle.places import NOWHERE
 from shared.lifecycle.running import AUTO, PRUNING, Data, Parts, Run
+from shared.lifecycle.search_log import KIND, SearchLog, parameters
 from shared.lifecycle.space import Wanted, defaults
 from shared.lifecycle.study import open_study
+from shared.lifecycle.tracking import tracked
 from shared.lifecycle.workers import side_by_side, started
 from shared.tasks import Task
 from shared.training.options import check_choice, check_seed
@@ -48,6 +52,8 @@ def search(
     workers: int = 1,
     seed: int = 0,
     say: Callable[[str], object] = lambda _: None,
+    url: str | Path | None = NOWHERE,
+    run_name: str | None = None,
 ) -> Found:
     """Choose a trainer's options, or go on choosing where a kill broke it off.
 
@@ -64,6 +70,9 @@ def search(
         workers: trials at once, each a process with its share of the processors.
         seed: of everything random.
         say: hears a line for people after each trial.
+        url: where the search is logged as a run, as :func:`shared.lifecycle.tracking.tracker` takes it. A search that
+            goes on goes on with its run.
+        run_name: what that run is called.
 
     Raises:
         DataError: data are malformed, or every trial failed.
@@ -108,7 +117,23 @@ def search(
         }
         first = defaults(wanted.space, task.train_options)
         how = {"direction": wanted.direction, "seed": seed, "first": first}
-        with open_study(out / "study.db", plan, wanted.space, **how) as study, started(workers) as hands:  # type: ignore[arg-type]
+        told = parameters(wanted, parts=_named(data), prune=prune, seed=seed)
+        with (
+            open_study(out / "study.db", plan, wanted.space, **how) as study,  # type: ignore[arg-type]
+            tracked(
+                KIND,
+                run_name,
+                task=task.name,
+                params=told,
+                dataset=data.dataset,
+                tags={"dataset": data.dataset.name, "model": out.name},
+                url=url,
+                again=study.run,
+            ) as logged,
+            started(workers) as hands,
+        ):
+            study.logged_in(logged.id)
+            log = SearchLog(logged, wanted.metric)
             run = Run(
                 task=task,
                 data=data,
@@ -121,10 +146,18 @@ def search(
                 trials=trials,
                 workers=workers,
                 say=say,
+                log=log,
             )
             run.drop()
-            side_by_side(hands, run.one)
-            return run.finish(hands, seeds)
+            try:
+                side_by_side(hands, run.one)
+                found = run.finish(hands, seeds)
+            finally:
+                run.tabulate()
+            log.found(found, out)
+        if log.run:
+            say(f"logged as run {log.run[:8]}; triptych runs show {log.run[:8]}")
+        return found
     finally:
         lock.release()
 
@@ -149,6 +182,17 @@ def _parts(data: Data, out: Path, *, seed: int) -> Parts:
     places = cut(whole, out / "parts", seed=seed, names=names, **shares)
     train = read_whole(places[TRAIN], group=data.group, stratify=data.stratify)
     return Parts(places[TRAIN], data.validation or places[VALIDATION], data.test or places[TEST], train)
+
+
+def _named(data: Data) -> dict[str, Any]:
+    """Where the parts come from, for people."""
+    return {
+        "format": data.format,
+        "group": data.group,
+        "stratify": data.stratify,
+        VALIDATION: data.validation or f"{data.validation_share:g} of the data",
+        TEST: data.test or f"{data.test_share:g} of the data",
+    }
 
 
 def _digest(path: Path) -> str:

@@ -7,25 +7,19 @@ a registered version, an alias) goes by a key or is the same when it is done twi
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from pathlib import Path
-from typing import Any, cast
-
-import numpy as np
+from typing import Any
 
 from shared.errors import UsageError
-from shared.evaluation.same_items import items_of
-from shared.lifecycle.canary import CanaryVerdict, canary, canary_of_log, replayed
-from shared.lifecycle.course import Course, End, Outcome, Pending, Step
+from shared.lifecycle.course import Course, End, Outcome, Step
 from shared.lifecycle.drifting import PROFILE
 from shared.lifecycle.engines import figures_of, profile_of, train_model
 from shared.lifecycle.gates import Contender
-from shared.lifecycle.places import ENV, WANDB
+from shared.lifecycle.going_live import decide, enrol, meet
 from shared.lifecycle.plan import Plan
 from shared.lifecycle.portable import export
-from shared.lifecycle.promoting import CHALLENGER, at_gate, champion_of, evaluated, registered
-from shared.lifecycle.registry import CHAMPION
+from shared.lifecycle.promoting import at_gate, champion_of, evaluated, registered
 from shared.lifecycle.rows import ingest, split
 from shared.lifecycle.tables import checked_options, evaluate_options
 from shared.lifecycle.tracking import tracked
@@ -154,95 +148,6 @@ def _gate(course: Course) -> Outcome:
     return Outcome(told, None if told["verdict"] == "promote" else End("refused", reasons))
 
 
-def _register(course: Course) -> Outcome:
-    plan, digest = course.plan, str(course.done["train"]["digest"])
-    version = course.registry.register(
-        course.model,
-        name=plan.name,
-        run=_run_of(course),
-        note=f"{course.name}: {course.why}",
-        tags={"retraining": course.name, "data": str(course.done["ingest"]["sha256"])},
-        key=f"{course.name}: {digest}",
-    )
-    course.tell("register", "inside")
-    course.registry.alias(plan.name, CHALLENGER, version.number)
-    return Outcome({"number": version.number, "digest": version.digest})
-
-
-def _run_of(course: Course) -> str | None:
-    """The run that the registry can name: one of MLflow, as it is one itself."""
-    elsewhere = course.plan.where is None and os.environ.get(ENV, "").strip().startswith(WANDB)
-    return None if elsewhere else str(course.done["evaluate"]["run"]) or None
-
-
-def _canary(course: Course) -> Outcome | Pending:
-    plan, champion = course.plan, course.done["gate"]["champion"]
-    if plan.canary is None or champion is None:
-        why = "the plan has no canary" if plan.canary is None else "there is no champion to stand beside"
-        return Outcome({"action": "promote", "reasons": [why]})
-    found = _met_traffic(course, int(champion))
-    if found.action == "go on":
-        return Pending(found.reasons)
-    body = {
-        "kind": "canary",
-        "name": f"{plan.name}/{course.done['register']['number']}",
-        "asked": {"run": course.name, "planned": plan.canary.rules.planned, "share": plan.canary.rules.share},
-        "champion": {"name": f"{plan.name}/{champion}"},
-        "challenger": {
-            "name": f"{plan.name}/{course.done['register']['number']}",
-            "digest": course.done["register"]["digest"],
-        },
-        "verdict": found.action,
-        **found.to_json(),
-    }
-    course.tell("canary", "inside")
-    record = course.records.add(body, key=f"{course.name}: canary")
-    return Outcome({**found.to_json(), "record": record.number})
-
-
-def _met_traffic(course: Course, champion: int) -> CanaryVerdict:
-    plan, rules = course.plan, cast("Any", course.plan.canary)
-    if not rules.traffic:
-        return canary_of_log(
-            plan.path(rules.exposures), plan.path(rules.outcomes), rules.rules, unit=rules.unit, at=rules.time
-        )
-    traffic, options = plan.path(rules.traffic), course.options()
-    version = course.registry.find(f"{plan.name}/{champion}")
-    pair = [
-        items_of(evaluated(course.task, folder, traffic, seed=plan.seed, options=options))
-        for folder in (course.registry.fetch(version), course.model)
-    ]
-    stream = replayed(pair[0], pair[1], rules.rules, rng=np.random.default_rng(plan.seed))
-    return canary(stream, rules.rules)
-
-
-def _promote(course: Course) -> Outcome:
-    plan, number = course.plan, int(course.done["register"]["number"])
-    champion, reasons = champion_of(course.registry, plan.name), list(course.done["canary"]["reasons"])
-    now = None if champion is None else champion.number
-    pinned = course.done["gate"]["champion"]
-    state = "promoted" if course.done["canary"]["action"] == "promote" else "rolled back"
-    if state == "promoted" and now not in (pinned, number):
-        state = "superseded"
-        reasons = [f"{plan.name}/{now} has become champion since the gate, which judged beside {plan.name}/{pinned}"]
-    if state == "promoted":
-        course.registry.alias(plan.name, CHAMPION, number)
-    elif now is not None:
-        course.registry.alias(plan.name, CHALLENGER, now)  # a split that still leads there gets the champion
-    course.tell("promote", "inside")
-    body = {
-        "kind": "promotion",
-        "name": f"{plan.name}/{number}",
-        "asked": {"run": course.name},
-        "champion": None if pinned is None else {"name": f"{plan.name}/{pinned}"},
-        "challenger": {"name": f"{plan.name}/{number}", "digest": course.done["register"]["digest"]},
-        "verdict": state,
-        "reasons": reasons,
-    }
-    record = course.records.add(body, key=f"{course.name}: promotion")
-    return Outcome({"state": state, "number": number, "record": record.number}, End(state, tuple(reasons)))
-
-
 def _whole(course: Course) -> Path:
     return course.folder / str(course.done["ingest"]["file"])
 
@@ -273,8 +178,8 @@ STEPS = (
     Step("train", lambda c: [c.done["split"]["train"]["sha256"], c.plan.task, c.plan.train, c.plan.seed], _train),
     Step("evaluate", lambda c: [c.done["train"]["digest"], c.done["split"]["test"]["sha256"]], _evaluate),
     Step("gate", lambda c: [c.done["train"]["digest"], c.done["split"]["test"]["sha256"]], _gate),
-    Step("register", lambda c: [c.done["train"]["digest"], c.plan.name], _register),
-    Step("canary", lambda c: [c.done["register"]["number"], c.done["gate"]["champion"]], _canary),
-    Step("promote", lambda c: [c.done["register"]["number"], c.done["canary"]["action"]], _promote),
+    Step("register", lambda c: [c.done["train"]["digest"], c.plan.name], enrol),
+    Step("canary", lambda c: [c.done["register"]["number"], c.done["gate"]["champion"]], meet),
+    Step("promote", lambda c: [c.done["register"]["number"], c.done["canary"]["action"]], decide),
 )
 """In their order."""

@@ -25,7 +25,7 @@ UNPRUNED = 4
 """Trials that are never broken off: those after them are compared with their median."""
 DATA_STEP = 1_000_000
 """Steps that count data, not epochs, begin here."""
-REFUSED, EPOCHS, FIGURES = "refused", "epochs", "figures"
+REFUSED, EPOCHS, FIGURES, RUN = "refused", "epochs", "figures", "run"
 
 
 @dataclass(frozen=True)
@@ -121,6 +121,30 @@ class Study:
     def figures(self, number: int) -> dict[str, Any]:
         """What :meth:`complete` was told of a trial."""
         return dict(self._all()[number].user_attrs[FIGURES])
+
+    def rows(self, metric: str) -> list[dict[str, Any]]:
+        """A row for a table of each trial: its options, its figure with the interval, how long it took."""
+        found = []
+        for one in self._all():
+            if one.state.name == "WAITING":
+                continue
+            figure = one.user_attrs.get(FIGURES, {}).get(metric, {})
+            options = {f"option.{name}": one.params.get(name) for name in self._space}
+            took = None if one.duration is None else round(one.duration.total_seconds(), 3)
+            row = {"trial": one.number, "state": one.state.name.lower(), metric: figure.get("value")}
+            ends = {"low": figure.get("low"), "high": figure.get("high")}
+            found.append(row | ends | options | {"seconds": took, REFUSED: one.user_attrs.get(REFUSED, "")})
+        return found
+
+    @property
+    def run(self) -> str:
+        """The id of the run that the study is logged in, or empty."""
+        return str(self._study.user_attrs.get(RUN, ""))
+
+    def logged_in(self, run: str) -> None:
+        """Note the run that the study is logged in, so that it goes on with that."""
+        if run and run != self.run:
+            self._study.set_user_attr(RUN, run)
 
     def counts_epochs(self) -> bool | None:
         """Whether the first complete trial's training told of epochs; ``None`` before there is one."""

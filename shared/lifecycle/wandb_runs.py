@@ -15,7 +15,7 @@ from typing import Any
 from shared.errors import ServiceError, UnknownNameError, UsageError
 from shared.lazy import require
 from shared.lifecycle.places import place
-from shared.lifecycle.tracking import PARTS, Run, RunRecord, Status
+from shared.lifecycle.runs import PARTS, Run, RunRecord, Status
 from shared.settings import offline
 
 EXTRA = "wandb"
@@ -40,21 +40,42 @@ class WandbRuns:
             WeightsError: the folder of its files cannot be made.
         """
         wandb = require("wandb", extra=EXTRA)
-        folder = place(None).folder
-        folder.mkdir(parents=True, exist_ok=True)
+        config = {"params": {key: str(value) for key, value in params.items()}, "facts": dict(tags)}
         try:
+            return self._begun(name=name, job_type=kind, config=config)
+        except wandb.Error as error:
+            raise ServiceError(f"Weights & Biases did not take the run: {error}") from error
+
+    def resume(self, id: str) -> Run:
+        """See :meth:`shared.lifecycle.tracking.Tracker.resume`. Offline a further part of the run is kept to be sent.
+
+        Raises:
+            UnknownNameError: the service has no such run.
+            ServiceError: the service does not take it.
+        """
+        wandb = require("wandb", extra=EXTRA)
+        try:
+            return self._begun(id=id, resume="must")
+        except wandb.errors.UsageError as error:
+            raise UnknownNameError("run", id, []) from error
+        except wandb.Error as error:
+            raise ServiceError(f"Weights & Biases did not take the run: {error}") from error
+
+    def _begun(self, **told: Any) -> Run:
+        wandb = require("wandb", extra=EXTRA)
+        folder = place(None).folder
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
             made = wandb.init(
                 entity=self._entity,
                 project=self._project,
-                name=name,
-                job_type=kind,
-                config={"params": {key: str(value) for key, value in params.items()}, "facts": dict(tags)},
                 dir=str(folder),
                 mode="offline" if offline() else None,
                 reinit="create_new",
                 settings=wandb.Settings(silent=True, console="off", x_disable_stats=True, x_disable_meta=True),
+                **told,
             )
-        except (wandb.Error, OSError) as error:
+        except OSError as error:
             raise ServiceError(f"Weights & Biases did not take the run: {error}") from error
         return Run(made.id, _Log(made))
 
@@ -102,6 +123,15 @@ class _Log:
 
     def __init__(self, run: Any) -> None:
         self._run = run
+
+    def params(self, values: Mapping[str, Any]) -> None:
+        self._update("params", {key: str(value) for key, value in values.items()})
+
+    def tags(self, values: Mapping[str, str]) -> None:
+        self._update("facts", values)
+
+    def _update(self, part: str, values: Mapping[str, str]) -> None:
+        self._run.config.update({part: {**self._run.config.get(part, {}), **values}}, allow_val_change=True)
 
     def metrics(self, values: Mapping[str, float], step: int | None) -> None:
         # its own step must never fall, and a caller's may; so it is a figure like the others

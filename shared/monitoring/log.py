@@ -105,15 +105,25 @@ class PredictionLog:
 
     def __enter__(self) -> PredictionLog:
         self._lock.acquire()
-        mend(self.folder)
+        try:
+            mend(self.folder)
+        except DataError:
+            self._let_go()
+            raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         try:
             self.seal()
         finally:
-            self._lock.release()
-            (self.folder / f"writer-{self._token}.lock").unlink(missing_ok=True)
+            if self._file >= 0:
+                os.close(self._file)
+                self._file = -1
+            self._let_go()
+
+    def _let_go(self) -> None:
+        self._lock.release()
+        (self.folder / f"writer-{self._token}.lock").unlink(missing_ok=True)
 
     def append(self, rows: Sequence[Logged]) -> None:
         """Add rows; the system has them when this returns.
@@ -152,10 +162,9 @@ class PredictionLog:
         """
         if self._file < 0:
             return
+        seal_part(self.folder, self._stem, self._rows, self.rate)  # where it fails, the part stays open as it was
         os.close(self._file)
-        self._file = -1
-        rows, self._rows = self._rows, []
-        seal_part(self.folder, self._stem, rows, self.rate)
+        self._file, self._rows = -1, []
         retain(self.folder, self._retention, now=self._clock())
 
     def _begin(self) -> None:
@@ -163,8 +172,14 @@ class PredictionLog:
         self._last = max(self._last + 1, int(self._began * 1000))
         self._stem = f"{self._last:013d}-{self._token}"
         path = self.folder / f"open-{self._stem}.jsonl"
-        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_EXCL, 0o600)
-        _write_all(self._file, (json.dumps({"rate": self.rate}) + "\n").encode())
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_EXCL, 0o600)
+        try:
+            _write_all(file, (json.dumps({"rate": self.rate}) + "\n").encode())
+        except OSError:
+            os.close(file)
+            path.unlink()
+            raise
+        self._file = file
 
 
 def mend(folder: Path) -> None:
@@ -220,16 +235,16 @@ def _key(folder: Path, task: str) -> Key:
     place = folder / FILE
     if not place.exists():
         temporary = folder / f"{FILE}.{secrets.token_hex(4)}.tmp"
-        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(tomli_w.dumps({"format": 1, "task": task, "salt": secrets.token_hex(32)}).encode())
-            file.flush()
-            os.fsync(file.fileno())
         try:
+            with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+                file.write(tomli_w.dumps({"format": 1, "task": task, "salt": secrets.token_hex(32)}).encode())
+                file.flush()
+                os.fsync(file.fileno())
             os.link(temporary, place)
         except FileExistsError:
             pass
         finally:
-            temporary.unlink()
+            temporary.unlink(missing_ok=True)
     of, key = read_key(folder)
     if of != task:
         raise DataError(f"a log is of one task. {folder} is the log of {of}, and not of {task}: name another folder")

@@ -16,7 +16,8 @@ from shared.experiments.assignment import assign
 from shared.experiments.exposure_log import ExposureLog
 from shared.experiments.exposures import exposures
 from shared.experiments.metrics import Metric
-from shared.lifecycle.canary import CHALLENGER, CHAMPION, CanaryRules, Outcome, canary, canary_of_log, replayed
+from shared.lifecycle.canary import CHALLENGER, CHAMPION, CanaryRules, Outcome, canary, replayed
+from shared.lifecycle.canary_logs import canary_of_log
 
 MARGIN = Metric("right", "proportion", "right", margin=0.1)
 

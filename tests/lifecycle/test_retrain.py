@@ -184,7 +184,7 @@ def test_what_a_trainer_raises_stands_with_the_run(room: toys.Room, monkeypatch:
 
 def test_a_canary_of_a_log_waits_for_outcomes(room: toys.Room) -> None:
     pl = pytest.importorskip("polars", reason="needs the extra experiments")
-    from datetime import UTC, datetime
+    from datetime import UTC, datetime, timedelta
 
     from shared.experiments.assignment import assign
     from shared.experiments.exposure_log import ExposureLog
@@ -196,7 +196,9 @@ def test_a_canary_of_a_log_waits_for_outcomes(room: toys.Room) -> None:
     canary = {"share": 0.4, "planned": 2000, "exposures": "log", "outcomes": "clicks.parquet", "metrics": metrics}
     plan = toys.plan(room.base, canary=canary)
     assert plan.canary is not None
-    moment = datetime(2026, 5, 4, tzinfo=UTC)
+    moment = datetime.now(UTC) + timedelta(
+        minutes=5
+    )  # what was shown before the challenger answered counts for nothing
     pl.DataFrame({"unit": ["u0"], "time": [moment], "clicked": [1]}).write_parquet(room.base / "clicks.parquet")
     with ExposureLog(room.base / "log") as log:
         log.append(exposures(assign(plan.canary.rules.drawn, [f"u{n}" for n in range(60)]), moment))

@@ -15,7 +15,8 @@ import shared.lifecycle.plan as module
 from shared.errors import DataError, TriptychError, UnknownNameError, UsageError
 from shared.lifecycle import schedule
 from shared.lifecycle.history import RunRow
-from shared.lifecycle.plan import Plan, Trigger, digest_of_plan, plan_of, read_plan, seconds_of
+from shared.lifecycle.plan import Plan, digest_of_plan, plan_of, read_plan
+from shared.lifecycle.plan_parts import Trigger, seconds_of
 from shared.lifecycle.schedule import due, watch
 
 SMALL: dict[str, Any] = {"task": "recsys.collaborative", "name": "films", "data": {"source": "r.csv"}}

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 from lifecycle_toys import toy_model
+from mlflow_server import mlflow_server
 
 from shared.cli.main import triptych
 from shared.errors import DataError, ServiceError, UnknownNameError, UsageError
@@ -290,29 +291,8 @@ def test_a_comparison_logs_differences_and_a_batch_job_keeps_its_version(
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a real MLflow server; skips where none is named."""
-    program = os.environ.get("TRIPTYCH_MLFLOW")
-    if not program:
-        pytest.skip("needs the command of a whole MLflow, with a server: name it with TRIPTYCH_MLFLOW")
-    folder = tmp_path_factory.mktemp("server")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    words = [program, "server", "--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination"]
-    words += [str(folder / "artefacts"), "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    clean = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    with subprocess.Popen(
-        words, cwd=folder, env=clean, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    ) as process:
-        try:
-            for _ in range(1200):
-                with socket.socket() as probe:
-                    if probe.connect_ex(("127.0.0.1", port)) == 0:
-                        break
-                time.sleep(0.1)
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            process.terminate()
+    with mlflow_server(tmp_path_factory.mktemp("server")) as address:
+        yield address
 
 
 def test_a_server_keeps_runs_and_models_as_a_folder_does(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import sqlite3
 import subprocess
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from search_toys import installed_toy
 
 from shared.cli.search import command
 from shared.errors import DataError, PlanMismatchError, UnknownNameError, UsageError
@@ -24,29 +24,15 @@ from shared.lifecycle.parts import cut, portion, read_whole, sizes
 from shared.lifecycle.running import Data
 from shared.lifecycle.search import search
 from shared.lifecycle.space import Range, check_space, direction_of, read_space
-from shared.tasks import find_task
 from shared.training.watching import EndedEarly, tell_epoch, watched
 
 pytest.importorskip("optuna")
-ROOT = Path(__file__).resolve().parents[2]
 X = {"low": -10.0, "high": 10.0}
 
 
 @pytest.fixture
 def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The toy task, installed for this process and those that it starts."""
-    installed = tmp_path / "installed"
-    (installed / "toys-1.dist-info").mkdir(parents=True)
-    (installed / "toys-1.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: toys\nVersion: 1\n")
-    (installed / "toys-1.dist-info" / "entry_points.txt").write_text("[triptych.tasks]\ntest.toy = toy_trainer:TASK\n")
-    toys = Path(__file__).parent / "toys"
-    for place in (installed, toys):
-        monkeypatch.syspath_prepend(str(place))
-    path = os.pathsep.join([str(installed), str(toys), str(ROOT), os.environ.get("PYTHONPATH", "")])
-    monkeypatch.setenv("PYTHONPATH", path)
-    monkeypatch.setenv("TOY_LOG", str(tmp_path / "log.txt"))
-    (tmp_path / "log.txt").touch()
-    return find_task("test.toy")
+    return installed_toy(tmp_path, monkeypatch)
 
 
 @pytest.fixture
