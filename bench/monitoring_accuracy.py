@@ -47,7 +47,7 @@ class Window:
 
 def load(folder: Path, name: str) -> dict[str, np.ndarray]:
     with np.load(folder / f"{name}.npz") as file:
-        return {key: file[key] for key in file.files if key != "names"}
+        return {key: file[key] for key in file.files if not key.endswith("names")}
 
 
 def part(items: Items, at: np.ndarray) -> dict[str, np.ndarray]:

@@ -1,12 +1,13 @@
 """What the models of this suite say of real items, as they are and spoilt: the ground of `bench/monitoring.py`.
 
     python bench/monitoring_data.py vision|nlp FOLDER      # writes FOLDER/vision-blur-2.npz and its like, once
+    ... --stories                                          # only what the stories of drift need
 
-Each file holds, for the items of one condition in one order: `numbers` [n, columns] float32 with `names`, `embedding`
-[n, d] float32, `confidence` [n] float32 (of the best class), `doubt` [n] float32 (the entropy of all classes in nats),
-`label` [n] (the best class) and `correct` [n] bool. Images: MobileNetV2 on 500 images of ImageNet's training set, each
-spoilt by this file's own functions. Texts: SST-2 test, movie reviews (MR is left out, as SST is made of it), TREC and
-AG News, with letters typed wrongly, words lost, and texts of another kind.
+Each file holds, for the items of one condition in one order, what the tasks' own observers tell of them: `numbers`
+[n, columns] float32 with `names`, `categories` [n, columns] with `category_names`, `embedding` [n, 64] float32; and
+`confidence` [n] float32 (of the best class), `label` [n] (the best class) and `correct` [n] bool. Images: MobileNetV2
+on 500 images of ImageNet's training set, each spoilt by this file's own functions. Texts: SST-2 test, movie reviews (MR
+is left out, as SST is made of it), TREC and AG News, with letters typed wrongly, words lost, and texts of another kind.
 """
 
 from __future__ import annotations
@@ -18,10 +19,13 @@ import json
 import os
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from itertools import tee
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageEnhance, ImageFilter
+
+from shared.monitoring.signals import Observed
 
 ROOT = Path(os.environ.get("TRIPTYCH_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 if not ROOT.is_dir():
@@ -86,37 +90,21 @@ MADE: dict[str, tuple[Spoil, tuple[float, ...]]] = {
 """Calibration under shift is fitted to these, which are of other kinds."""
 
 
-def picture_numbers(image: Picture) -> list[float]:
-    grey = np.asarray(image.convert("L").resize((224, 224), Image.Resampling.BILINEAR), np.float32) / 255
-    edges = 4 * grey[1:-1, 1:-1] - grey[:-2, 1:-1] - grey[2:, 1:-1] - grey[1:-1, :-2] - grey[1:-1, 2:]
-    colour = np.asarray(image.resize((32, 32)).convert("HSV"), np.float32) / 255
-    return [
-        float(grey.mean()),
-        float(grey.std()),
-        float(np.log(edges.var() + 1e-6)),
-        float(colour[..., 1].mean()),
-        float((grey < 0.05).mean()),
-        float((grey > 0.95).mean()),
-        float(np.log(image.width * image.height)),
-    ]
+STORIES = {
+    "vision": ("plain", "dark", "blur"),
+    "nlp": ("sst2-plain-0", "sst2-imdb-1", "sst2-typed-1", "other-question"),
+}
 
 
-PICTURE_NAMES = ("brightness", "contrast", "sharpness", "saturation", "black", "white", "pixels")
-
-
-def picture_vector(image: Picture) -> np.ndarray:
-    """Colours of an 8 x 8 picture: (192,)."""
-    return (np.asarray(image.resize((8, 8), Image.Resampling.BOX), np.float32) / 255).ravel()
-
-
-def pictures(folder: Path) -> None:
+def pictures(folder: Path, *, stories: bool) -> None:
     import vision
     from vision.datasets import read_labelled_images
     from vision.evaluate import _class_numbers
     from vision.labels import label_set
+    from vision.monitoring import observe
 
     data = read_labelled_images(ROOT / "vision" / "imagenet500")
-    model = vision.classifier("mobilenetv2", top_k=1000, threads=1)
+    model = vision.classifier("mobilenetv2", threads=1)
     known = label_set(model.card.options["labels"])
     numbers = _class_numbers(set(data.labels), known, ROOT)
     truth = np.array([numbers[label] for label in data.labels])
@@ -124,30 +112,18 @@ def pictures(folder: Path) -> None:
     kinds += [(name, k, spoil, v) for name, (spoil, vs) in (TESTED | MADE).items() for k, v in enumerate(vs, 1)]
     for name, k, spoil, value in kinds:
         path = folder / f"vision-{name}-{k}.npz"
-        if path.exists():
+        if path.exists() or (stories and name not in STORIES["vision"]):
             continue
         rng = np.random.default_rng(zlib.crc32(path.name.encode()))
-        seen: list[list[float]] = []
-        vectors: list[np.ndarray] = []
 
-        def items(spoil=spoil, value=value, rng=rng, seen=seen, vectors=vectors) -> Iterator[Picture]:
+        def items(spoil=spoil, value=value, rng=rng) -> Iterator[Picture]:
             for file in data.paths:
                 image = Image.open(file).convert("RGB")
-                image = image if spoil is None else spoil(image, value, rng)
-                seen.append(picture_numbers(image))
-                vectors.append(picture_vector(image))
-                yield image
+                yield image if spoil is None else spoil(image, value, rng)
 
-        found = list(model.stream(items()))
-        write(
-            path,
-            np.array(seen),
-            PICTURE_NAMES,
-            np.array(vectors),
-            [r.scores for r in found],
-            [str(int(r.class_ids[0])) for r in found],
-            truth.astype(str),
-        )
+        given, shown = tee(items())
+        told = [(r, observe(item, r, predictor=model)) for item, r in zip(shown, model.stream(given), strict=True)]
+        write(path, [seen for _, seen in told], [str(int(r.class_ids[0])) for r, _ in told], truth.astype(str))
 
 
 def typed(text: str, level: float, rng: np.random.Generator) -> str:
@@ -208,20 +184,6 @@ TEXT_MADE: dict[str, tuple[Callable[[str, float, np.random.Generator], str], tup
     "replaced": (replaced, (0.2, 0.4)),
     "shuffled": (shuffled, (0.5,)),
 }
-TEXT_NAMES = ("words", "letters", "word_length", "capitals", "signs", "digits")
-
-
-def text_numbers(text: str) -> list[float]:
-    words = text.split() or [""]
-    n = max(len(text), 1)
-    return [
-        float(len(words)),
-        float(len(text)),
-        float(np.mean([len(word) for word in words])),
-        sum(c.isupper() for c in text) / n,
-        sum(not c.isalnum() and not c.isspace() for c in text) / n,
-        sum(c.isdigit() for c in text) / n,
-    ]
 
 
 def sentences(name: str) -> tuple[list[str], list[str]]:
@@ -245,10 +207,10 @@ def reviews() -> tuple[list[str], list[str]]:
     return [row["text"] for row in rows], [str(int(row["label"] == "pos")) for row in rows]
 
 
-def texts(folder: Path) -> None:
+def texts(folder: Path, *, stories: bool) -> None:
     import nlp
+    from nlp.monitoring import observe
 
-    encoder = nlp.embedder(threads=1)
     rng = np.random.default_rng(0)
 
     def some(pair: tuple[list[str], list[str]], n: int) -> tuple[list[str], list[str]]:
@@ -280,58 +242,32 @@ def texts(folder: Path) -> None:
                 conditions[f"{key}-{k}"] = ([spoil(text, value, own) for text in plain[0]], plain[1])
         for key, (said, labels) in conditions.items():
             path = folder / f"{task}-{key}.npz"
-            if path.exists():
+            if path.exists() or (stories and path.stem not in STORIES["nlp"]):
                 continue
             found = list(model.stream(said))
-            # Only windows that are tested are weighted by their vectors.
-            made = key.split("-")[0] in TEXT_MADE
-            vectors = np.zeros((len(said), 1)) if made else np.array(list(encoder.stream(said)))
-            write(
-                path,
-                np.array([text_numbers(text) for text in said]),
-                TEXT_NAMES,
-                vectors,
-                [r.scores for r in found],
-                [r.labels[0] for r in found],
-                np.array([names[label] for label in labels]),
-            )
-    for key, pair in {
-        "subj": some(sentences("subj.all"), 2000),
-        "question": some(sentences("TREC.train.all"), 2000),
-    }.items():
-        path = folder / f"other-{key}-0.npz"
-        if not path.exists():
-            model = nlp.text_classifier("sst2-bge-lora", threads=1)
-            found = list(model.stream(pair[0]))
-            write(
-                path,
-                np.array([text_numbers(text) for text in pair[0]]),
-                TEXT_NAMES,
-                np.array(list(encoder.stream(pair[0]))),
-                [r.scores for r in found],
-                [r.labels[0] for r in found],
-                np.full(len(found), ""),
-            )
+            seen = [observe(*pair, predictor=model) for pair in zip(said, found, strict=True)]
+            write(path, seen, [r.labels[0] for r in found], np.array([names[label] for label in labels]))
+    path = folder / "other-question-0.npz"
+    if not path.exists():
+        said, _ = some(sentences("TREC.train.all"), 2000)
+        model = nlp.text_classifier("sst2-bge-lora", threads=1)
+        found = list(model.stream(said))
+        seen = [observe(*pair, predictor=model) for pair in zip(said, found, strict=True)]
+        write(path, seen, [r.labels[0] for r in found], np.full(len(found), ""))
 
 
-def write(  # noqa: PLR0917
-    path: Path,
-    numbers: np.ndarray,
-    names: Sequence[str],
-    vectors: np.ndarray,
-    scores: Sequence[np.ndarray],
-    labels: Sequence[str],
-    truth: np.ndarray,
-) -> None:
+def write(path: Path, seen: Sequence[Observed], labels: Sequence[str], truth: np.ndarray) -> None:
     said = np.array(labels)
+    names = sorted({name for one in seen for name in one.numbers})
+    kinds = sorted({name for one in seen for name in one.categories})
     np.savez(
         path,
-        numbers=numbers.astype(np.float32),
+        numbers=np.array([[one.numbers.get(name, np.nan) for name in names] for one in seen], np.float32),
         names=np.array(names),
-        embedding=vectors.astype(np.float32),
-        confidence=np.array([s[0] for s in scores], np.float32),
-        second=np.array([s[1] for s in scores], np.float32),
-        doubt=np.array([-(s * np.log(np.maximum(s, 1e-12))).sum() for s in scores], np.float32),
+        categories=np.array([[one.categories.get(kind, "") for kind in kinds] for one in seen], np.str_),
+        category_names=np.array(kinds, np.str_),
+        embedding=np.array([one.embedding for one in seen], np.float32),
+        confidence=np.array([one.confidence for one in seen], np.float32),
         label=said,
         correct=said == truth,
     )
@@ -342,6 +278,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("domain", choices=("vision", "nlp"))
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--stories", action="store_true", help="only what the stories of drift need")
     asked = parser.parse_args()
     asked.folder.mkdir(parents=True, exist_ok=True)
-    (pictures if asked.domain == "vision" else texts)(asked.folder)
+    (pictures if asked.domain == "vision" else texts)(asked.folder, stories=asked.stories)

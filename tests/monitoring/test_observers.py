@@ -78,7 +78,7 @@ def test_a_large_jpeg_is_decoded_in_part_and_looks_alike() -> None:
         assert part.numbers[name] == pytest.approx(value, rel=0.1, abs=0.01), name
     assert part.embedding is not None
     assert whole.embedding is not None
-    assert np.linalg.norm(part.embedding - whole.embedding) < 0.1 * np.linalg.norm(whole.embedding)
+    assert np.linalg.norm(part.embedding - whole.embedding) < 0.15 * np.linalg.norm(whole.embedding)
 
 
 def test_a_picture_has_one_observation_whatever_it_comes_as() -> None:
