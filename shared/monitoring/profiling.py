@@ -13,7 +13,7 @@ import numpy as np
 
 from shared.batch.inputs import open_source
 from shared.batch.reader import read as read_job
-from shared.batch.rows import Row
+from shared.batch.rows import Row, Source
 from shared.errors import InputError, UsageError
 from shared.monitoring.profile import Profile, ProfileBuilder
 from shared.monitoring.profile_files import model_digest
@@ -127,11 +127,10 @@ def profile_source(
         UsageError: there is no such input or column, or the task tells nothing of its items.
         DataError: it cannot be read.
     """
-    named = truth.column if truth is not None and truth.column != FOLDER else None
-    found = open_source(source, task.inputs, column=column, id_column=named)
+    found = opened(task, source, truth, column)
     unread: list[str] = []
-    rows, beside = tee(_readable(islice(found.rows(), limit), unread))
-    told = None if truth is None else (_true(row, truth) for row in beside)
+    rows, beside = tee(readable(islice(found.rows(), limit), unread))
+    told = None if truth is None else (true_label(row, truth) for row in beside)
     items = (row.item for row in rows)
     profile = profile_items(task, predictor, items, rng=rng, truth=told, embed=embed, batch_size=batch_size)
     return replace(profile, failed=profile.failed + len(unread))
@@ -169,12 +168,23 @@ def profile_job(
     return builder.done()
 
 
+def opened(task: Task, source: str, truth: Truth | None, column: str | None) -> Source:
+    """The source of inputs, with true labels as the ids of its rows where a column holds them.
+
+    Raises:
+        UsageError: there is no such input or column.
+        DataError: it cannot be read.
+    """
+    named = truth.column if truth is not None and truth.column != FOLDER else None
+    return open_source(source, task.inputs, column=column, id_column=named)
+
+
 def is_job(folder: str | Path) -> bool:
     """Whether a batch job's folder stands there."""
     return (Path(folder) / "_job").is_dir()
 
 
-def _readable(rows: Iterable[Row], unread: list[str]) -> Iterator[Row]:
+def readable(rows: Iterable[Row], unread: list[str]) -> Iterator[Row]:
     """The rows that have an item; the kinds of faults of the others are put into ``unread``."""
     for row in rows:
         if row.fault is None:
@@ -183,7 +193,8 @@ def _readable(rows: Iterable[Row], unread: list[str]) -> Iterator[Row]:
             unread.append(row.fault.kind)
 
 
-def _true(row: Row, truth: Truth) -> str | None:
+def true_label(row: Row, truth: Truth) -> str | None:
+    """The label of a row of a source that was opened with the truth's column as its ids."""
     if truth.column == FOLDER:
         return os.path.basename(os.path.dirname(row.input)) or None
     return row.id

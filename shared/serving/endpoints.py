@@ -113,8 +113,8 @@ class Streaming:
     """One item part by part, as server-sent events: ``part`` for each, then ``done``, or ``error``.
 
     A task whose tools have ``parts`` gives what is known so far as it comes: ``parts(predictor, item)`` iterates over
-    results. Any other gives its result as the one part. What is watched of a stream is its last part, or, where the tools
-    have ``joined``, what ``joined(parts)`` makes of all that came.
+    results. Any other gives its result as the one part. What is watched of a stream is its last part, or, where the
+    tools have ``joined``, what ``joined(parts)`` makes of all that came.
     """
 
     service: Service
@@ -159,9 +159,7 @@ class Streaming:
         ms = 1000 * (time.perf_counter() - trace.began)
         await _event(send, b"done", b'{"ok":true,"parts":%d,"model":%b,"ms":%.3f}' % (count, one.json, ms), last=True)
 
-    async def _heard(
-        self, one: Deployment, item: Any, receive: Receive, trace: Trace
-    ) -> AsyncGenerator[Outcome, None]:
+    async def _heard(self, one: Deployment, item: Any, receive: Receive, trace: Trace) -> AsyncGenerator[Outcome, None]:
         """The parts; whatever ends them, the client's leaving too, what was said until then is watched."""
         parts, said = self._parts(one, item, receive, self.service.limits.timeout), list[Outcome]()
         watched = self.service.watches(one, trace.request_id)

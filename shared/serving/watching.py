@@ -87,9 +87,7 @@ class Watcher:
         digest = self._digests.get(one)
         if digest is None:
             digest = self._digests[one] = model_digest(one.predictor.card)
-        self._recorder.offer(
-            Prediction(request, item, result, fault, one.predictor, digest, one.spec.version, before)
-        )
+        self._recorder.offer(Prediction(request, item, result, fault, one.predictor, digest, one.spec.version, before))
 
     def close(self) -> None:
         """Write what waits, and end."""
