@@ -1,9 +1,9 @@
 """Estimated accuracy without labels beside the true one, on shifted data; and NannyML's on the same windows.
 
 The labelled items are halved: one half calibrates, windows are of the other, then the other way round. What is learnt
-from are copies of the calibrating half spoilt as `--spoilt` of `triptych monitor profile` spoils them. *taught*: windows
-are spoilt at other strengths, or of another world (whole reviews, their first 40 words). *unseen*: each window's own
-kind is left out of what is learnt from besides.
+from are copies of the calibrating half, spoilt as `--spoilt` of `triptych monitor profile` spoils them. *taught*:
+windows are spoilt at other strengths, or of another world (whole reviews, their first 40 words). *unseen*: each
+window's own kind is left out of what is learnt from besides.
 """
 
 from __future__ import annotations

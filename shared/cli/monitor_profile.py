@@ -29,7 +29,7 @@ Examples:
 
 _OWN = (
     Option("truth", str, None, "the table's column of true labels, or folder: the name of a picture's folder"),
-    Option("spoilt", bool, False, "with --truth: learn how accuracy falls when items are spoilt; costs 13 to 25 runs"),
+    Option("spoilt", bool, False, "with --truth: learn how accuracy falls when items are spoilt; costs 14 to 25 runs"),
     Option("column", str, None, "the table's column of items; path, image or file, text, user or id when not given"),
     Option("limit", int, None, "profile the first N items only"),
     Option("batch_size", int, None, "items that run together; the model's own when not given"),

@@ -73,29 +73,54 @@ def profile_items(
     Raises:
         UsageError: the task tells nothing of its items.
     """
-    observe, builder = observer_of(task), ProfileBuilder(task.name, rng, model=model_digest(predictor.card))
-    given, shown = tee(items)
+    builder = ProfileBuilder(task.name, rng, model=model_digest(predictor.card))
     labels: Iterator[str | None] = iter(truth) if truth is not None else iter(())
-    results = predictor.stream(given, batch_size=batch_size)
 
-    def observed() -> Iterator[Observed]:
-        for item, result in zip(shown, results):
+    def watched() -> Iterator[Observed]:
+        for one in observed(task, predictor, items, embed=embed, batch_size=batch_size):
             label = next(labels, None)
-            if isinstance(result, Failure):
-                builder.add_failed()
-                continue
-            try:
-                one = observe(item, result, predictor=predictor)
-                one = one if embed is None else replace(one, embedding=embed(item))
-            except InputError:
+            if one is None:
                 builder.add_failed()
                 continue
             if label is not None and one.confidence is not None:
                 builder.add_judged([one.confidence], [one.label == label])
             yield one
 
-    builder.add(observed())
+    builder.add(watched())
     return builder.done()
+
+
+def observed(
+    task: Task,
+    predictor: Predictor[Any, Any],
+    items: Iterable[Any],
+    *,
+    embed: Callable[[Any], Any] | None = None,
+    batch_size: int | None = None,
+) -> Iterator[Observed | None]:
+    """What is observed of each item and its answer, in order; ``None`` of one that has no answer or cannot be read.
+
+    Args:
+        task: the model's.
+        predictor: the opened model.
+        items: as it takes them; a bounded number of them is held.
+        embed: as in :func:`profile_items`.
+        batch_size: as in :func:`profile_items`.
+
+    Raises:
+        UsageError: the task tells nothing of its items.
+    """
+    observe = observer_of(task)
+    given, shown = tee(items)
+    for item, result in zip(shown, predictor.stream(given, batch_size=batch_size)):
+        one = None
+        if not isinstance(result, Failure):
+            try:
+                one = observe(item, result, predictor=predictor)
+                one = one if embed is None else replace(one, embedding=embed(item))
+            except InputError:
+                one = None
+        yield one
 
 
 def profile_source(
@@ -154,7 +179,7 @@ def profile_job(
     observe = observer_of(task)
     builder = ProfileBuilder(task.name, rng, model="" if predictor is None else model_digest(predictor.card))
 
-    def observed() -> Iterator[Observed]:
+    def watched() -> Iterator[Observed]:
         for row in read_job(folder):
             if isinstance(row.result, Failure):
                 builder.add_failed()
@@ -164,7 +189,7 @@ def profile_job(
             except InputError:
                 yield Observed()  # the item is no longer there; that it was answered is known
 
-    builder.add(observed())
+    builder.add(watched())
     return builder.done()
 
 

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import islice, tee
+from itertools import islice
 from typing import Any
 
 import numpy as np
 
-from shared.errors import InputError, UsageError
+from shared.errors import UsageError
 from shared.monitoring.estimate import Calibration, Labelled, calibration
-from shared.monitoring.profiling import Truth, observer_of, opened, readable, true_label
+from shared.monitoring.profiling import Truth, observed, opened, readable, true_label
 from shared.monitoring.signals import Observed, batch_of
 from shared.predictor import Predictor
 from shared.tasks import Task
-from shared.types import Failure
 
 MOST = 1000
 """Labelled items that are spoilt, in each way and strength."""
@@ -107,16 +106,9 @@ def _labelled(
     task: Task, predictor: Predictor[Any, Any], items: Iterable[Any], labels: Sequence[str], batch_size: int | None
 ) -> Labelled:
     """Answers to items whose labels are known; those without an answer that says how sure it is are left out."""
-    observe, found, right = observer_of(task), list[Observed](), list[bool]()
-    given, shown = tee(items)
-    for item, result, label in zip(shown, predictor.stream(given, batch_size=batch_size), labels):
-        if isinstance(result, Failure):
-            continue
-        try:
-            one = observe(item, result, predictor=predictor)
-        except InputError:
-            continue
-        if one.confidence is not None and one.label is not None:
+    found, right = list[Observed](), list[bool]()
+    for one, label in zip(observed(task, predictor, items, batch_size=batch_size), labels):
+        if one is not None and one.confidence is not None and one.label is not None:
             found.append(one)
             right.append(one.label == label)
     numbers = {name: values for name, values in batch_of(found).numbers.items() if name not in OF_ANSWERS}
