@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice, tee
 from typing import Any
 
 import numpy as np
 
-from shared.errors import UsageError
+from shared.errors import InputError, UsageError
 from shared.monitoring.estimate import Calibration, Labelled, calibration
 from shared.monitoring.profiling import Truth, observed, opened, readable, true_label
 from shared.monitoring.signals import Observed, batch_of
@@ -49,14 +49,18 @@ def taught(
     if "spoilt" not in task.tools:
         raise UsageError(f"items can be spoilt of tasks that say how. Got {task.name}, which does not")
     kept = np.sort(rng.permutation(len(items))[:MOST]).tolist()
-    given, true = [items[k] for k in kept], [labels[k] for k in kept]
+    pairs = [(items[k], labels[k]) for k in kept]
 
-    def answered(some: Iterable[Any]) -> Labelled:
-        return _labelled(task, predictor, some, true, batch_size)
+    def copies(spoil: Callable[[Any, np.random.Generator], Any]) -> Iterator[tuple[Any, str]]:
+        for item, label in pairs:
+            try:
+                yield spoil(item, rng), label
+            except InputError:
+                continue  # it cannot be read, so that the model could not answer it either
 
-    plain = answered(given)
+    plain = _labelled(task, predictor, pairs, batch_size)
     shifts = {
-        kind: [answered(spoil(item, rng) for item in given) for spoil in strengths]
+        kind: [_labelled(task, predictor, copies(spoil), batch_size) for spoil in strengths]
         for kind, strengths in task.tools["spoilt"]().items()
     }
     return calibration(
@@ -98,16 +102,18 @@ def taught_source(
         at = seen if seen < MOST else int(rng.integers(seen + 1))  # each of those seen is kept with the same chance
         if at < MOST:
             kept[at : at + 1] = [(item, str(label))]
-    items, true = [item for item, _ in kept], [label for _, label in kept]
-    return taught(task, predictor, items, true, rng=rng, batch_size=batch_size)
+    items, known = [item for item, _ in kept], [label for _, label in kept]
+    return taught(task, predictor, items, known, rng=rng, batch_size=batch_size)
 
 
 def _labelled(
-    task: Task, predictor: Predictor[Any, Any], items: Iterable[Any], labels: Sequence[str], batch_size: int | None
+    task: Task, predictor: Predictor[Any, Any], pairs: Iterable[tuple[Any, str]], batch_size: int | None
 ) -> Labelled:
     """Answers to items whose labels are known; those without an answer that says how sure it is are left out."""
     found, right = list[Observed](), list[bool]()
-    for one, label in zip(observed(task, predictor, items, batch_size=batch_size), labels):
+    given, known = tee(pairs)
+    answers = observed(task, predictor, (item for item, _ in given), batch_size=batch_size)
+    for one, (_, label) in zip(answers, known):
         if one is not None and one.confidence is not None and one.label is not None:
             found.append(one)
             right.append(one.label == label)

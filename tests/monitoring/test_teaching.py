@@ -14,7 +14,7 @@ from PIL import Image
 
 from nlp import spoiling as texts
 from nlp.types import TextLabels
-from shared.errors import UsageError
+from shared.errors import InputError, UsageError
 from shared.monitoring.checking import check
 from shared.monitoring.estimate import Calibration
 from shared.monitoring.kriging import Shifts, placed
@@ -60,7 +60,13 @@ def spoilings() -> dict[str, list[Any]]:
     def dots(level: float) -> Any:
         return lambda text, rng: dotted(text, rng, level)
 
-    return {"some": [dots(0.2), dots(0.4)], "many": [dots(0.6), dots(0.8)], "none": [lambda text, rng: text + " "]}
+    return {"some": [dots(0.2), dots(0.4)], "many": [dots(0.6), dots(0.8)], "none": [unread]}
+
+
+def unread(text: str, rng: np.random.Generator) -> str:
+    if text.endswith("7"):
+        raise InputError("corrupt", "a text must not end so")
+    return text + " "
 
 
 TASK = Task("toy.letters", "letters", "text", open_reader, observe=observe, tools={"spoilt": spoilings})
