@@ -14,10 +14,12 @@ from PIL import Image
 
 from nlp import spoiling as texts
 from nlp.types import TextLabels
+from shared.cli import monitor_profile
 from shared.errors import InputError, UsageError
 from shared.monitoring.checking import check
 from shared.monitoring.estimate import Calibration
 from shared.monitoring.kriging import Shifts, placed
+from shared.monitoring.profile_files import load_profile
 from shared.monitoring.profiling import Truth, profile_items, profile_source
 from shared.monitoring.signals import Observed
 from shared.monitoring.teaching import MOST, taught, taught_source
@@ -113,6 +115,19 @@ def test_of_many_labelled_rows_some_are_spoilt(tmp_path: Path) -> None:
     assert known.accuracy == pytest.approx(profile.truth[1].mean(), abs=0.03)
     again = Calibration.of_arrays(known.arrays())
     assert again.shifts.falls.tolist() == known.shifts.falls.tolist()
+
+
+def test_the_command_keeps_what_was_learnt(tmp_path: Path) -> None:
+    given, labels = items(3, 80)
+    with open(tmp_path / "a.csv", "w", newline="") as file:
+        csv.writer(file).writerows([["text", "label"], *zip(given, labels)])
+    own: dict[str, Any] = {option.name: option.default for option in monitor_profile._OWN}
+    own |= {"model": None, "device": "cpu", "threads": 1, "source": str(tmp_path / "a.csv"), "out": tmp_path / "kept"}
+    assert monitor_profile.run(TASK, **own | {"truth": "label", "spoilt": True}) == 0
+    known = Calibration.of_arrays(load_profile(tmp_path / "kept").calibration)
+    assert (known.confidence.size, known.shifts.falls.shape) == (80, (201, 5))
+    with pytest.raises(UsageError, match="--spoilt needs --truth, and a task whose items can be spoilt"):
+        monitor_profile.run(TASK, **own | {"spoilt": True})
 
 
 def test_a_task_without_ways_to_spoil_is_refused() -> None:
