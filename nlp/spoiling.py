@@ -10,8 +10,10 @@ from typing import TypeAlias
 import numpy as np
 
 Spoil: TypeAlias = Callable[[str, float, np.random.Generator], str]
-FILLERS = ("the", "of", "and", "to", "in", "that", "it", "was", "for", "on", "with", "as", "at", "by", "from", "his")
-FILLERS += ("her", "they", "which", "one", "all", "would", "there")
+FILLERS = (
+    "the", "of", "and", "to", "in", "that", "it", "was", "for", "on", "with", "as", "at", "by", "from", "his", "her",
+    "they", "which", "one", "all", "would", "there",
+)  # fmt: skip
 
 
 def typed(text: str, level: float, rng: np.random.Generator) -> str:
