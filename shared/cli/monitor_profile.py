@@ -78,8 +78,8 @@ def run(task: Task, *, source: str, out: Path, **options: Any) -> int:
             embed = _embedding(task, own["embedder"])
             profile = profile_source(task, predictor, source, rng=rng, truth=truth, embed=embed, **how)
             if own["spoilt"] and truth is not None:
-                known = taught_source(task, predictor, source, truth=truth, rng=rng, **how)
-                profile = replace(profile, calibration=known.arrays())
+                taught = taught_source(task, predictor, source, truth=truth, rng=rng, **how)
+                profile = replace(profile, calibration=taught.arrays())
     save_profile(profile, out)
     columns = len(profile.numbers) + len(profile.categories)
     _, correct = profile.truth
