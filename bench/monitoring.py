@@ -9,10 +9,11 @@ NannyML.
 
 *Stories.* 1,000 windows without drift, each with a reference of its own, both drawn without replacement from one pool,
 so that nothing differs but chance: alarms are counted against the stated rate. Then shifts that begin in a known
-window: how many windows until the alarm, that one counted, over several repeats. *Evidence* is the e-detector over the
-same checks, at
-the same number of windows between false alarms. evidently's default preset gets the first of the same windows (it takes
-half a second of processor time each); its own alarm is half of the columns, "any" is one or more.
+window: how many windows until the alarm, that one counted, over several repeats. What alarms is `check`, over profiles
+of what the tasks' own observers tell: tests of drift at half of the rate and checks of quality at the other half.
+*Evidence* is the e-detector over the drift's p-values, at the same number of windows between false alarms. evidently's
+default preset gets the first of the same windows (it takes half a second of processor time each); its own alarm is half
+of the columns, "any" is one or more.
 """
 
 from __future__ import annotations
@@ -26,14 +27,16 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from monitoring_accuracy import LEARNT, PEERS, accuracy, load
 
 from shared.evaluation.intervals import wilson
-from shared.monitoring.columns import Columns
-from shared.monitoring.drift import drift
+from shared.monitoring.checking import check
 from shared.monitoring.multiple import Evidence
+from shared.monitoring.profile import Profile, ProfileBuilder
+from shared.monitoring.signals import Batch
 
 
 @dataclass
@@ -48,18 +51,23 @@ class Pool:
     def __len__(self) -> int:
         return len(self.numbers)
 
-    def columns(self, rows: np.ndarray) -> Columns:
+    def profile(self, rows: np.ndarray, rng: np.random.Generator) -> Profile:
+        """What `triptych monitor profile` would make of these items."""
         k = self.numbers.shape[1]
         counts = [np.unique(column[rows], return_counts=True) for column in self.categories.T]
-        return Columns(
-            len(rows),
-            {name: column[rows].astype(np.float64) for name, column in zip(self.names, self.numbers.T)},
-            {
-                name: {str(v): int(c) for v, c in zip(*count, strict=True)}
-                for name, count in zip(self.names[k:], counts, strict=True)
-            },
-            None if self.embedding is None else self.embedding[rows],
+        builder = ProfileBuilder("a.task", rng)
+        builder.add_batch(
+            Batch(
+                len(rows),
+                {name: column[rows].astype(np.float64) for name, column in zip(self.names, self.numbers.T)},
+                {
+                    name: {str(v): int(c) for v, c in zip(*count, strict=True) if v}
+                    for name, count in zip(self.names[k:], counts, strict=True)
+                },
+                None if self.embedding is None else self.embedding[rows],
+            )
         )
+        return builder.done()
 
 
 @dataclass
@@ -94,9 +102,9 @@ def joined(pools: Sequence[Pool]) -> tuple[Pool, np.ndarray]:
 def seen(folder: Path, name: str) -> Pool:
     items = load(folder, name)
     with np.load(folder / f"{name}.npz") as file:
-        names = (*file["names"].tolist(), "confidence", "label")
+        names = (*file["names"].tolist(), "confidence", *file["category_names"].tolist(), "label")
     numbers = np.column_stack([items["numbers"], items["confidence"]])
-    return Pool(numbers, items["label"][:, None], items["embedding"], names)
+    return Pool(numbers, np.column_stack([items["categories"], items["label"]]), items["embedding"], names)
 
 
 def vision(folder: Path) -> World:
@@ -133,35 +141,62 @@ def nlp(folder: Path) -> World:
     return World("nlp: sentiment, SST-2's test sentences", pool, starts, starts[1], 1000, 200, shifts)
 
 
+REQUESTS, SHIFTED, LATEST = 20_000, 5_000, 10
+"""Requests without drift, those of each shift, and items of the history that comes with one."""
+
+
 def recsys(folder: Path | None) -> World:
+    """Requests for recommendations: the latest items of somebody at some time, item-kNN's answer, what is observed."""
     from monitoring_data import ROOT
 
+    import recsys as recommendation
+
     rows = np.loadtxt(ROOT / "recsys" / "ml-100k" / "ml-100k" / "u.data", np.int64)
-    with (ROOT / "recsys" / "ml-100k" / "ml-100k" / "u.item").open(encoding="latin-1") as file:
-        genres = {int(line.split("|")[0]): line.strip().split("|")[5:].index("1") for line in file}
-    item, user = rows[:, 1], rows[:, 0]
-    counts, activity = np.bincount(item), np.bincount(user)
-    rank = np.empty(len(counts))
-    rank[np.argsort(-counts, kind="stable")] = np.arange(len(counts)) / len(counts)
-    numbers = np.column_stack([rank[item], np.log(activity[user]), rows[:, 2], rows[:, 3] // 3600 % 24])
-    kinds = np.array([f"g{genres[i]}" for i in item.tolist()])
-    categories = np.column_stack([item.astype(str), kinds])
-    names = ("popularity_rank", "activity", "rating", "hour", "item", "genre")
-    plain = Pool(numbers, categories, None, names)
-    tail = np.flatnonzero(rank[item] > 0.25)
-    few = Pool(numbers[tail], categories[tail], None, names)
-    new = Pool(numbers[:5000].copy(), categories[:5000].copy(), None, names)
-    new.categories[:, 0] = [f"new{k % 30}" for k in range(5000)]
-    hits = np.isin(item, np.argsort(-counts)[:20])
-    best = Pool(numbers[hits], categories[hits], None, names)
-    pool, starts = joined([plain, few, new, best])
+    rows = rows[np.lexsort((rows[:, 3], rows[:, 0]))]
+    place = ROOT / "recsys" / "ml-100k" / "ml-100k" / "u.data"
+    model = recommendation.fit_item_knn(recommendation.load_interactions(place, id_type="int"))
+    rank = {item: at / len(model.item_ids) for at, item in enumerate(model.item_ids.ids)}
+    first = np.searchsorted(rows[:, 0], rows[:, 0])
+    rng = np.random.default_rng(0)
+    order = rng.permutation(np.flatnonzero(np.arange(len(rows)) - first >= 2 * LATEST))
+
+    def history(at: int) -> list[int]:
+        return rows[first[at] : at + 1, 1].tolist()
+
+    def rarer(at: int) -> list[int]:
+        return sorted(history(at)[-3 * LATEST :], key=rank.__getitem__)[-LATEST:]
+
+    def best(at: int) -> list[int]:
+        return sorted(history(at)[-3 * LATEST :], key=rank.__getitem__)[:LATEST]
+
+    pools = [
+        requests(model, [history(at)[-LATEST:] for at in order[:REQUESTS]]),
+        requests(model, [rarer(at) for at in order[:SHIFTED]]),
+        requests(model, [[*history(at)[1 - LATEST :], 10_000 + int(rng.integers(30))] for at in order[:SHIFTED]]),
+        requests(model, [best(at) for at in order[:SHIFTED]]),
+    ]
+    pool, starts = joined(pools)
     shifts = [
         Shift("to rarer items, 3 % more a window", [{0: 1 - s, 1: s} for s in np.arange(1, 11) * 0.03]),
-        Shift("to the 20 best known, 2 % more a window", [{0: 1 - s, 3: s} for s in np.arange(1, 11) * 0.02]),
-        Shift("30 new items, 3 % at once", [{0: 0.97, 2: 0.03}] * 3),
+        Shift("to the best known items, 2 % more a window", [{0: 1 - s, 3: s} for s in np.arange(1, 11) * 0.02]),
+        Shift("a new item in 3 % of histories, at once", [{0: 0.97, 2: 0.03}] * 3),
         Shift("to rarer items, 15 % at once", [{0: 0.85, 1: 0.15}] * 3),
     ]
-    return World("recsys: MovieLens 100k, events", pool, starts, starts[1], 5000, 1000, shifts, shared=True)
+    title = "recsys: MovieLens 100k, requests with a history"
+    return World(title, pool, starts, starts[1], 5000, 1000, shifts, shared=True)
+
+
+def requests(model: Any, histories: list[list[int]]) -> Pool:
+    """What the observer tells of requests and their answers."""
+    from recsys.monitoring import observe
+    from recsys.predictor import recommender
+
+    opened = recommender(model, k=10)
+    told = [observe(*one, predictor=opened) for one in zip(histories, opened.stream(histories), strict=True)]
+    names = ("history", "seen_rank", "unknown_items", "recommended_rank", "count")
+    numbers = np.array([[one.numbers.get(name, np.nan) for name in names] for one in told])
+    categories = np.array([[one.categories["reason"], one.categories["person"], one.label or ""] for one in told])
+    return Pool(numbers, categories, None, (*names, "reason", "person", "label"))
 
 
 def drawn(world: World, mix: dict[int, float], rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -186,21 +221,22 @@ def quiet_windows(world: World, options: argparse.Namespace, rng: np.random.Gene
     rate = options.rate
     quiet = [drawn(world, {0: 1.0}, rng) for _ in range(options.windows)]
     begun = time.process_time()
-    found = [check(world, *pair, rate, rng) for pair in quiet]
+    found = [judged(world, *pair, rate, rng) for pair in quiet]
     spent = (time.process_time() - begun) / len(found)
     kept = []
     for _ in range(5 if world.shared else 0):
         reference, _ = drawn(world, {0: 1.0}, rng)
         rest = np.setdiff1d(np.arange(world.plain), reference)
         windows = [rng.choice(rest, world.window, replace=False) for _ in range(options.windows // 5)]
-        kept.append(sum(check(world, reference, window, rate, rng)[0] for window in windows))
+        kept.append(sum(judged(world, reference, window, rate, rng)[0] for window in windows))
     theirs = evidently(options.evidently, world, quiet[: options.peer_windows]) if options.evidently else None
     print("| without drift | windows | alarms | rate (95 % interval) | seconds a window |")
     print("| --- | ---: | ---: | --- | ---: |")
-    row("ours", sum(alarm for alarm, _ in found), len(found), spent)
-    row("ours, whatever the effect", sum(p <= rate for _, p in found), len(found), spent)
+    row("ours: drift or quality", sum(alarm for alarm, _, _ in found), len(found), spent)
+    row("ours: drift alone", sum(alarm for _, alarm, _ in found), len(found), 0.0)
+    row("ours: drift, whatever the effect", sum(p <= rate / 2 for _, _, p in found), len(found), 0.0)
     evidence, restarts = Evidence(1 / rate), 0
-    for _, p in found:
+    for _, _, p in found:
         evidence = evidence.after(p)
         if evidence.alarm:
             evidence, restarts = Evidence(1 / rate), restarts + 1
@@ -220,33 +256,36 @@ def story(world: World, options: argparse.Namespace) -> None:
     print(f"{world.title}: reference of {world.reference}, windows of {world.window}, at most {rate:.0%} false alarms")
     if options.windows:
         quiet_windows(world, options, rng)
-    print("| shift | windows until the alarm: median (worst) | evidence | evidently, its own | evidently, any column |")
-    print("| --- | --- | --- | --- | --- |")
+    print("| shift | windows until the alarm: median (worst) | drift alone | evidence | evidently | any column |")
+    print("| --- | --- | --- | --- | --- | --- |")
     for shift, repeats in zip(world.shifts, told):
-        cells = [[], [], [], []]
+        cells: list[list[float]] = [[], [], [], [], []]
         few = repeats[: options.peer_repeats]
         flat = [pair for one in few for pair in one]
         peers = evidently(options.evidently, world, flat) if options.evidently else None
         for k, pairs in enumerate(repeats):
-            results = [check(world, *pair, rate, rng) for pair in pairs]
-            cells[0].append(delay([alarm for alarm, _ in results]))
+            results = [judged(world, *pair, rate, rng) for pair in pairs]
+            cells[0].append(delay([alarm for alarm, _, _ in results]))
+            cells[1].append(delay([alarm for _, alarm, _ in results]))
             evidence, states = Evidence(1 / rate), []
-            for _, p in results:
+            for _, _, p in results:
                 evidence = evidence.after(p)
                 states.append(evidence.alarm)
-            cells[1].append(delay(states))
+            cells[2].append(delay(states))
             if peers and k < len(few):
                 shares = np.array(peers["shares"][k * len(pairs) : (k + 1) * len(pairs)])
-                cells[2].append(delay((shares >= 0.5).tolist()))
-                cells[3].append(delay((shares > 0).tolist()))
+                cells[3].append(delay((shares >= 0.5).tolist()))
+                cells[4].append(delay((shares > 0).tolist()))
         print(f"| {shift.name} | " + " | ".join(said(cell, len(shift.mixes)) for cell in cells) + " |", flush=True)
 
 
-def check(
+def judged(
     world: World, reference: np.ndarray, window: np.ndarray, rate: float, rng: np.random.Generator
-) -> tuple[bool, float]:
-    found = drift(world.pool.columns(reference), world.pool.columns(window), rate=rate, rng=rng)
-    return found.alarm, found.p_value
+) -> tuple[bool, bool, float]:
+    """Whether the check alarms, whether its tests of drift do, and their p-value."""
+    sides = [world.pool.profile(rows, rng) for rows in (reference, window)]
+    found = check(sides[0], sides[1], rate=rate, rng=rng)
+    return found.alarm, found.drift.alarm, found.drift.p_value
 
 
 def delay(alarms: Sequence[bool]) -> float:

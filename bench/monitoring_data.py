@@ -1,227 +1,93 @@
 """What the models of this suite say of real items, as they are and spoilt: the ground of `bench/monitoring.py`.
 
     python bench/monitoring_data.py vision|nlp FOLDER      # writes FOLDER/vision-blur-2.npz and its like, once
+    ... --stories                                          # only what the stories of drift need
 
-Each file holds, for the items of one condition in one order: `numbers` [n, columns] float32 with `names`, `embedding`
-[n, d] float32, `confidence` [n] float32 (of the best class), `doubt` [n] float32 (the entropy of all classes in nats),
-`label` [n] (the best class) and `correct` [n] bool. Images: MobileNetV2 on 500 images of ImageNet's training set, each
-spoilt by this file's own functions. Texts: SST-2 test, movie reviews (MR is left out, as SST is made of it), TREC and
-AG News, with letters typed wrongly, words lost, and texts of another kind.
+Each file holds, for the items of one condition in one order, what the tasks' own observers tell of them: `numbers`
+[n, columns] float32 with `names`, `categories` [n, columns] with `category_names`, `embedding` [n, 64] float32; and
+`confidence` [n] float32 (of the best class), `label` [n] (the best class) and `correct` [n] bool. Images: MobileNetV2
+on 500 images of ImageNet's training set, each spoilt by `vision.spoiling`. Texts: SST-2 test, movie reviews (MR
+is left out, as SST is made of it), TREC and AG News, with letters typed wrongly, words lost, and texts of another kind.
 """
 
 from __future__ import annotations
 
 import argparse
 import gzip
-import io
 import json
 import os
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import tee
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from PIL import Image, ImageEnhance, ImageFilter
+from PIL import Image
+
+from nlp.spoiling import SPOILT as TEXTS_SPOILT
+from shared.monitoring.signals import Observed
+from vision.spoiling import SPOILT
 
 ROOT = Path(os.environ.get("TRIPTYCH_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 if not ROOT.is_dir():
     ROOT = Path(__file__).resolve().parents[3] / "shared" / "data"
 
-Picture = Image.Image
-Spoil = Callable[[Picture, float, np.random.Generator], Picture]
-
-
-def noise(image: Picture, level: float, rng: np.random.Generator) -> Picture:
-    pixels = np.asarray(image, np.float32) + rng.normal(0, level, (image.height, image.width, 3)).astype(np.float32)
-    return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
-
-
-def speckle(image: Picture, level: float, rng: np.random.Generator) -> Picture:
-    pixels = np.array(image)
-    spots = rng.random(pixels.shape[:2])
-    pixels[spots < level / 2] = 0
-    pixels[spots > 1 - level / 2] = 255
-    return Image.fromarray(pixels)
-
-
-def smaller(image: Picture, level: float, rng: np.random.Generator) -> Picture:
-    size = (max(8, round(image.width / level)), max(8, round(image.height / level)))
-    return image.resize(size, Image.Resampling.BOX).resize(image.size, Image.Resampling.BILINEAR)
-
-
-def jpeg(image: Picture, level: float, rng: np.random.Generator) -> Picture:
-    file = io.BytesIO()
-    image.save(file, "JPEG", quality=int(level))
-    return Image.open(file).convert("RGB")
-
-
-def moved(image: Picture, level: float, rng: np.random.Generator) -> Picture:
-    """The blur of a camera that moves along."""
-    pixels, k = np.asarray(image, np.float32), int(level)
-    padded = np.pad(pixels, ((0, 0), (k // 2, k - 1 - k // 2), (0, 0)), mode="edge")
-    total = padded.cumsum(axis=1)
-    total = np.concatenate([np.zeros_like(total[:, :1]), total], axis=1)
-    return Image.fromarray(((total[:, k:] - total[:, :-k]) / k).clip(0, 255).astype(np.uint8))
-
-
-def fog(image: Picture, level: float, rng: np.random.Generator) -> Picture:
-    return Image.blend(image, Image.new("RGB", image.size, (220, 220, 225)), level)
-
-
-TESTED: dict[str, tuple[Spoil, tuple[float, ...]]] = {
-    "dark": (lambda i, v, _: ImageEnhance.Brightness(i).enhance(v), (0.5, 0.25, 0.12)),
-    "blur": (lambda i, v, _: i.filter(ImageFilter.GaussianBlur(v * i.width / 500)), (1.5, 3.0, 5.0)),
-    "noise": (noise, (20.0, 45.0, 80.0)),
-    "small": (smaller, (3.0, 5.0, 8.0)),
+TESTED: dict[str, tuple[float, ...]] = {
+    "dark": (0.5, 0.25, 0.12),
+    "blur": (1.5, 3.0, 5.0),
+    "noise": (20.0, 45.0, 80.0),
+    "small": (3.0, 5.0, 8.0),
 }
-"""Figures are reported on these; nothing is fitted to them."""
-MADE: dict[str, tuple[Spoil, tuple[float, ...]]] = {
-    "jpeg": (jpeg, (12.0, 5.0)),
-    "fog": (fog, (0.5, 0.8)),
-    "moved": (moved, (9.0, 21.0)),
-    "speckle": (speckle, (0.05, 0.2)),
-    "turned": (lambda i, v, _: i.rotate(v, Image.Resampling.BILINEAR), (25.0, 70.0)),
-    "grey": (lambda i, v, _: ImageEnhance.Contrast(ImageEnhance.Color(i).enhance(0)).enhance(v), (0.6, 0.2)),
+"""Strengths at which kinds of `vision.spoiling` are windows; those that are learnt from are `SPOILT`'s own."""
+TEXTS_TESTED: dict[str, tuple[float, ...]] = {"typed": (0.03, 0.08), "lost": (0.3, 0.5)}
+"""The same of `nlp.spoiling`."""
+KNOWN = "_known"
+"""Behind a kind that is tested too, in the name of what is learnt from."""
+
+
+def learnt(spoilt: Mapping[str, tuple[Any, tuple[float, ...]]], tested: Mapping[str, Any]) -> dict[str, str]:
+    """From each kind that is learnt from to the beginning of its files' names."""
+    return {kind: kind + KNOWN * (kind in tested) for kind in spoilt}
+
+
+STORIES = {
+    "vision": ("plain", "dark", "blur"),
+    "nlp": ("sst2-plain-0", "sst2-imdb-1", "sst2-typed-1", "other-question"),
 }
-"""Calibration under shift is fitted to these, which are of other kinds."""
 
 
-def picture_numbers(image: Picture) -> list[float]:
-    grey = np.asarray(image.convert("L").resize((224, 224), Image.Resampling.BILINEAR), np.float32) / 255
-    edges = 4 * grey[1:-1, 1:-1] - grey[:-2, 1:-1] - grey[2:, 1:-1] - grey[1:-1, :-2] - grey[1:-1, 2:]
-    colour = np.asarray(image.resize((32, 32)).convert("HSV"), np.float32) / 255
-    return [
-        float(grey.mean()),
-        float(grey.std()),
-        float(np.log(edges.var() + 1e-6)),
-        float(colour[..., 1].mean()),
-        float((grey < 0.05).mean()),
-        float((grey > 0.95).mean()),
-        float(np.log(image.width * image.height)),
-    ]
-
-
-PICTURE_NAMES = ("brightness", "contrast", "sharpness", "saturation", "black", "white", "pixels")
-
-
-def picture_vector(image: Picture) -> np.ndarray:
-    """Colours of an 8 x 8 picture: (192,)."""
-    return (np.asarray(image.resize((8, 8), Image.Resampling.BOX), np.float32) / 255).ravel()
-
-
-def pictures(folder: Path) -> None:
+def pictures(folder: Path, *, stories: bool) -> None:
     import vision
     from vision.datasets import read_labelled_images
     from vision.evaluate import _class_numbers
     from vision.labels import label_set
+    from vision.monitoring import observe
 
     data = read_labelled_images(ROOT / "vision" / "imagenet500")
-    model = vision.classifier("mobilenetv2", top_k=1000, threads=1)
+    model = vision.classifier("mobilenetv2", threads=1)
     known = label_set(model.card.options["labels"])
     numbers = _class_numbers(set(data.labels), known, ROOT)
     truth = np.array([numbers[label] for label in data.labels])
-    kinds = [("plain", 0, None, 0.0)]
-    kinds += [(name, k, spoil, v) for name, (spoil, vs) in (TESTED | MADE).items() for k, v in enumerate(vs, 1)]
+    kinds: list[tuple[str, int, Any, float]] = [("plain", 0, None, 0.0)]
+    kinds += [(kind, k, SPOILT[kind][0], v) for kind, levels in TESTED.items() for k, v in enumerate(levels, 1)]
+    for kind, name in learnt(SPOILT, TESTED).items():
+        spoil, levels = SPOILT[kind]
+        kinds += [(name, k, spoil, v) for k, v in enumerate(levels, 1)]
     for name, k, spoil, value in kinds:
         path = folder / f"vision-{name}-{k}.npz"
-        if path.exists():
+        if path.exists() or (stories and name not in STORIES["vision"]):
             continue
         rng = np.random.default_rng(zlib.crc32(path.name.encode()))
-        seen: list[list[float]] = []
-        vectors: list[np.ndarray] = []
 
-        def items(spoil=spoil, value=value, rng=rng, seen=seen, vectors=vectors) -> Iterator[Picture]:
+        def items(spoil=spoil, value=value, rng=rng) -> Iterator[Image.Image]:
             for file in data.paths:
                 image = Image.open(file).convert("RGB")
-                image = image if spoil is None else spoil(image, value, rng)
-                seen.append(picture_numbers(image))
-                vectors.append(picture_vector(image))
-                yield image
+                yield image if spoil is None else spoil(image, value, rng)
 
-        found = list(model.stream(items()))
-        write(
-            path,
-            np.array(seen),
-            PICTURE_NAMES,
-            np.array(vectors),
-            [r.scores for r in found],
-            [str(int(r.class_ids[0])) for r in found],
-            truth.astype(str),
-        )
-
-
-def typed(text: str, level: float, rng: np.random.Generator) -> str:
-    """Neighbouring letters exchanged, letters lost and doubled, at a rate of ``level`` a letter."""
-    out, k = [], 0
-    while k < len(text):
-        if text[k].isalpha() and rng.random() < level:
-            how = rng.integers(3)
-            if how == 0 and k + 1 < len(text):
-                out.append(text[k + 1] + text[k])
-                k += 1
-            elif how == 1:
-                out.append(text[k] * 2)
-        else:
-            out.append(text[k])
-        k += 1
-    return "".join(out) or text
-
-
-def lost(text: str, level: float, rng: np.random.Generator) -> str:
-    kept = [word for word in text.split() if rng.random() >= level]
-    return " ".join(kept) or text
-
-
-def cut(text: str, level: float, rng: np.random.Generator) -> str:
-    words = text.split()
-    return " ".join(words[: max(1, round(len(words) * level))])
-
-
-def tail(text: str, level: float, rng: np.random.Generator) -> str:
-    words = text.split()
-    return " ".join(words[-max(1, round(len(words) * level)) :])
-
-
-ENGLISH = ("the", "of", "and", "to", "in", "that", "it", "was", "for", "on", "with", "as", "at", "by", "from", "his")
-ENGLISH += ("her", "they", "which", "one", "all", "would", "there")
-
-
-def replaced(text: str, level: float, rng: np.random.Generator) -> str:
-    """Words replaced by frequent ones that mean little."""
-    return " ".join(str(rng.choice(ENGLISH)) if rng.random() < level else word for word in text.split())
-
-
-def shuffled(text: str, level: float, rng: np.random.Generator) -> str:
-    words = np.array(text.split(), object)
-    at = np.flatnonzero(rng.random(words.size) < level)
-    words[at] = words[rng.permutation(at)]
-    return " ".join(words)
-
-
-TYPED: dict[str, tuple[Callable[[str, float, np.random.Generator], str], tuple[float, ...]]] = {
-    "typed": (typed, (0.03, 0.08)),
-    "lost": (lost, (0.3, 0.5)),
-}
-TEXT_MADE: dict[str, tuple[Callable[[str, float, np.random.Generator], str], tuple[float, ...]]] = {
-    "cut": (cut, (0.7, 0.4)),
-    "tail": (tail, (0.7, 0.4)),
-    "replaced": (replaced, (0.2, 0.4)),
-    "shuffled": (shuffled, (0.5,)),
-}
-TEXT_NAMES = ("words", "letters", "word_length", "capitals", "signs", "digits")
-
-
-def text_numbers(text: str) -> list[float]:
-    words = text.split() or [""]
-    n = max(len(text), 1)
-    return [
-        float(len(words)),
-        float(len(text)),
-        float(np.mean([len(word) for word in words])),
-        sum(c.isupper() for c in text) / n,
-        sum(not c.isalnum() and not c.isspace() for c in text) / n,
-        sum(c.isdigit() for c in text) / n,
-    ]
+        given, shown = tee(items())
+        told = [(r, observe(item, r, predictor=model)) for item, r in zip(shown, model.stream(given), strict=True)]
+        write(path, [seen for _, seen in told], [str(int(r.class_ids[0])) for r, _ in told], truth.astype(str))
 
 
 def sentences(name: str) -> tuple[list[str], list[str]]:
@@ -245,10 +111,10 @@ def reviews() -> tuple[list[str], list[str]]:
     return [row["text"] for row in rows], [str(int(row["label"] == "pos")) for row in rows]
 
 
-def texts(folder: Path) -> None:
+def texts(folder: Path, *, stories: bool) -> None:
     import nlp
+    from nlp.monitoring import observe
 
-    encoder = nlp.embedder(threads=1)
     rng = np.random.default_rng(0)
 
     def some(pair: tuple[list[str], list[str]], n: int) -> tuple[list[str], list[str]]:
@@ -274,64 +140,41 @@ def texts(folder: Path) -> None:
         model = nlp.text_classifier(name, threads=1)
         names: dict[str, str] = {str(k): v for k, v in dict(model.card.options["label_map"]).items()}
         conditions = {"plain-0": plain} | {f"{key}-1": pair for key, pair in others.items()}
-        for key, (spoil, values) in (TYPED | TEXT_MADE).items():
-            for k, value in enumerate(values, 1):
+        ways = [(kind, kind, levels) for kind, levels in TEXTS_TESTED.items()]
+        ways += [(kind, key, TEXTS_SPOILT[kind][1]) for kind, key in learnt(TEXTS_SPOILT, TEXTS_TESTED).items()]
+        for kind, key, levels in ways:
+            for k, level in enumerate(levels, 1):
                 own = np.random.default_rng(zlib.crc32(f"{task}{key}{k}".encode()))
-                conditions[f"{key}-{k}"] = ([spoil(text, value, own) for text in plain[0]], plain[1])
+                spoilt = [TEXTS_SPOILT[kind][0](text, level, own) for text in plain[0]]
+                conditions[f"{key}-{k}"] = (spoilt, plain[1])
         for key, (said, labels) in conditions.items():
             path = folder / f"{task}-{key}.npz"
-            if path.exists():
+            if path.exists() or (stories and path.stem not in STORIES["nlp"]):
                 continue
             found = list(model.stream(said))
-            # Only windows that are tested are weighted by their vectors.
-            made = key.split("-")[0] in TEXT_MADE
-            vectors = np.zeros((len(said), 1)) if made else np.array(list(encoder.stream(said)))
-            write(
-                path,
-                np.array([text_numbers(text) for text in said]),
-                TEXT_NAMES,
-                vectors,
-                [r.scores for r in found],
-                [r.labels[0] for r in found],
-                np.array([names[label] for label in labels]),
-            )
-    for key, pair in {
-        "subj": some(sentences("subj.all"), 2000),
-        "question": some(sentences("TREC.train.all"), 2000),
-    }.items():
-        path = folder / f"other-{key}-0.npz"
-        if not path.exists():
-            model = nlp.text_classifier("sst2-bge-lora", threads=1)
-            found = list(model.stream(pair[0]))
-            write(
-                path,
-                np.array([text_numbers(text) for text in pair[0]]),
-                TEXT_NAMES,
-                np.array(list(encoder.stream(pair[0]))),
-                [r.scores for r in found],
-                [r.labels[0] for r in found],
-                np.full(len(found), ""),
-            )
+            seen = [observe(*pair, predictor=model) for pair in zip(said, found, strict=True)]
+            write(path, seen, [r.labels[0] for r in found], np.array([names[label] for label in labels]))
+    path = folder / "other-question-0.npz"
+    if not path.exists():
+        said, _ = some(sentences("TREC.train.all"), 2000)
+        model = nlp.text_classifier("sst2-bge-lora", threads=1)
+        found = list(model.stream(said))
+        seen = [observe(*pair, predictor=model) for pair in zip(said, found, strict=True)]
+        write(path, seen, [r.labels[0] for r in found], np.full(len(found), ""))
 
 
-def write(  # noqa: PLR0917
-    path: Path,
-    numbers: np.ndarray,
-    names: Sequence[str],
-    vectors: np.ndarray,
-    scores: Sequence[np.ndarray],
-    labels: Sequence[str],
-    truth: np.ndarray,
-) -> None:
+def write(path: Path, seen: Sequence[Observed], labels: Sequence[str], truth: np.ndarray) -> None:
     said = np.array(labels)
+    names = sorted({name for one in seen for name in one.numbers})
+    kinds = sorted({name for one in seen for name in one.categories})
     np.savez(
         path,
-        numbers=numbers.astype(np.float32),
+        numbers=np.array([[one.numbers.get(name, np.nan) for name in names] for one in seen], np.float32),
         names=np.array(names),
-        embedding=vectors.astype(np.float32),
-        confidence=np.array([s[0] for s in scores], np.float32),
-        second=np.array([s[1] for s in scores], np.float32),
-        doubt=np.array([-(s * np.log(np.maximum(s, 1e-12))).sum() for s in scores], np.float32),
+        categories=np.array([[one.categories.get(kind, "") for kind in kinds] for one in seen], np.str_),
+        category_names=np.array(kinds, np.str_),
+        embedding=np.array([one.embedding for one in seen], np.float32),
+        confidence=np.array([one.confidence for one in seen], np.float32),
         label=said,
         correct=said == truth,
     )
@@ -342,6 +185,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("domain", choices=("vision", "nlp"))
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--stories", action="store_true", help="only what the stories of drift need")
     asked = parser.parse_args()
     asked.folder.mkdir(parents=True, exist_ok=True)
-    (pictures if asked.domain == "vision" else texts)(asked.folder)
+    (pictures if asked.domain == "vision" else texts)(asked.folder, stories=asked.stories)

@@ -37,7 +37,11 @@ def main() -> None:
     parser.add_argument("--pandas-rows", type=int, default=1_000_000)
     parser.add_argument("--step", choices=("import", "profile", "pandas", "check"))
     parser.add_argument("--folder", type=Path)
+    parser.add_argument("--costs", action="store_true", help="only what watching an item costs")
     given = parser.parse_args()
+    if given.costs:
+        costs()
+        return
     if given.step:
         STEPS[given.step](given.folder, given.pandas_rows)
         return

@@ -31,6 +31,7 @@ from nlp.language import identifier_of
 from nlp.monitoring import observe
 from nlp.opening import load_text_graph, merged
 from nlp.optimize import optimize
+from nlp.spoiling import spoilings
 from nlp.types import TextLabels
 from shared.catalogue import ModelCard
 from shared.errors import DataError, UnknownNameError, UsageError
@@ -178,6 +179,11 @@ TASK = Task(
     evaluate_options=(*COLUMNS, LABEL_MAP),
     grow=grow_classification,
     grow_options=GROW_OPTIONS,
-    tools={"explain": explain, "optimize": partial(optimize, task=NAME), "embedder": embedder},
+    tools={
+        "explain": explain,
+        "optimize": partial(optimize, task=NAME),
+        "embedder": embedder,
+        "spoilt": spoilings,
+    },
     whole=whole,
 )

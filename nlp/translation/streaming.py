@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -38,6 +38,36 @@ def parts(translator: Pipeline[str, Prepared, Any, Translation], text: str) -> I
         space = " " if start == at and number > 1 and found.target not in UNSPACED else ""
         yield _moved(found, at, space)
         at = stop
+
+
+def joined(said: Sequence[Translation]) -> Translation:
+    """What parts say together: the translation of as much of the text as they are of.
+
+    Args:
+        said: the first of what :func:`parts` gave, at least one.
+
+    Example:
+        >>> bread = Translation("Brot.", "en", "de", 0.9, (TranslatedSentence(0, 6, 0, 5, 0.9),))
+        >>> salt = Translation(" Salz.", "en", "de", 0.7, (TranslatedSentence(7, 12, 1, 6, 0.7),))
+        >>> both = joined([bread, salt])
+        >>> both.text, both.sentences[1].target_start, both.score
+        ('Brot. Salz.', 6, 0.8)
+    """
+    sentences: list[TranslatedSentence] = []
+    length = 0
+    for part in said:
+        sentences += (
+            replace(one, target_start=one.target_start + length, target_end=one.target_end + length)
+            for one in part.sentences
+        )
+        length += len(part.text)
+    return replace(
+        said[0],
+        text="".join(part.text for part in said),
+        score=sum(part.score for part in said) / len(said),
+        sentences=tuple(sentences),
+        warnings=tuple(dict.fromkeys(warning for part in said for warning in part.warnings)),
+    )
 
 
 def _moved(found: Translation, at: int, space: str) -> Translation:

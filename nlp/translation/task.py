@@ -17,7 +17,7 @@ from nlp.translation.models import CHECKPOINT_FAMILY, open_translation
 from nlp.translation.prepare import Prepared, prepare
 from nlp.translation.roundtrip import ESTIMATES, MODEL, ROUND_TRIP, judged
 from nlp.translation.routes import Pair, Routes
-from nlp.translation.streaming import parts
+from nlp.translation.streaming import joined, parts
 from nlp.types import Translation
 from shared import catalogue
 from shared.catalogue import ModelCard
@@ -252,6 +252,6 @@ TASK = Task(
     evaluate=evaluate_translation,
     formats=FORMATS,
     evaluate_options=EVALUATE_OPTIONS,
-    tools={"parts": parts},
+    tools={"parts": parts, "joined": joined},
     whole=whole,
 )

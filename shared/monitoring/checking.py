@@ -137,6 +137,8 @@ def check(
     drifted, estimate = drift(reference, part, rate=rate / 2, rng=drawn), _estimate(profile, window)
     if drifted.alarm and estimate is not None and estimate.method == "confidence":
         notes = (*notes, "accuracy is read off confidence, which falls too little where inputs drifted: expect less")
+    if estimate is not None and estimate.note:
+        notes = (*notes, f"estimated accuracy: {estimate.note}")
     found = Check(
         profile.task,
         window.model or profile.model,
@@ -243,4 +245,5 @@ def _estimate(profile: Profile, window: Profile) -> Estimate | None:
         return None
     taught = profile.calibration
     known = Calibration.of_arrays(taught) if taught else calibration(sure, right.astype(bool))
-    return estimated_accuracy(known, confidence, labels=window.columns.categories.get(LABEL))
+    columns = {name: window.columns.numbers.get(name, np.zeros(0)) for name in known.names.tolist()}
+    return estimated_accuracy(known, confidence, labels=window.columns.categories.get(LABEL), numbers=columns)

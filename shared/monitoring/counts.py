@@ -9,7 +9,7 @@ are then exact.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -117,18 +117,14 @@ def category_stability(
         rng: of the exchanges.
         most: of them, at the most.
     """
-    counts = _table(reference, window)
-    n, m = (int(side) for side in counts.sum(axis=1))
-    if min(n, m) < 2:
-        return NOTHING
-    seen = psi(counts[0], counts[1])
-    total = counts.sum(axis=0)
 
-    def apart(inside: Int64) -> Float64:
+    def apart(total: Int64, inside: Int64) -> Float64:
         return np.array([psi(total - one, one) for one in inside])
 
-    chance = (np.count_nonzero(total) - 1) * (1 / n + 1 / m)
-    return Tested(seen, max(0.0, seen - chance), drawn_p_value(seen, _deals(total, m, apart, rng), most=most))
+    counts = _table(reference, window)
+    found = _dealt(counts, apart, rng, most)
+    n, m = np.maximum(1, counts.sum(axis=1)).tolist()
+    return replace(found, effect=max(0.0, found.statistic - (counts.shape[1] - 1) * (1 / n + 1 / m)))
 
 
 def new_categories(
@@ -144,18 +140,11 @@ def new_categories(
         rng: of the exchanges.
         most: of them, at the most.
     """
-    counts = _table(reference, window)
-    n, m = (int(side) for side in counts.sum(axis=1))
-    if min(n, m) < 2:
-        return NOTHING
-    total = counts.sum(axis=0)
 
-    def new(inside: Int64) -> Float64:
-        return np.asarray(np.where(inside == total, inside, 0).sum(axis=1) / m)
+    def new(total: Int64, inside: Int64) -> Float64:
+        return np.asarray(np.where(inside == total, inside, 0).sum(axis=1) / inside.sum(axis=1))
 
-    seen = float(new(counts[1:])[0])
-    p_value = drawn_p_value(seen, _deals(total, m, new, rng), most=most) if seen > 0 else 1.0
-    return Tested(seen, seen, p_value)
+    return _dealt(_table(reference, window), new, rng, most)
 
 
 def independent(counts: Int64, rng: np.random.Generator, most: int) -> tuple[float, float]:
@@ -177,6 +166,16 @@ def independent(counts: Int64, rng: np.random.Generator, most: int) -> tuple[flo
     if expected.min() >= _SMALL or total.sum() >= 1e9:  # NumPy deals no more than that
         return seen, positive(float(chi2.sf(seen, counts.shape[1] - 1)))
     return seen, drawn_p_value(seen, _deals(total, m, pearson, rng), most=most)
+
+
+def _dealt(counts: Int64, statistic: Callable[[Int64, Int64], Float64], rng: np.random.Generator, most: int) -> Tested:
+    """A statistic of all counts together and those of windows, and how often windows dealt from both exceed it."""
+    if min(counts.sum(axis=1)) < 2:
+        return NOTHING
+    total, m = counts.sum(axis=0), int(counts[1].sum())
+    seen = float(statistic(total, counts[1:])[0])
+    deals = _deals(total, m, lambda inside: statistic(total, inside), rng)
+    return Tested(seen, seen, drawn_p_value(seen, deals, most=most) if seen > 0 else 1.0)
 
 
 def _deals(

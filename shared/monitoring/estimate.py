@@ -1,24 +1,26 @@
-"""How often a classifier is right on items without labels, from how sure it is and how its answers spread.
+"""How often a classifier is right on items without labels, from how sure it is, how its answers spread, and its inputs.
 
 Three steps, each of which may stand alone. *Calibrate*: the share of right answers at each confidence, from labelled
 items that the model has not learnt from (Platt's line of log-odds, or isotonic regression); the mean calibrated
 confidence of a window is then its accuracy, while calibration holds (known as CBPE). *Shifts*: under a real shift it
-does not hold, models stay too sure. So the labelled items are spoilt in ways of one's own, and the line is learnt along
-which accuracy falls when mean confidence falls and answers gather in fewer classes: D. Guillory et al., "Predicting
-with confidence on unseen distributions", ICCV 2021; W. Deng, Y. Suh, S. Gould and L. Zheng, "Confidence and dispersity
-speak: characterising prediction matrix for unsupervised accuracy estimation", ICML 2023. The line is of log-odds and
-passes through the reference, so that a window without shift is left alone. *Weights*: where only the mix of items has
-changed, items of the reference that look like the window's count more in the calibration (M. Sugiyama et al., JMLR 8,
-2007).
+does not hold, models stay too sure. So the labelled items are spoilt in many ways of one's own, and it is learnt how
+accuracy falls with mean confidence and as answers gather in fewer classes: D. Guillory et al., "Predicting with
+confidence on unseen distributions", ICCV 2021; W. Deng, Y. Suh, S. Gould and L. Zheng, "Confidence and dispersity
+speak: characterising prediction matrix for unsupervised accuracy estimation", ICML 2023; W. Deng and L. Zheng, "Are
+labels always necessary for classifier accuracy evaluation?", CVPR 2021. Where it is told what the items look like, it
+learns besides how shifts that look alike deviate alike (:mod:`shared.monitoring.kriging`). A window without shift is
+left alone. *Weights*: where only the mix of items has changed, items of the reference that look like the window's count
+more in the calibration (M. Sugiyama et al., JMLR 8, 2007).
 
 The interval is of the accuracy of the very window. It holds what the labelled items leave open (they are drawn again),
-how well the line foretells a kind of shift that it was not learnt from (each kind is left out in turn), and chance in
-the window. It cannot know of a world in which the same inputs have come to mean something else: late labels do
-(:mod:`shared.monitoring.late`).
+how well a kind of shift is foretold that was not taught (each kind is left out in turn), and chance in the window. A
+window that looks like none of the shifts that were taught is said to be so. None of it can know of a world in which the
+same inputs have come to mean something else: late labels do (:mod:`shared.monitoring.late`).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -27,86 +29,18 @@ import numpy as np
 
 from shared.errors import UnknownNameError, UsageError
 from shared.evaluation.intervals import CONFIDENCE
+from shared.monitoring.calibrated import Calibration
 from shared.monitoring.classifier import density_ratios
 from shared.monitoring.curves import METHODS, Curve, chosen, fitted, grid, log_odds
-from shared.monitoring.labelled import Labelled, answers, arrays_of, checked
-from shared.monitoring.spread import chance_of, inside, left_out, line, spread_of
-from shared.types import AnyArray, Bool, Float64
+from shared.monitoring.kriging import Shifts, placed
+from shared.monitoring.labelled import Labelled, answers, arrays_of, checked, moments
+from shared.monitoring.spread import chance_of, inside, spread_of
+from shared.types import AnyArray, Float64
 
 __all__ = ["Calibration", "Estimate", "Labelled", "calibration", "estimated_accuracy"]
 
 RESAMPLES = 200
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """What labelled items say of the accuracy of others.
-
-    All arrays are float64 unless said; ``draws`` is 1 + resamples.
-
-    Attributes:
-        method: of the curve, ``"platt"`` or ``"isotonic"``.
-        confidence: shape (n,), of the labelled items.
-        correct: shape (n,), bool.
-        labels: shape (n,), text, the answers; empty where they were not given.
-        knots: shape (k,), confidences between which the curve is straight.
-        curves: shape (draws, k), the share of right answers at each knot; the first row is of all items, the others of
-            items drawn again.
-        anchors: shape (draws, 2), accuracy and mean calibrated confidence of the reference.
-        slopes: shape (draws, 2), of the log-odds of accuracy by those of mean calibrated confidence, and by the entropy
-            of the answers in nats; (1, 0) where no shifts were given.
-        uncertainty: standard error of a foretold change, as a share of it; of shifts of other kinds.
-        freedom: degrees of freedom of ``uncertainty``, at least 1: the sets of spoilt items less one.
-        error: expected calibration error of items that the curve was not fitted to, in [0, 1].
-    """
-
-    method: str
-    confidence: Float64
-    correct: Bool
-    labels: AnyArray
-    knots: Float64
-    curves: Float64
-    anchors: Float64
-    slopes: Float64
-    uncertainty: float
-    freedom: int
-    error: float
-
-    @property
-    def accuracy(self) -> float:
-        """Of the labelled items."""
-        return float(self.correct.mean())
-
-    def calibrated(self, confidence: AnyArray) -> Float64:
-        """The share of right answers at each confidence, shape as given."""
-        return np.asarray(np.interp(np.asarray(confidence, np.float64), self.knots, self.curves[0]))
-
-    def arrays(self) -> dict[str, AnyArray]:
-        """All of it as plain arrays, for an npz file; :meth:`of_arrays` reads them."""
-        return {name: np.asarray(getattr(self, name)) for name in self.__dataclass_fields__}
-
-    @classmethod
-    def of_arrays(cls, arrays: Mapping[str, AnyArray]) -> Calibration:
-        """What :meth:`arrays` gave.
-
-        Raises:
-            UsageError: one is missing.
-        """
-        if missing := sorted(set(cls.__dataclass_fields__) - set(arrays)):
-            raise UsageError(f"arrays of a calibration must have {', '.join(missing)}. Got {', '.join(sorted(arrays))}")
-        return cls(
-            str(arrays["method"]),
-            arrays["confidence"],
-            arrays["correct"],
-            arrays["labels"],
-            arrays["knots"],
-            arrays["curves"],
-            arrays["anchors"],
-            arrays["slopes"],
-            float(arrays["uncertainty"]),
-            int(arrays["freedom"]),
-            float(arrays["error"]),
-        )
+BEYOND = "not trusted: the window is unlike every shift that the calibration was taught"
 
 
 @dataclass(frozen=True)
@@ -119,6 +53,7 @@ class Estimate:
         high: upper end.
         n: items of the window.
         method: ``"confidence"``, ``"shifts"`` or ``"weighted"``: what it rests on.
+        note: why it is not to be trusted; empty where nothing speaks against it.
     """
 
     value: float
@@ -126,6 +61,7 @@ class Estimate:
     high: float
     n: int
     method: str
+    note: str = ""
 
 
 def calibration(
@@ -133,6 +69,7 @@ def calibration(
     correct: AnyArray,
     *,
     labels: Sequence[str] | AnyArray | None = None,
+    numbers: Mapping[str, AnyArray] = MappingProxyType({}),
     shifts: Mapping[str, Sequence[Labelled]] = MappingProxyType({}),
     method: str = "auto",
     resamples: int = RESAMPLES,
@@ -145,8 +82,10 @@ def calibration(
             not have learnt from these items.
         correct: shape (n,), bool.
         labels: the best class of each, length n; give them where ``shifts`` have them.
+        numbers: columns of the same items by name, each of shape (n,), such as their observer's, by which shifts are
+            told to look alike; give them where ``shifts`` have them.
         shifts: by kind (``"blur"``), the same or other labelled items spoilt in that way, once for each strength. Three
-            kinds or more say how far the line can be trusted for another.
+            kinds or more say how far another can be foretold.
         method: ``"platt"``, ``"isotonic"``, or ``"auto"``: the one with the lesser log loss on items it has not seen.
         resamples: how often items are drawn again for the interval, at least 1.
         rng: of that, and of the folds; seeded with 0 when not given.
@@ -165,47 +104,44 @@ def calibration(
     rng = np.random.default_rng(0) if rng is None else rng
     if method not in ("auto", *METHODS):
         raise UnknownNameError("method of calibration", method, ("auto", *METHODS))
-    own = Labelled(confidence, correct, labels)
+    own = Labelled(confidence, correct, labels, numbers)
     if len(np.asarray(own.confidence)) < 20 or resamples < 1:
         raise UsageError(
             f"a calibration needs at least 20 items and 1 resample. Got {len(own.confidence)}, {resamples}"
         )
     sure, right, said = arrays_of(own, rng)
-    strengths = [(kind, arrays_of(one, rng)) for kind, ones in shifts.items() for one in ones]
+    copies = [(kind, one) for kind, ones in shifts.items() for one in ones]
+    strengths = [arrays_of(one, rng) for _, one in copies]
+    names = sorted(set(numbers).intersection(*(one.numbers for _, one in copies)))
+    centre, scale = moments([own], names)
+    scale = np.where(scale > 0, scale, moments([own, *(one for _, one in copies)], names)[1])
     method, error = chosen(sure, right, method, rng)
-    knots = grid(np.concatenate([sure, *(one[0] for _, one in strengths)]))
-    spreads = np.array([spread_of(one[2], said, rng) for _, one in strengths])
-    curves, anchors, slopes = [], [], []
-    uncertainty = 0.0
+    knots = grid(np.concatenate([sure, *(one[0] for one in strengths)]))
+    spreads = np.array([spread_of(one[2], said, rng) for one in strengths])
+    curves, anchors = [], []
+    moves, falls = np.empty((resamples + 1, len(strengths), 2)), np.empty((resamples + 1, len(strengths)))
     for draw in range(resamples + 1):
         at = rng.integers(0, sure.size, sure.size) if draw else np.arange(sure.size)
         curve = fitted(sure[at], right[at], method)(knots)
         start = (inside(right[at].mean(), at.size), float(np.interp(sure[at], knots, curve).mean()))
-        moves, falls = np.empty((len(strengths), 2)), np.empty(len(strengths))
-        for k, (_, (theirs, hits, _)) in enumerate(strengths):
+        for k, (theirs, hits, _) in enumerate(strengths):
             place = rng.integers(0, theirs.size, theirs.size) if draw else np.arange(theirs.size)
             mean = float(np.interp(theirs[place], knots, curve).mean())
-            moves[k] = log_odds(mean) - log_odds(start[1]), spreads[k]
-            falls[k] = log_odds(inside(hits[place].mean(), place.size)) - log_odds(start[0])
-        slope = line(moves, falls)
-        if not draw:
-            uncertainty = left_out(moves, falls, [kind for kind, _ in strengths])
+            moves[draw, k] = log_odds(mean) - log_odds(start[1]), spreads[k]
+            falls[draw, k] = log_odds(inside(hits[place].mean(), place.size)) - log_odds(start[0])
         curves.append(curve)
         anchors.append(start)
-        slopes.append(slope)
-    return Calibration(
-        method,
-        sure,
-        right,
-        said,
-        knots,
-        np.array(curves),
-        np.array(anchors),
-        np.array(slopes),
-        uncertainty,
-        max(1, len(strengths) - 1),
-        error,
+    shares = [inside(hits.mean(), hits.size) for _, hits, _ in strengths]
+    places = [placed(moments([one], names)[0], centre, scale) for _, one in copies]
+    seen = Shifts(
+        np.array([kind for kind, _ in copies], np.str_),
+        moves,
+        falls,
+        np.array([1 / (p * (1 - p) * one[1].size) for p, one in zip(shares, strengths)]),
+        np.array(places).reshape(len(copies), len(names)),
     )
+    known = (np.array(curves), np.array(anchors), seen, np.array(names, np.str_), centre, scale, seen.doubt())
+    return Calibration(method, sure, right, said, knots, *known, error)
 
 
 def estimated_accuracy(
@@ -213,6 +149,7 @@ def estimated_accuracy(
     confidence: AnyArray,
     *,
     labels: Sequence[str] | AnyArray | Mapping[str, int] | None = None,
+    numbers: Mapping[str, AnyArray] = MappingProxyType({}),
     reference_rows: AnyArray | None = None,
     window_rows: AnyArray | None = None,
     level: float = CONFIDENCE,
@@ -226,6 +163,8 @@ def estimated_accuracy(
         labels: the best class of each, or how often each class came; wanted where the calibration learnt from shifts
             with labels. The mix of true classes must then be about that of the reference: a window of one class alone
             reads as a collapse.
+        numbers: columns of the window by name, each of any length: a sample will do. Wanted where the calibration
+            learnt from shifts with columns.
         reference_rows: shape (n, d), the labelled items' columns or embeddings in the order of the calibration, for
             weights instead of shifts.
         window_rows: shape (m, d), the window's.
@@ -253,20 +192,33 @@ def estimated_accuracy(
         raise UsageError("rows must be given of both the reference and the window, or of neither")
     if reference_rows is not None and window_rows is not None:
         return _weighted(calibration, sure, np.asarray(reference_rows), np.asarray(window_rows), level, rng)
-    shifted = bool((calibration.slopes != (1.0, 0.0)).any())
+    means = np.array([np.interp(sure, calibration.knots, curve).mean() for curve in calibration.curves])
+    seen = calibration.shifts
+    if not len(seen.kinds):
+        return _estimate(float(means[0]), means[1:], sure.size, level, "confidence", rng)
     spread = 0.0
-    if shifted and calibration.labels.size and calibration.slopes[:, 1].any():
+    if calibration.labels.size and seen.moves[0, :, 1].any():
         if labels is None:
             raise UsageError("this calibration was learnt with labels: give those of the window too")
         spread = spread_of(answers(labels, rng), calibration.labels, rng)
-    means = np.array([np.interp(sure, calibration.knots, curve).mean() for curve in calibration.curves])
-    change = calibration.slopes[:, 0] * (log_odds(means) - log_odds(calibration.anchors[:, 1]))
-    change = change + calibration.slopes[:, 1] * spread
+    if missing := sorted(set(calibration.names.tolist()) - set(numbers)):
+        raise UsageError(f"this calibration was learnt with columns: give {', '.join(missing)} of the window too")
+    columns = np.array([_mean(numbers[name]) for name in calibration.names.tolist()])
+    place = placed(columns, calibration.centre, calibration.scale)
+    moves = np.column_stack([log_odds(means) - log_odds(calibration.anchors[:, 1]), np.full(means.size, spread)])
+    falls, variance = seen.foretold(moves, place)
+    freedom = max(1, len(np.unique(seen.kinds)) - 1)
+    doubt = calibration.doubt * math.sqrt(variance) * rng.standard_t(freedom, falls.size - 1)
     start = log_odds(calibration.anchors[:, 0])
-    doubt = calibration.uncertainty * abs(change[0]) * rng.standard_t(calibration.freedom, change.size - 1)
-    value = float(chance_of(start[0] + change[0])) if shifted else float(means[0])
-    draws = chance_of(start[1:] + change[1:] + doubt)
-    return _estimate(value, draws, sure.size, level, "shifts" if shifted else "confidence", rng)
+    value, draws = float(chance_of(start[0] + falls[0])), chance_of(start[1:] + falls[1:] + doubt)
+    note = BEYOND if seen.beyond(moves[0], place) else ""
+    return _estimate(value, draws, sure.size, level, "shifts", rng, note)
+
+
+def _mean(values: AnyArray) -> float:
+    known = np.asarray(values, np.float64)
+    known = known[np.isfinite(known)]
+    return float(known.mean()) if known.size else math.nan
 
 
 def _weighted(  # noqa: PLR0917
@@ -292,8 +244,8 @@ def _weighted(  # noqa: PLR0917
 
 
 def _estimate(  # noqa: PLR0917
-    value: float, draws: Float64, m: int, level: float, method: str, rng: np.random.Generator
+    value: float, draws: Float64, m: int, level: float, method: str, rng: np.random.Generator, note: str = ""
 ) -> Estimate:
     chance = rng.binomial(m, np.clip(np.repeat(draws, 20), 0, 1)) / m
     low, high = np.quantile(chance, [(1 - level) / 2, (1 + level) / 2])
-    return Estimate(value, min(value, float(low)), max(value, float(high)), m, method)
+    return Estimate(value, min(value, float(low)), max(value, float(high)), m, method, note)

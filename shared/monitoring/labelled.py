@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import numpy as np
 
@@ -21,6 +22,7 @@ class Labelled:
         confidence: shape (n,), of the best class, in [0, 1].
         correct: shape (n,), bool.
         labels: the best class of each, length n; ``None`` leaves the spread of answers aside.
+        numbers: columns of the items by name, each of shape (n,), NaN where there is no value.
 
     Raises:
         UsageError: the lengths differ, there are none, or a confidence is out of its range.
@@ -29,6 +31,7 @@ class Labelled:
     confidence: AnyArray
     correct: AnyArray
     labels: Sequence[str] | AnyArray | None = None
+    numbers: Mapping[str, AnyArray] = field(default_factory=lambda: MappingProxyType({}))
 
     def __post_init__(self) -> None:
         n = checked(self.confidence).size
@@ -37,6 +40,17 @@ class Labelled:
             raise UsageError(f"correct must be a bool for each of {n} confidences. Got shape {right.shape}")
         if self.labels is not None and len(self.labels) != n:
             raise UsageError(f"labels must be of the same items. Got {len(self.labels)} of {n}")
+        for name, values in self.numbers.items():
+            if np.shape(values) != (n,):
+                raise UsageError(f"column {name!r} must be of the same {n} items. Got shape {np.shape(values)}")
+
+
+def moments(several: Sequence[Labelled], names: Sequence[str]) -> tuple[Float64, Float64]:
+    """Means and standard deviations of columns over all items together, shape (d,) each; NaN of one without a value."""
+    columns = [np.concatenate([np.asarray(one.numbers[name], np.float64) for one in several]) for name in names]
+    known = [values[np.isfinite(values)] for values in columns]
+    means = [values.mean() if values.size else np.nan for values in known]
+    return np.array(means), np.array([values.std() if values.size else np.nan for values in known])
 
 
 def arrays_of(one: Labelled, rng: np.random.Generator) -> tuple[Float64, Bool, AnyArray]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from shared.batch.inputs import open_source
 from shared.batch.reader import read as read_job
-from shared.batch.rows import Row
+from shared.batch.rows import Row, Source
 from shared.errors import InputError, UsageError
 from shared.monitoring.profile import Profile, ProfileBuilder
 from shared.monitoring.profile_files import model_digest
@@ -73,29 +73,54 @@ def profile_items(
     Raises:
         UsageError: the task tells nothing of its items.
     """
-    observe, builder = observer_of(task), ProfileBuilder(task.name, rng, model=model_digest(predictor.card))
-    given, shown = tee(items)
+    builder = ProfileBuilder(task.name, rng, model=model_digest(predictor.card))
     labels: Iterator[str | None] = iter(truth) if truth is not None else iter(())
-    results = predictor.stream(given, batch_size=batch_size)
 
-    def observed() -> Iterator[Observed]:
-        for item, result in zip(shown, results):
+    def watched() -> Iterator[Observed]:
+        for one in observed(task, predictor, items, embed=embed, batch_size=batch_size):
             label = next(labels, None)
-            if isinstance(result, Failure):
-                builder.add_failed()
-                continue
-            try:
-                one = observe(item, result, predictor=predictor)
-                one = one if embed is None else replace(one, embedding=embed(item))
-            except InputError:
+            if one is None:
                 builder.add_failed()
                 continue
             if label is not None and one.confidence is not None:
                 builder.add_judged([one.confidence], [one.label == label])
             yield one
 
-    builder.add(observed())
+    builder.add(watched())
     return builder.done()
+
+
+def observed(
+    task: Task,
+    predictor: Predictor[Any, Any],
+    items: Iterable[Any],
+    *,
+    embed: Callable[[Any], Any] | None = None,
+    batch_size: int | None = None,
+) -> Iterator[Observed | None]:
+    """What is observed of each item and its answer, in order; ``None`` of one that has no answer or cannot be read.
+
+    Args:
+        task: the model's.
+        predictor: the opened model.
+        items: as it takes them; a bounded number of them is held.
+        embed: as in :func:`profile_items`.
+        batch_size: as in :func:`profile_items`.
+
+    Raises:
+        UsageError: the task tells nothing of its items.
+    """
+    observe = observer_of(task)
+    given, shown = tee(items)
+    for item, result in zip(shown, predictor.stream(given, batch_size=batch_size)):
+        one = None
+        if not isinstance(result, Failure):
+            try:
+                one = observe(item, result, predictor=predictor)
+                one = one if embed is None else replace(one, embedding=embed(item))
+            except InputError:
+                one = None
+        yield one
 
 
 def profile_source(
@@ -127,11 +152,10 @@ def profile_source(
         UsageError: there is no such input or column, or the task tells nothing of its items.
         DataError: it cannot be read.
     """
-    named = truth.column if truth is not None and truth.column != FOLDER else None
-    found = open_source(source, task.inputs, column=column, id_column=named)
+    found = opened(task, source, truth, column)
     unread: list[str] = []
-    rows, beside = tee(_readable(islice(found.rows(), limit), unread))
-    told = None if truth is None else (_true(row, truth) for row in beside)
+    rows, beside = tee(readable(islice(found.rows(), limit), unread))
+    told = None if truth is None else (true_label(row, truth) for row in beside)
     items = (row.item for row in rows)
     profile = profile_items(task, predictor, items, rng=rng, truth=told, embed=embed, batch_size=batch_size)
     return replace(profile, failed=profile.failed + len(unread))
@@ -155,7 +179,7 @@ def profile_job(
     observe = observer_of(task)
     builder = ProfileBuilder(task.name, rng, model="" if predictor is None else model_digest(predictor.card))
 
-    def observed() -> Iterator[Observed]:
+    def watched() -> Iterator[Observed]:
         for row in read_job(folder):
             if isinstance(row.result, Failure):
                 builder.add_failed()
@@ -165,8 +189,19 @@ def profile_job(
             except InputError:
                 yield Observed()  # the item is no longer there; that it was answered is known
 
-    builder.add(observed())
+    builder.add(watched())
     return builder.done()
+
+
+def opened(task: Task, source: str, truth: Truth | None, column: str | None) -> Source:
+    """The source of inputs, with true labels as the ids of its rows where a column holds them.
+
+    Raises:
+        UsageError: there is no such input or column.
+        DataError: it cannot be read.
+    """
+    named = truth.column if truth is not None and truth.column != FOLDER else None
+    return open_source(source, task.inputs, column=column, id_column=named)
 
 
 def is_job(folder: str | Path) -> bool:
@@ -174,7 +209,7 @@ def is_job(folder: str | Path) -> bool:
     return (Path(folder) / "_job").is_dir()
 
 
-def _readable(rows: Iterable[Row], unread: list[str]) -> Iterator[Row]:
+def readable(rows: Iterable[Row], unread: list[str]) -> Iterator[Row]:
     """The rows that have an item; the kinds of faults of the others are put into ``unread``."""
     for row in rows:
         if row.fault is None:
@@ -183,7 +218,8 @@ def _readable(rows: Iterable[Row], unread: list[str]) -> Iterator[Row]:
             unread.append(row.fault.kind)
 
 
-def _true(row: Row, truth: Truth) -> str | None:
+def true_label(row: Row, truth: Truth) -> str | None:
+    """The label of a row of a source that was opened with the truth's column as its ids."""
     if truth.column == FOLDER:
         return os.path.basename(os.path.dirname(row.input)) or None
     return row.id

@@ -11,7 +11,7 @@ import queue
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
@@ -49,6 +49,7 @@ class Prediction:
         predictor: that answered.
         model: what identifies it.
         version: under which it was served.
+        before: parts of the answer that came before ``result``, where it came as a stream.
         time: in seconds since 1970.
     """
 
@@ -59,6 +60,7 @@ class Prediction:
     predictor: Any
     model: str
     version: str
+    before: tuple[Result, ...] = ()
     time: float = field(default_factory=time.time)
 
 
@@ -91,6 +93,7 @@ class Recorder:
         log: the open log that rows go to; the recorder closes it. ``None`` keeps none.
         windows: how windows are checked; ``None`` checks none.
         redact: from a text to the text that may be kept; ``None`` keeps no text.
+        joined: from the parts of a stream to what they say together; the last stands for all when not given.
         counted: told of every prediction that was taken: ``"logged"``, ``"dropped"`` or ``"unobserved"``.
         said: told of what went wrong, in a sentence.
         key: says which requests are taken where there is no log; a secret drawn now when not given, so that nobody
@@ -107,13 +110,14 @@ class Recorder:
         log: PredictionLog | None = None,
         windows: Windows | None = None,
         redact: Callable[[str], str | None] | None = None,
+        joined: Callable[[Sequence[Any]], Result] | None = None,
         counted: Callable[[str], None] = lambda outcome: None,
         said: Callable[[str], None] = lambda message: None,
         key: Key | None = None,
         share: float = SHARE,
     ) -> None:
         self._task, self._observe, self._rate, self._log = task, observe, rate, log
-        self._windows, self._redact, self._counted, self._said = windows, redact, counted, said
+        self._windows, self._redact, self._joined, self._counted, self._said = windows, redact, joined, counted, said
         self._key = log.key if log is not None else key or Key(secrets.token_bytes(32))
         self._share, self._held, self._guard = share, 0, threading.Lock()
         self._queue: queue.Queue[Prediction | None] = queue.Queue(WAITING)
@@ -210,8 +214,11 @@ class Recorder:
     def _row(self, one: Prediction) -> Logged:
         observed = text = None
         if one.result is not None:
+            whole = one.result
+            if one.before and self._joined is not None:
+                whole = self._joined((*one.before, one.result))
             try:
-                observed = self._observe(one.item, one.result, predictor=one.predictor)
+                observed = self._observe(one.item, whole, predictor=one.predictor)
             except InputError:
                 observed = Observed()  # that it was answered is known all the same
             if self._redact is not None and isinstance(one.item, str):

@@ -1,40 +1,12 @@
-"""The line along which accuracy falls under shifts, and how widely answers spread over classes.
-
-See :mod:`shared.monitoring.estimate`, which says where both come from.
-"""
+"""How widely answers spread over classes, and shares as log-odds; see :mod:`shared.monitoring.estimate`."""
 
 from __future__ import annotations
-
-import math
 
 import numpy as np
 
 from shared.types import AnyArray, Float64
 
-_RIDGE = 1e-3
 _SAMPLES = 20
-
-
-def line(moves: Float64, falls: Float64) -> tuple[float, float]:
-    """Least squares through the reference; a column that never moves keeps a slope of 0."""
-    if not len(falls):
-        return 1.0, 0.0
-    found = np.linalg.solve(moves.T @ moves + _RIDGE * np.eye(2), moves.T @ falls)
-    return float(found[0]), float(found[1])
-
-
-def left_out(moves: Float64, falls: Float64, kinds: list[str]) -> float:
-    """How far off the line is for a kind that it was not learnt from, as a share of the foretold change.
-
-    One kind alone says nothing of others: all of the change is then in doubt.
-    """
-    if len(set(kinds)) < 2:
-        return float(len(kinds) > 0)
-    told = np.empty(len(falls))
-    for kind in set(kinds):
-        out = np.array([one == kind for one in kinds])
-        told[out] = moves[out] @ line(moves[~out], falls[~out])
-    return float(math.sqrt(((told - falls) ** 2).sum() / max(float((told**2).sum()), 1e-12)))
 
 
 def spread_of(labels: AnyArray, reference: AnyArray, rng: np.random.Generator) -> float:

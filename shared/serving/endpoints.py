@@ -113,7 +113,8 @@ class Streaming:
     """One item part by part, as server-sent events: ``part`` for each, then ``done``, or ``error``.
 
     A task whose tools have ``parts`` gives what is known so far as it comes: ``parts(predictor, item)`` iterates over
-    results. Any other gives its result as the one part.
+    results. Any other gives its result as the one part. What is watched of a stream is its last part, or, where the
+    tools have ``joined``, what ``joined(parts)`` makes of all that came.
     """
 
     service: Service
@@ -128,7 +129,7 @@ class Streaming:
         trace.model = one.spec.version
         item = await read(one, asked.items[0], service, asked.size)
         one.lane(item).admit(within=service.limits.timeout)
-        parts = self._parts(one, item, receive, service.limits.timeout)
+        parts = self._heard(one, item, receive, trace)
         try:
             before = await anext(parts, None)
             if isinstance(before, Fault):
@@ -157,6 +158,20 @@ class Streaming:
             shown[0].expose(*shown[1:])
         ms = 1000 * (time.perf_counter() - trace.began)
         await _event(send, b"done", b'{"ok":true,"parts":%d,"model":%b,"ms":%.3f}' % (count, one.json, ms), last=True)
+
+    async def _heard(self, one: Deployment, item: Any, receive: Receive, trace: Trace) -> AsyncGenerator[Outcome, None]:
+        """The parts; whatever ends them, the client's leaving too, what was said until then is watched."""
+        parts, said = self._parts(one, item, receive, self.service.limits.timeout), list[Outcome]()
+        watched = self.service.watches(one, trace.request_id)
+        try:
+            async for outcome in parts:
+                if watched:
+                    said.append(outcome)
+                yield outcome
+        finally:
+            await parts.aclose()
+            if said:
+                self.service.watched(one, trace.request_id, item, said[-1], before=said[:-1])
 
     async def _parts(
         self, one: Deployment, item: Any, receive: Receive, timeout: float

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -165,11 +165,14 @@ class Service:
         watcher = self.watchers.get(one.task.name)
         return watcher is not None and watcher.takes(request)
 
-    def watched(self, one: Deployment, request: str, item: Any, outcome: Outcome) -> None:
-        """An item of a request that is watched has its outcome."""
+    def watched(
+        self, one: Deployment, request: str, item: Any, outcome: Outcome, *, before: Sequence[Outcome] = ()
+    ) -> None:
+        """An item of a request that is watched has its outcome, the last of a stream after those ``before`` it."""
         watcher = self.watchers[one.task.name]
         if isinstance(outcome, Answered):
-            watcher.offer(one, request, item, outcome.result)
+            parts = tuple(part.result for part in before if isinstance(part, Answered))
+            watcher.offer(one, request, item, outcome.result, before=parts)
         else:
             watcher.offer(one, request, None, None, outcome.kind)
 

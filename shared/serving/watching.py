@@ -64,6 +64,7 @@ class Watcher:
             log=kept,
             windows=windows,
             redact=redact,
+            joined=task.tools.get("joined"),
             counted=lambda outcome: counter.labels(task.name, outcome).inc(),
             said=lambda message: log.line("monitoring", task=task.name, message=message),
         )
@@ -72,12 +73,21 @@ class Watcher:
         """Whether a request is among those that are watched."""
         return self._recorder.takes(request)
 
-    def offer(self, one: Deployment, request: str, item: Any, result: Result | None, fault: str | None = None) -> None:
+    def offer(
+        self,
+        one: Deployment,
+        request: str,
+        item: Any,
+        result: Result | None,
+        fault: str | None = None,
+        *,
+        before: tuple[Result, ...] = (),
+    ) -> None:
         """Hand over a prediction whose request is taken; never waits and never raises."""
         digest = self._digests.get(one)
         if digest is None:
             digest = self._digests[one] = model_digest(one.predictor.card)
-        self._recorder.offer(Prediction(request, item, result, fault, one.predictor, digest, one.spec.version))
+        self._recorder.offer(Prediction(request, item, result, fault, one.predictor, digest, one.spec.version, before))
 
     def close(self) -> None:
         """Write what waits, and end."""

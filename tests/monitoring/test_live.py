@@ -5,14 +5,14 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import serving_toy
-from serving_toy import Yell, running
+from serving_toy import GATE, Yell, running
 
 from shared.errors import DataError, InputError
 from shared.monitoring import recorder as recording
@@ -134,6 +134,44 @@ def test_a_server_logs_what_it_answers_and_tells_of_windows(tmp_path: Path) -> N
     assert (found.n, found.failed) == (60, 2)
     assert found.columns.categories["first"] == {"a": 60}
     assert not list(read_texts(tmp_path / "log"))
+
+
+def spelt(predictor: Any, text: str) -> Iterator[Yell]:
+    """A letter at a time; before "_" until the client has gone."""
+    for letter in text:
+        if letter == "_" and not GATE.wait(20):
+            raise TimeoutError("nobody opened the gate")
+        yield from serving_toy.letters(predictor, letter)
+
+
+def word(parts: Sequence[Yell]) -> Yell:
+    return Yell("".join(part.text for part in parts))
+
+
+@pytest.mark.parametrize("tools", [{"parts": spelt}, {"parts": spelt, "joined": word}], ids=["last", "joined"])
+def test_a_stream_is_logged_at_its_end_whoever_ended_it(
+    tools: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = dataclasses.replace(serving_toy.TASKS["toy.letters"], observe=observe, tools=tools)
+    monkeypatch.setitem(serving_toy.TASKS, "toy.letters", row)
+    config = Config((ServedModel("toy.letters"),), monitoring={"toy.letters": Monitoring(str(tmp_path), rate=1.0)})
+    path = "/v1/tasks/toy.letters/stream"
+    with running(config) as server, server.client() as client:
+        assert '"parts":3' in client.post(path, json={"item": "abc"}).text
+        assert "unsupported" in client.post(path, json={"item": "de1"}).text
+        assert client.post(path, json={"item": "1"}).status_code == 422
+        with client.stream("POST", path, json={"item": "xy_z"}) as answer:
+            heard = ""
+            for text in answer.iter_text():
+                heard += text
+                if '"Y"' in heard:
+                    break
+        logged = 'triptych_monitored_items_total{outcome="logged",task="toy.letters"} 4.0'
+        until(lambda: logged in client.get("/metrics").text)
+    found = profile_log(tmp_path, rng=np.random.default_rng(0))
+    assert (found.n, found.failed) == (2, 2)
+    assert found.columns.categories["label"] == ({"ABC": 1, "XY": 1} if "joined" in tools else {"C": 1, "Y": 1})
+    assert found.columns.categories["first"] == {"a": 1, "x": 1}
 
 
 @pytest.mark.usefixtures("_watched")

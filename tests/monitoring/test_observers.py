@@ -18,6 +18,7 @@ from recsys.testing import tastes
 from shared.errors import InputError
 from shared.tasks import find_task, task_names
 from vision import monitoring as pictures
+from vision.images import glance
 from vision.types import Classification, Detections
 
 CAT = Classification(("cat", "dog"), np.float32([0.75, 0.25]), np.int32([0, 1]))
@@ -36,16 +37,16 @@ def test_every_task_is_watched() -> None:
 
 
 def test_numbers_of_pictures_whose_answer_is_known() -> None:
-    grey = pictures.signals(np.full((10, 10, 3), 51, np.uint8))
+    grey = pictures.signals(Image.new("RGB", (10, 10), (51, 51, 51)))
     assert grey == pytest.approx(
         {"brightness": 0.2, "contrast": 0, "saturated": 0, "sharpness": 0, "colourfulness": 0}, abs=1e-5
     )
     board = np.indices((8, 8)).sum(0) % 2 * 255
-    found = pictures.signals(np.repeat(board[..., None], 3, 2).astype(np.uint8))
+    found = pictures.signals(Image.fromarray(board.astype(np.uint8)).convert("RGB"))
     assert found["saturated"] == 1
     assert found["contrast"] == pytest.approx(0.5, abs=1e-5)
     assert found["sharpness"] == pytest.approx((4 * 255) ** 2, rel=1e-4)  # each pixel against four of the other kind
-    red = pictures.signals(np.full((4, 4, 3), (255, 0, 0), np.uint8))
+    red = pictures.signals(Image.new("RGB", (4, 4), (255, 0, 0)))
     assert red["colourfulness"] == pytest.approx(0.3 * np.hypot(255, 127.5), rel=1e-5)
 
 
@@ -62,6 +63,22 @@ def test_a_picture_that_is_wrong_moves_its_number(change: object, column: str, f
     before = pictures.observe(jpeg(PHOTO), CAT)
     after = pictures.observe(jpeg(change(PHOTO)), CAT)  # type: ignore[operator]
     assert after.numbers[column] < factor * before.numbers[column]
+
+
+def test_a_large_jpeg_is_decoded_in_part_and_looks_alike() -> None:
+    large = PHOTO.resize((1601, 1203), Image.Resampling.BICUBIC)
+    turned = io.BytesIO()
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    large.save(turned, "JPEG", quality=95, exif=exif)
+    seen, (height, width) = glance(turned.getvalue(), pictures.SIDE)
+    assert (seen.size, height, width) == ((301, 401), 1601, 1203)
+    part, whole = (pictures.observe(one, CAT) for one in (jpeg(large), large))
+    for name, value in whole.numbers.items():
+        assert part.numbers[name] == pytest.approx(value, rel=0.1, abs=0.01), name
+    assert part.embedding is not None
+    assert whole.embedding is not None
+    assert np.linalg.norm(part.embedding - whole.embedding) < 0.15 * np.linalg.norm(whole.embedding)
 
 
 def test_a_picture_has_one_observation_whatever_it_comes_as() -> None:
@@ -81,13 +98,13 @@ def test_a_picture_has_one_observation_whatever_it_comes_as() -> None:
 
 def test_projected_thumbnails_keep_their_distances() -> None:
     small = RNG.integers(0, 255, (12, 16, 16, 3), np.uint8)
-    vectors = np.stack([pictures.thumbnail_vector(one) for one in small])
+    vectors = np.stack([pictures.thumbnail_vector(Image.fromarray(one)) for one in small])
     flat = small.reshape(12, -1).astype(np.float64) / 127.5 - 1
     pairs = np.triu_indices(12, 1)
     true = np.linalg.norm(flat[pairs[0]] - flat[pairs[1]], axis=1)
     found = np.linalg.norm(vectors[pairs[0]] - vectors[pairs[1]], axis=1)
     assert np.abs(found / true - 1).mean() < 0.15
-    assert pictures.thumbnail_vector(np.zeros((3, 5, 3), np.uint8)).shape == (64,)
+    assert pictures.thumbnail_vector(Image.new("RGB", (5, 3))).shape == (64,)
 
 
 def test_boxes_are_counted() -> None:

@@ -16,6 +16,8 @@ import tiny_translator
 
 import nlp
 import recsys
+from nlp.translation.streaming import joined, parts
+from nlp.types import Translation
 from recsys.testing import tastes
 from shared.serving import Config, ServedModel
 from shared.serving.result_schema import result_schema, result_type
@@ -51,12 +53,14 @@ def events(text: str) -> list[tuple[str, dict[str, Any]]]:
 def test_a_translation_comes_sentence_by_sentence(client: httpx.Client) -> None:
     whole = client.post("/v1/tasks/nlp.translation", json={"item": TEXT}).json()["result"]
     found = events(client.post("/v1/tasks/nlp.translation/stream", json={"item": TEXT}).text)
-    parts = [data for name, data in found if name == "part"]
-    assert len(parts) == len(whole["sentences"]) > 1
-    assert "".join(part["text"] for part in parts) == whole["text"]
-    places = [(one["start"], one["end"]) for part in parts for one in part["sentences"]]
+    said = [data for name, data in found if name == "part"]
+    assert len(said) == len(whole["sentences"]) > 1
+    assert "".join(part["text"] for part in said) == whole["text"]
+    places = [(one["start"], one["end"]) for part in said for one in part["sentences"]]
     assert places == [(one["start"], one["end"]) for one in whole["sentences"]]
     assert found[-1][0] == "done"
+    together = joined([Translation.from_json(part) for part in said]).to_json()
+    assert {**together, "score": whole["score"]} == whole
 
 
 def test_answers_come_while_the_context_is_read(client: httpx.Client) -> None:
@@ -94,8 +98,6 @@ def test_every_task_says_what_it_answers(name: str) -> None:
 
 
 def test_parts_of_a_text_without_words_are_the_text() -> None:
-    from nlp.translation.streaming import parts
-
     translator = nlp.translator(tiny_translator.english_german(), source="en", target="de", threads=1)
     assert [one.text for one in parts(translator, "1, 2")] == ["1, 2"]
 

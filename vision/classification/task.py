@@ -24,6 +24,7 @@ from vision.labels import label_set
 from vision.monitoring import observe
 from vision.opening import ALLOW_URLS, CLASSES, answers, open_graph, whole
 from vision.optimize import optimize
+from vision.spoiling import spoilings
 from vision.tensors import feeder
 from vision.types import Classification
 from vision.video import OPTIONS as VIDEO_OPTIONS
@@ -155,6 +156,10 @@ TASK = Task(
     train=train,
     train_options=TRAIN_OPTIONS,
     train_resumes=True,
-    tools={"optimize": partial(optimize, task=NAME, open=classifier), "embedder": embedder},
+    tools={
+        "optimize": partial(optimize, task=NAME, open=classifier),
+        "embedder": embedder,
+        "spoilt": spoilings,
+    },
     whole=partial(whole, task=NAME),
 )
