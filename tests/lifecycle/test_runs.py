@@ -305,10 +305,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         words, cwd=folder, env=clean, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as process:
         try:
-            for _ in range(1200):
+            until = time.monotonic() + 120
+            while True:
                 with socket.socket() as probe:
                     if probe.connect_ex(("127.0.0.1", port)) == 0:
                         break
+                assert process.poll() is None, "the server ended"
+                assert time.monotonic() < until, "the server does not listen"
                 time.sleep(0.1)
             yield f"http://127.0.0.1:{port}"
         finally:

@@ -162,12 +162,18 @@ def standing_in() -> Iterator[StandIn]:
 
 
 @contextmanager
-def mute_port() -> Iterator[str]:
-    """An address where connections are taken and never answered."""
+def mute_port(came: list[object] | None = None) -> Iterator[str]:
+    """An address where connections are taken and never answered; ``came`` has them once the block ends."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(8)
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        listener.setblocking(False)
+        with suppress(BlockingIOError):
+            while came is not None:
+                connection, address = listener.accept()
+                connection.close()
+                came.append(address)
 
 
 def closed_port() -> str:
