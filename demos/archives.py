@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import lzma
 import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +14,12 @@ MOST_FILES = 1_000
 MOST_BYTES = 200_000_000
 _TELLING = (".json", ".yaml", ".yml", ".csv", ".txt")
 """Endings of files that tell of a whole data set."""
+_LOCKED = 0x1
+"""The bit of an entry that says that it is encrypted (APPNOTE 6.3.10, section 4.4.4)."""
+_DAMAGE = (
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, NotImplementedError, RuntimeError, EOFError, ValueError
+)  # fmt: skip
+"""What reading a damaged zip raises."""
 
 
 def unpack(archive: Path, into: Path) -> Path:
@@ -35,7 +43,10 @@ def unpack(archive: Path, into: Path) -> Path:
                     place.write_bytes(stream.read(entry.file_size))
     except InputError:
         raise
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError, ValueError) as error:
+    except OSError as error:  # its own words would say where it was being unpacked
+        why = f"{error.strerror or error}: the names of its files cannot stand beside each other here"
+        raise InputError("bad-archive", f"{archive.name} must be a zip that can be read. {why}") from error
+    except _DAMAGE as error:
         raise InputError("bad-archive", f"{archive.name} must be a zip that can be read. {error}") from error
     return into / root_of([entry.filename for entry in entries])
 
@@ -76,6 +87,8 @@ def _check(name: str, entries: list[zipfile.ZipInfo]) -> None:
         parts = entry.filename.replace("\\", "/").split("/")
         if entry.filename.startswith(("/", "\\")) or ".." in parts or ":" in parts[0]:
             raise InputError("bad-archive", f"{name} must name files inside of itself. Got {entry.filename!r}")
+        if entry.flag_bits & _LOCKED:
+            raise InputError("bad-archive", f"{name} must not be locked by a password. {entry.filename!r} is")
 
 
 def _is_litter(name: str) -> bool:

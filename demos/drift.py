@@ -20,6 +20,7 @@ from demos.drift_texts import TEXTS, TextWorld
 from demos.drift_worlds import WINDOWS, Checked, PictureWorld, ReaderWorld, checked, example_paths
 from demos.models import Model, Models
 from demos.pages import Page, head, plain_errors, refusal, says
+from demos.pictures import uploads_only
 from demos.sharing import result_viewer, strip
 from shared.catalogue import ModelCard
 
@@ -185,6 +186,8 @@ def _build_own(models: Models) -> None:
                 gr.File(label=label, file_count="multiple", file_types=kinds, type="filepath", height=140)
                 for label in ("Reference", "Window")
             ]
+            for side in sides:
+                uploads_only(side, "a file")
             rate = _rate()
             made = gr.Button("Use a made-up example", size="sm", elem_classes="small")
             button = gr.Button("Check the window", variant="primary")

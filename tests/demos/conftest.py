@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,14 +26,28 @@ QUIET = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--
 Demo = tuple[subprocess.Popen[str], str]
 
 
+@dataclass(frozen=True)
+class Served:
+    """The application that the tests share: its address, its temporary folder, and what it says of faults."""
+
+    address: str
+    folder: Path
+    log: Path
+
+
 @pytest.fixture(scope="session")
 def started() -> Callable[..., Any]:
     """Start ``triptych demo`` with options and environment; gives the process and its address."""
 
     @contextmanager
-    def start(*options: str, **environment: str) -> Iterator[Demo]:
+    def start(*options: str, log: Path | None = None, **environment: str) -> Iterator[Demo]:
         command = [sys.executable, "-c", "from shared.cli.main import main; main()", "demo", "--port", "0", *options]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | environment) as process:
+        with (
+            nullcontext() if log is None else log.open("w") as stderr,
+            subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=stderr, text=True, env=os.environ | environment
+            ) as process,
+        ):
             try:
                 assert process.stdout is not None
                 found = re.search(r"answers at (http://\S+)", process.stdout.readline())
@@ -41,22 +55,29 @@ def started() -> Callable[..., Any]:
                 yield process, found[1]
             finally:
                 process.terminate()
-                process.wait(timeout=30)
+                process.wait(timeout=120)
 
     return start
 
 
 @pytest.fixture(scope="session")
-def address(started: Callable[..., Any]) -> Iterator[str]:
-    with started() as (_, where):
-        yield where
+def shared_app(started: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    folder, log = tmp_path_factory.mktemp("demo"), tmp_path_factory.mktemp("log") / "stderr"
+    with started(log=log, TMPDIR=str(folder)) as (_, where):
+        yield Served(where, folder, log)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
+def address(shared_app: Served) -> str:
+    return shared_app.address
+
+
+@pytest.fixture(scope="session")
 def client(address: str) -> Iterator[Any]:
+    """One for all tests: to make one, every page's description is read. What they ask leaves no trace in it."""
     from gradio_client import Client
 
-    found = Client(address, verbose=False)
+    found = Client(address, verbose=False, httpx_kwargs={"timeout": 120})
     yield found
     found.close()
 

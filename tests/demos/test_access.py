@@ -10,7 +10,21 @@ import pytest
 pytest.importorskip("gradio", reason="the pages need the extra 'demos'")
 
 pytestmark = pytest.mark.browser
-PAGES = ("", "classify", "detect", "segment", "faces", "text", "entities", "translate", "ask", "recommend")
+PAGES = (
+    "",
+    "classify",
+    "detect",
+    "segment",
+    "faces",
+    "text",
+    "entities",
+    "translate",
+    "ask",
+    "recommend",
+    "compare",
+    "experiments",
+    "drift",
+)
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])

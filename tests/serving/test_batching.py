@@ -209,9 +209,7 @@ def test_a_batch_that_waits_at_the_threads_runs_without_the_event_loop() -> None
         answers = [batcher.submit(n) for n in range(3)]
         await begun(held)
         assert (batcher.depth, batcher.running, held.batches) == (1, 2, [[0]])
-        assert (
-            700.0 < batcher.estimate() <= 800.0
-        )  # what runs, what is ahead, what waits, and the one asked for
+        assert 700.0 < batcher.estimate() <= 800.0  # what runs, what is ahead, what waits, and the one asked for
         held.go.release()
         assert held.begun.acquire(timeout=60)  # the loop stands still here, and the second begins all the same
         assert held.batches == [[0], [1]]
