@@ -17,7 +17,7 @@ _TELLING = (".json", ".yaml", ".yml", ".csv", ".txt")
 _LOCKED = 0x1
 """The bit of an entry that says that it is encrypted (APPNOTE 6.3.10, section 4.4.4)."""
 _DAMAGE = (
-    zipfile.BadZipFile, zlib.error, lzma.LZMAError, NotImplementedError, RuntimeError, EOFError, ValueError
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, NotImplementedError, RuntimeError, EOFError, OSError, ValueError
 )  # fmt: skip
 """What reading a damaged zip raises."""
 
@@ -37,18 +37,22 @@ def unpack(archive: Path, into: Path) -> Path:
             entries = [entry for entry in held.infolist() if not entry.is_dir() and not _is_litter(entry.filename)]
             _check(archive.name, entries)
             for entry in entries:
-                place = into / entry.filename
-                place.parent.mkdir(parents=True, exist_ok=True)
                 with held.open(entry) as stream:  # no more than it says: the bound is on what it says
-                    place.write_bytes(stream.read(entry.file_size))
+                    content = stream.read(entry.file_size)
+                _write(into / entry.filename, content, f"{archive.name} holds {entry.filename[:80]!r}")
     except InputError:
         raise
-    except OSError as error:  # its own words would say where it was being unpacked
-        why = f"{error.strerror or error}: the names of its files cannot stand beside each other here"
-        raise InputError("bad-archive", f"{archive.name} must be a zip that can be read. {why}") from error
     except _DAMAGE as error:
         raise InputError("bad-archive", f"{archive.name} must be a zip that can be read. {error}") from error
     return into / root_of([entry.filename for entry in entries])
+
+
+def _write(place: Path, content: bytes, what: str) -> None:
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(content)
+    except OSError as error:  # its own words would say where that is
+        raise InputError("bad-archive", f"{what}, which cannot be unpacked: {error.strerror}") from error
 
 
 def root_of(names: Sequence[str]) -> str:
