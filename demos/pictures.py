@@ -4,8 +4,10 @@ what is drawn for the browser.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
+from mimetypes import guess_type
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,6 @@ import gradio as gr
 from gradio.data_classes import FileData, ListFiles
 from gradio.processing_utils import save_pil_to_cache
 from gradio.utils import get_upload_folder
-from gradio_client.utils import is_valid_file
 from PIL import Image
 
 from demos.examples import pictures
@@ -126,7 +127,7 @@ def uploads_only(component: gr.components.Component, what: str) -> None:
         def paths(payload: ListFiles | FileData | None) -> list[str] | str | None:
             files = payload.root if isinstance(payload, ListFiles) else [payload] if payload is not None else []
             for file in files:
-                if types and not is_valid_file(file.path, types):
+                if types and not _is_of(file.path, types):
                     allowed = ", ".join("a picture" if end == "image" else end for end in types)
                     named = file.orig_name or Path(file.path).name
                     raise refusal(f"{what} must be one of these: {allowed}. Got {named}")
@@ -134,6 +135,12 @@ def uploads_only(component: gr.components.Component, what: str) -> None:
             return None if payload is None else found if several else found[0]
 
         component.preprocess = paths  # type: ignore[method-assign]
+
+
+def _is_of(path: str, types: Sequence[str]) -> bool:
+    """Whether a file is of one of the types, each the end of a name or ``"image"``, by its name."""
+    kind = guess_type(path)[0] or ""
+    return Path(path).suffix.lower() in types or ("image" in types and kind.startswith("image/"))
 
 
 def example_pictures(wanted: tuple[tuple[str, str], ...], picture: gr.Image) -> None:

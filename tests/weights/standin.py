@@ -176,11 +176,14 @@ def mute_port(came: list[object] | None = None) -> Iterator[str]:
                 came.append(address)
 
 
+_HELD: list[socket.socket] = []
+
+
 def closed_port() -> str:
-    """An address where nothing listens."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{listener.getsockname()[1]}"
+    """An address where nothing listens, held so that nobody else takes it meanwhile."""
+    _HELD.append(socket.socket())
+    _HELD[-1].bind(("127.0.0.1", 0))
+    return f"http://127.0.0.1:{_HELD[-1].getsockname()[1]}"
 
 
 def wheel(members: Mapping[str, bytes], *, method: int = zipfile.ZIP_DEFLATED) -> bytes:
