@@ -26,7 +26,7 @@ MOST_VALUES = 50
 """Values of a column that is counted; one with more is text where it is long, and else left out as an id."""
 _TEXT = 20
 """Mean characters from which on a column with many values is text."""
-_PICTURES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
+PICTURES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
 _Table = dict[str, list[str]]
 
 
@@ -69,7 +69,7 @@ def read_both(
 
 def _kind(path: Path) -> str:
     end = path.suffix.lower()
-    return "tables" if end == ".csv" else "pictures" if end in _PICTURES else "texts"
+    return "tables" if end == ".csv" else "pictures" if end in PICTURES else "texts"
 
 
 def _said(kinds: set[str]) -> str:

@@ -4,10 +4,8 @@ what is drawn for the browser.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
-from mimetypes import guess_type
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +108,7 @@ def uploads_only(component: gr.components.Component, what: str) -> None:
     a traceback in the log for each file of another type.
 
     Args:
-        component: that takes a file, or several.
+        component: that takes a file, or several; its ``file_types`` are ends of names.
         what: the file is, for people: ``"a picture"``.
     """
     keep = component.async_move_resource_to_block_cache
@@ -127,20 +125,13 @@ def uploads_only(component: gr.components.Component, what: str) -> None:
         def paths(payload: ListFiles | FileData | None) -> list[str] | str | None:
             files = payload.root if isinstance(payload, ListFiles) else [payload] if payload is not None else []
             for file in files:
-                if types and not _is_of(file.path, types):
-                    allowed = ", ".join("a picture" if end == "image" else end for end in types)
+                if types and Path(file.path).suffix.lower() not in types:
                     named = file.orig_name or Path(file.path).name
-                    raise refusal(f"{what} must be one of these: {allowed}. Got {named}")
+                    raise refusal(f"{what} must end in one of {', '.join(types)}. Got {named}")
             found = [file.path for file in files]
             return None if payload is None else found if several else found[0]
 
         component.preprocess = paths  # type: ignore[method-assign]
-
-
-def _is_of(path: str, types: Sequence[str]) -> bool:
-    """Whether a file is of one of the types, each the end of a name or ``"image"``, by its name."""
-    kind = guess_type(path)[0] or ""
-    return Path(path).suffix.lower() in types or ("image" in types and kind.startswith("image/"))
 
 
 def example_pictures(wanted: tuple[tuple[str, str], ...], picture: gr.Image) -> None:
