@@ -135,10 +135,11 @@ def test_a_signal_stops_cleanly_and_the_same_command_continues(
     gate.touch()
     late = threading.Timer(180, process.kill)
     late.start()
-    err += process.stderr.read()  # through the same buffer, which may hold more than was looked at
-    out, code = process.stdout.read(), process.wait()
+    with process:
+        err += process.stderr.read()  # through the same buffer, which may hold more than was looked at
+        out = process.stdout.read()
     late.cancel()
-    assert code == 128 + number
+    assert process.returncode == 128 + number
     assert f"Run the same command again to continue, or: triptych batch resume {tmp_path / 'out'}" in err
     stood = status(tmp_path / "out")
     assert stood.state == "stopped"
