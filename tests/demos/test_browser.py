@@ -37,7 +37,7 @@ def example(page: Any, number: int = 0) -> Any:
 
 
 def says(page: Any, pattern: str) -> None:
-    page.locator(".prose.says", has_text=re.compile(pattern)).wait_for(timeout=120_000)
+    page.locator(".prose.says", has_text=re.compile(pattern)).wait_for(timeout=300_000)
 
 
 def begins(page: Any, told: str) -> None:
