@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import lzma
 import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +14,12 @@ MOST_FILES = 1_000
 MOST_BYTES = 200_000_000
 _TELLING = (".json", ".yaml", ".yml", ".csv", ".txt")
 """Endings of files that tell of a whole data set."""
+_LOCKED = 0x1
+"""The bit of an entry that says that it is encrypted (APPNOTE 6.3.10, section 4.4.4)."""
+_DAMAGE = (
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, NotImplementedError, RuntimeError, EOFError, OSError, ValueError
+)  # fmt: skip
+"""What reading a damaged zip raises."""
 
 
 def unpack(archive: Path, into: Path) -> Path:
@@ -29,15 +37,22 @@ def unpack(archive: Path, into: Path) -> Path:
             entries = [entry for entry in held.infolist() if not entry.is_dir() and not _is_litter(entry.filename)]
             _check(archive.name, entries)
             for entry in entries:
-                place = into / entry.filename
-                place.parent.mkdir(parents=True, exist_ok=True)
                 with held.open(entry) as stream:  # no more than it says: the bound is on what it says
-                    place.write_bytes(stream.read(entry.file_size))
+                    content = stream.read(entry.file_size)
+                _write(into / entry.filename, content, f"{archive.name} holds {entry.filename[:80]!r}")
     except InputError:
         raise
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError, ValueError) as error:
+    except _DAMAGE as error:
         raise InputError("bad-archive", f"{archive.name} must be a zip that can be read. {error}") from error
     return into / root_of([entry.filename for entry in entries])
+
+
+def _write(place: Path, content: bytes, what: str) -> None:
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(content)
+    except OSError as error:  # its own words would say where that is
+        raise InputError("bad-archive", f"{what}, which cannot be unpacked: {error.strerror}") from error
 
 
 def root_of(names: Sequence[str]) -> str:
@@ -76,6 +91,8 @@ def _check(name: str, entries: list[zipfile.ZipInfo]) -> None:
         parts = entry.filename.replace("\\", "/").split("/")
         if entry.filename.startswith(("/", "\\")) or ".." in parts or ":" in parts[0]:
             raise InputError("bad-archive", f"{name} must name files inside of itself. Got {entry.filename!r}")
+        if entry.flag_bits & _LOCKED:
+            raise InputError("bad-archive", f"{name} must not be locked by a password. {entry.filename!r} is")
 
 
 def _is_litter(name: str) -> bool:

@@ -17,6 +17,7 @@ import gradio as gr
 
 from demos.models import Models
 from demos.pages import KEPT_SECONDS, NO_ANSWER, Page, head, plain_errors, refusal, says, which
+from demos.pictures import uploads_only
 from demos.sharing import Elsewhere, Upload, result_viewer, strip, upload
 from nlp.qa.ask import NO_READER, asker
 from nlp.retrieval.documents import SUFFIXES, read_document
@@ -98,6 +99,7 @@ def build(models: Models) -> None:
     with gr.Row():
         with gr.Column(min_width=300):
             files = gr.File(label="Documents", file_count="multiple", file_types=sorted(SUFFIXES), type="filepath")
+            uploads_only(files, "a document")
             pasted = gr.Textbox(
                 label="Or a text of yours",
                 lines=6,
@@ -256,7 +258,7 @@ def _shelf(key: str, sources: Sequence[tuple[str, bytes]]) -> Shelf:
         try:
             total += sum(len(page.text) for page in read_document(name, data=data).pages)
         except InputError as error:
-            raise refusal(f"{name}: {error}") from error
+            raise refusal(str(error) if name in str(error) else f"{name}: {error}") from error
     if total > MOST_CHARACTERS:
         raise refusal(f"all documents together must have at most {MOST_CHARACTERS:,} characters here. Got {total:,}")
     folder = tempfile.TemporaryDirectory(prefix="triptych-ask-")

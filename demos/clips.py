@@ -15,6 +15,7 @@ from typing import Any
 
 import gradio as gr
 import numpy as np
+from gradio.processing_utils import save_file_to_cache
 from gradio.utils import get_upload_folder
 from PIL import Image
 
@@ -79,11 +80,13 @@ def clip_input(models: Models) -> None:
         with plain_errors(given.plain):
             detector = models.detector.get(gr.Info)
             begun = time.perf_counter()
-            folder = Path(tempfile.mkdtemp(dir=get_upload_folder()))
-            found = draw_clip(detector, given.path, folder / "found.mp4")
+            with tempfile.TemporaryDirectory(prefix="triptych-clip-") as folder:
+                found = draw_clip(detector, given.path, Path(folder) / "found.mp4")
+                # Into the folder of uploads, from where it is deleted as they are.
+                shown = save_file_to_cache(Path(folder) / "found.mp4", get_upload_folder())
             taken = time.perf_counter() - begun
         line = f"{_told(found)} · {found.frames} frames of {found.seconds:.1f} s · {taken:.1f} s"
-        return line, str(folder / "found.mp4"), _table(found)
+        return line, shown, _table(found)
 
     shown = [answer, drawn, counts]
     asked = video.change(detect_video, video, shown, preprocess=False, api_name="detect_video")

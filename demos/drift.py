@@ -14,12 +14,13 @@ import gradio as gr
 import numpy as np
 
 from demos.drift_elsewhere import files_elsewhere, pictures_elsewhere, readers_elsewhere, texts_elsewhere
-from demos.drift_files import MOST_FILES, read_both
+from demos.drift_files import MOST_FILES, PICTURES, read_both
 from demos.drift_shown import line, table_of
 from demos.drift_texts import TEXTS, TextWorld
 from demos.drift_worlds import WINDOWS, Checked, PictureWorld, ReaderWorld, checked, example_paths
 from demos.models import Model, Models
 from demos.pages import Page, head, plain_errors, refusal, says
+from demos.pictures import uploads_only
 from demos.sharing import result_viewer, strip
 from shared.catalogue import ModelCard
 
@@ -180,11 +181,13 @@ def _build_own(models: Models) -> None:
                 "tested that both sides have: numbers, words that come back, and texts.",
                 elem_classes="note",
             )
-            kinds = [".csv", ".txt", ".md", "image"]
+            kinds = [".csv", ".txt", ".md", *sorted(PICTURES)]
             sides = [
                 gr.File(label=label, file_count="multiple", file_types=kinds, type="filepath", height=140)
                 for label in ("Reference", "Window")
             ]
+            for side in sides:
+                uploads_only(side, "a file")
             rate = _rate()
             made = gr.Button("Use a made-up example", size="sm", elem_classes="small")
             button = gr.Button("Check the window", variant="primary")

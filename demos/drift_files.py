@@ -12,7 +12,8 @@ import numpy as np
 
 from demos.drift_worlds import columns_of, without
 from nlp.monitoring import signals, word_vector
-from shared.errors import DataError
+from nlp.retrieval.documents import read_document
+from shared.errors import DataError, InputError
 from shared.monitoring.columns import Columns
 from shared.monitoring.signals import Observed
 from shared.types import Failure
@@ -25,7 +26,7 @@ MOST_VALUES = 50
 """Values of a column that is counted; one with more is text where it is long, and else left out as an id."""
 _TEXT = 20
 """Mean characters from which on a column with many values is text."""
-_PICTURES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
+PICTURES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
 _Table = dict[str, list[str]]
 
 
@@ -62,13 +63,13 @@ def read_both(
         asked = classifier()
         one, other = (without(_pictures(side, asked), "width", "height") for side in sides)
         return one, other, ""
-    one, other = (columns_of([_text(path.read_text("utf-8", "replace")) for path in side]) for side in sides)
+    one, other = (columns_of([_text(_words(path)) for path in side]) for side in sides)
     return one, other, ""
 
 
 def _kind(path: Path) -> str:
     end = path.suffix.lower()
-    return "tables" if end == ".csv" else "pictures" if end in _PICTURES else "texts"
+    return "tables" if end == ".csv" else "pictures" if end in PICTURES else "texts"
 
 
 def _said(kinds: set[str]) -> str:
@@ -79,8 +80,16 @@ def _pictures(paths: Sequence[Path], classifier: Any) -> Columns:
     results = classifier.predict(paths, on_error="keep")
     for path, result in zip(paths, results):
         if isinstance(result, Failure):
-            raise DataError(f"{path.name} must be a picture. {result.message}")
+            told = result.message.replace(str(path), path.name)
+            raise DataError(told if path.name in told else f"{path.name}: {told}")
     return columns_of([observe_picture(path, result) for path, result in zip(paths, results)])
+
+
+def _words(path: Path) -> str:
+    try:
+        return "\n".join(page.text for page in read_document(path).pages)
+    except InputError as error:
+        raise DataError(str(error) if path.name in str(error) else f"{path.name}: {error}") from error
 
 
 def _text(text: str) -> Observed:
@@ -90,7 +99,7 @@ def _text(text: str) -> Observed:
 def _read(path: Path) -> _Table:
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
-            rows = csv.reader(stream)
+            rows = csv.reader(stream, strict=True)
             names = next(rows, [])
             body = [row for _, row in zip(range(MOST_ROWS + 1), rows)]
     except (UnicodeDecodeError, csv.Error) as error:
@@ -100,6 +109,8 @@ def _read(path: Path) -> _Table:
             f"{path.name} must have a head, 1 to {MOST_COLUMNS} columns and 1 to {MOST_ROWS:,} rows. "
             f"Got {len(names)} columns and {'more' if len(body) > MOST_ROWS else len(body)} rows"
         )
+    if twice := next((name for name, times in Counter(names).items() if times > 1), None):
+        raise DataError(f"{path.name} must have each column once. {twice!r} stands there twice")
     if wrong := next((n for n, row in enumerate(body, 2) if len(row) != len(names)), None):
         raise DataError(f"row {wrong} of {path.name} must have {len(names)} values. Got {len(body[wrong - 2])}")
     return {name: [row[at] for row in body] for at, name in enumerate(names)}

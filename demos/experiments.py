@@ -21,7 +21,8 @@ from demos.experiments_elsewhere import (
     plan_elsewhere,
 )
 from demos.models import Models
-from demos.pages import Page, head, plain_errors, refusal, says
+from demos.pages import Page, head, must_be_text, plain_errors, refusal, says
+from demos.pictures import uploads_only
 from demos.sharing import result_viewer, strip
 from demos.tables import Cell, table
 from shared.errors import UnknownNameError
@@ -29,7 +30,7 @@ from shared.experiments.analysis import ExperimentReport, analyse
 from shared.experiments.peeking import Peeks, peek
 from shared.experiments.power import power_at, rate_baseline, sample_size
 from shared.experiments.settings import settings_of
-from shared.experiments.sources import open_table, polars
+from shared.experiments.sources import open_table, polars, run
 
 PAGE = Page(
     "Experiments", "experiments", "Plan an A/B test, see what looking every day does to it, and read a finished one."
@@ -164,6 +165,7 @@ def _build_analyse() -> None:
     with gr.Row():
         with gr.Column(scale=2, min_width=300):
             file = gr.File(label="Table, a row a unit", file_types=[".csv"], type="filepath", height=150)
+            uploads_only(file, "a table")
             made = gr.Button("Use a made-up example", size="sm", elem_classes="small")
             unit = gr.Textbox("unit", label="Column of units", max_length=MOST_NAME)
             arm = gr.Textbox("arm", label="Column of arms", max_length=MOST_NAME)
@@ -214,12 +216,13 @@ def _build_analyse() -> None:
 
 def _arms(file: str, columns: list[str], arm: str, control: str) -> list[str]:
     """The arms of the table, the control first."""
+    must_be_text(Path(file))
     frame = open_table(file, text=[arm])
     there = frame.collect_schema().names()
     for column in columns:
         if column not in there:
             raise UnknownNameError("column", column, there)
-    found = frame.select(arm).drop_nulls().unique().head(MOST_ARMS + 1).collect()[arm].cast(polars().String).to_list()
+    found = run(frame.select(arm).drop_nulls().unique().head(MOST_ARMS + 1))[arm].cast(polars().String).to_list()
     if not 2 <= len(found) <= MOST_ARMS:
         many = f"more than {MOST_ARMS}" if len(found) > MOST_ARMS else len(found)
         raise refusal(f"the column {arm!r} must name 2 to {MOST_ARMS} arms. Got {many}")

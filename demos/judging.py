@@ -14,10 +14,11 @@ import numpy as np
 
 from demos.archives import unpack
 from demos.kinds import Kind
+from demos.pages import for_visitors
 from demos.tables import Cell, table
 from nlp.datasets import read_labelled_texts
 from nlp.qa.data import read_questions
-from shared.errors import DataError, TriptychError, UsageError
+from shared.errors import DataError, InputError, TriptychError, UsageError
 from shared.evaluation.compared_words import compared_json, figure_rows, slice_rows, verdict
 from shared.evaluation.comparing import Compared, compare_evaluations
 from shared.evaluation.plots import forest
@@ -76,9 +77,14 @@ def judge(
                 say(number, f"Evaluating {model}")
                 one = evaluate(dataset, model=kind.catalogued(model), limit=most, seed=SEED, **kind.how(model))
                 found.append(replace(one, model=model))
+            if all(one.failed == one.n for one in found):
+                raise DataError(f"none of the {found[0].n} items of {name} can be read")
             say(2, "Comparing")
             compared = compare_evaluations(found[0], found[1], rng=np.random.default_rng(SEED))
             parts = [_figures(compared), _changed(compared), _apart(found, compared, _read(kind.task, path), dataset)]
+        except (DataError, InputError) as error:
+            told_off = for_visitors(_plain(str(error), dataset, path, name))
+            raise DataError(f"{told_off}. Expected here: {kind.form}") from error
         except TriptychError as error:
             raise DataError(_plain(str(error), dataset, path, name)) from error
         told = html.escape(_plain(verdict(compared), dataset, path, name), quote=False)

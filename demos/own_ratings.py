@@ -14,7 +14,7 @@ import numpy as np
 
 import recsys
 from demos.models import Model
-from demos.pages import plain_errors, says
+from demos.pages import for_visitors, plain_errors, says
 from demos.pictures import chosen, uploads_only
 from demos.recent import Recent
 from recsys.interactions import Interactions
@@ -31,6 +31,7 @@ LIKED = 0.7
 KEPT = 4
 """Visitors' ratings that stay in memory, over all visitors."""
 _BOOKS = "Books that you like"
+_EXPECTED = "a table in UTF-8 of user, item and rating, such as MovieLens' ratings.csv, and of titles its movies.csv"
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,10 @@ def read_shelf(ratings: Path, titles: Path | None = None) -> Shelf:
     """
     liked = _bounded(load_interactions(ratings))
     names = {} if titles is None else read_titles(titles)
+    if titles is not None and not any(str(item) in names for item in liked.item_ids.ids):
+        raise DataError(
+            f"{titles} must hold the titles of what was rated, an id and a title a line. It names none of it"
+        )
     shown = {item: names.get(str(item), str(item)) for item in liked.item_ids.ids}
     told = f"{len(liked):,} likes of {len(liked.user_ids):,} people and {len(liked.item_ids):,} items"
     models = {
@@ -157,7 +162,8 @@ def ratings_input(
             return "", gr.Dropdown(choices, value=[], label=_BOOKS), said
 
         def plain(message: str) -> str:
-            return given.plain(message) if named is None else named.plain(given.plain(message))
+            told = for_visitors(given.plain(message) if named is None else named.plain(given.plain(message)))
+            return f"{told}. Expected here: {_EXPECTED}"
 
         with plain_errors(plain):
             begun = time.perf_counter()

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import html
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 import gradio as gr
 
 from demos.models import Model
 from shared.catalogue import ModelCard
-from shared.errors import TriptychError
+from shared.errors import DataError, TriptychError
 from shared.predictor import Predictor
 from shared.types import Failure
 from shared.weights.words import human
@@ -99,6 +101,31 @@ def plain_errors(plain: Callable[[str], str] = str) -> Iterator[None]:
         yield
     except TriptychError as error:
         raise refusal(plain(str(error))) from error
+
+
+def must_be_text(path: Path) -> None:
+    """Refuse a file that is no table as text, before a reader makes columns of its bytes.
+
+    Raises:
+        DataError: it is not UTF-8, or holds what no text does.
+    """
+    try:
+        readable = "\0" not in path.read_text("utf-8")
+    except UnicodeDecodeError:
+        readable = False
+    if not readable:
+        raise DataError(f"{path} must be a CSV table in UTF-8. It is in another encoding, or no text at all")
+
+
+def for_visitors(message: str) -> str:
+    """A message without what it says of options of the command line, which a page has not.
+
+    Example:
+        >>> for_visitors("a.csv must have a column 'text'. Got ['a'] instead: say which it is (--text-column)")
+        "a.csv must have a column 'text'. Got ['a'] instead"
+    """
+    parts = re.split(r"(?<=[.:;]) ", message)
+    return " ".join(part for part in parts if not re.search(r"(^|[\s(])--\w", part)).rstrip(".:; ")
 
 
 def refusal(message: str) -> gr.Error:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.data_classes import FileData, ListFiles
 from gradio.processing_utils import save_pil_to_cache
 from gradio.utils import get_upload_folder
 from PIL import Image
@@ -101,10 +102,13 @@ def picture_input(label: str = "Picture") -> gr.Image:
 
 
 def uploads_only(component: gr.components.Component, what: str) -> None:
-    """Have a component refuse the addresses that Gradio would fetch.
+    """Have a component refuse the addresses that Gradio would fetch, and files of other types in plain words.
+
+    Where its events are preprocessed, a file is its path. Gradio would leave an empty file behind for each request, and
+    a traceback in the log for each file of another type.
 
     Args:
-        component: that takes a file.
+        component: that takes a file, or several; its ``file_types`` are ends of names.
         what: the file is, for people: ``"a picture"``.
     """
     keep = component.async_move_resource_to_block_cache
@@ -115,6 +119,19 @@ def uploads_only(component: gr.components.Component, what: str) -> None:
         return await keep(path)
 
     component.async_move_resource_to_block_cache = keep_uploads_only  # type: ignore[assignment,method-assign]
+    if isinstance(component, gr.File):
+        several, types = component.file_count != "single", component.file_types
+
+        def paths(payload: ListFiles | FileData | None) -> list[str] | str | None:
+            files = payload.root if isinstance(payload, ListFiles) else [payload] if payload is not None else []
+            for file in files:
+                if types and Path(file.path).suffix.lower() not in types:
+                    named = file.orig_name or Path(file.path).name
+                    raise refusal(f"{what} must end in one of {', '.join(types)}. Got {named}")
+            found = [file.path for file in files]
+            return None if payload is None else found if several else found[0]
+
+        component.preprocess = paths  # type: ignore[method-assign]
 
 
 def example_pictures(wanted: tuple[tuple[str, str], ...], picture: gr.Image) -> None:

@@ -34,7 +34,7 @@ def read_pdf(data: bytes) -> Document:
         except library.PdfiumError as error:
             if _PASSWORD in str(error):
                 raise InputError("encrypted", "the PDF is locked by a password: save it without one") from error
-            raise InputError("corrupt", f"the PDF cannot be read: {error}. Is it whole?") from error
+            raise InputError("corrupt", f"the PDF cannot be read: {str(error).rstrip('.')}. Is it whole?") from error
         try:
             return _read(document, library)
         finally:

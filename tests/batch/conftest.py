@@ -8,9 +8,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from PIL import Image
 
@@ -51,16 +53,29 @@ COMMAND = ["-c", "from shared.cli.main import main; main()", "batch"]
 class Job:
     """The command, or that of a toy task, in a process of its own, which can be killed at a moment of its progress."""
 
-    def __init__(self, task: str, source: Path, out: Path, *options: str, count: Path | None = None) -> None:
+    def __init__(
+        self, task: str, source: Path, out: Path, *options: str, count: Path | None = None, gate: Path | None = None
+    ) -> None:
         self.out = out
         head = [str(HERE / "batch_toy.py")] if task.startswith("test.") else COMMAND
         self.command = [sys.executable, *head, task, str(source), str(out), *options]
-        self.environment = os.environ | ({"TOY_COUNT": str(count)} if count else {})
+        told = {"TOY_COUNT": count, "TOY_GATE": gate}
+        self.environment = os.environ | {name: str(path) for name, path in told.items() if path}
 
-    def start(self) -> subprocess.Popen[str]:
+    def start(self, **environment: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            self.command, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            self.command, env=self.environment | environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
+
+    def killed_at(self, rows: int) -> None:
+        """Start it, and kill it once so many rows have been predicted in all runs.
+
+        A model of colours waits when it has come so far: whoever looks late still finds it at work.
+        """
+        process = self.start(TOY_MOST=str(rows - self.predicted()))
+        self.until(rows, process)
+        process.kill()
+        process.communicate()
 
     def to_end(self) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -74,7 +89,7 @@ class Job:
         except FileNotFoundError:
             return 0
 
-    def until(self, rows: int, process: subprocess.Popen[str], seconds: float = 60.0) -> None:
+    def until(self, rows: int, process: subprocess.Popen[str], seconds: float = 180.0) -> None:
         """Wait until so many rows have been predicted in all runs."""
         end = time.monotonic() + seconds
         while self.predicted() < rows:
@@ -83,6 +98,20 @@ class Job:
             time.sleep(0.005)
 
 
+def largest_child(process: subprocess.Popen[str]) -> psutil.Process:
+    """The child that holds most memory: a worker, and not what watches over shared resources."""
+    sizes: dict[psutil.Process, int] = {}
+    for child in psutil.Process(process.pid).children():
+        with suppress(psutil.NoSuchProcess):  # it has just ended
+            sizes[child] = child.memory_info().rss
+    return max(sizes, key=lambda child: sizes[child])
+
+
 @pytest.fixture
 def job() -> type[Job]:
     return Job
+
+
+@pytest.fixture
+def kill_a_worker() -> Callable[[subprocess.Popen[str]], None]:
+    return lambda process: largest_child(process).kill()

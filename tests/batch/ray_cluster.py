@@ -32,8 +32,8 @@ class TwoNodes:
         assert self.process.stdout is not None
         self.process.stdin.write(f"{node}\n")
         self.process.stdin.flush()
-        while self.process.stdout.readline().strip() != "killed":
-            continue
+        lines = iter(self.process.stdout.readline, "")
+        assert any(line.strip() == "killed" for line in lines), "the cluster ended"
 
 
 def two_nodes(count: Path) -> Iterator[TwoNodes]:

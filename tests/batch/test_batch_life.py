@@ -6,6 +6,7 @@ import csv
 import json
 import subprocess
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from click.testing import CliRunner
 from shared.batch import Status, merge, read, resume, run, status
 from shared.batch.engine import Gathering, Portion, Work, answers
 from shared.batch.failures import FailureLog
-from shared.batch.folder import JobFolder
+from shared.batch.folder import JobFolder, Layout
 from shared.batch.inputs import Row
 from shared.batch.pieces import Piece, Suspects, takes
 from shared.batch.plan import Shard
@@ -304,19 +305,30 @@ def test_a_failure_shows_no_traceback_to_json_and_equality() -> None:
 # Signals
 
 
+def stop_after(rows: int, out: Path) -> threading.Event:
+    """An event that is set once a job has predicted so many rows."""
+    stop, end = threading.Event(), time.monotonic() + 120
+
+    def look() -> None:
+        while Layout(out).read_predicted() < rows and time.monotonic() < end:
+            time.sleep(0.005)
+        stop.set()
+
+    threading.Thread(target=look, daemon=True).start()
+    return stop
+
+
 def test_stopping_finishes_what_is_under_way_and_begins_nothing(tmp_path: Path) -> None:
-    source, stop = tmp_path / "t.txt", threading.Event()
+    source, stop = tmp_path / "t.txt", stop_after(8, tmp_path / "out")
     source.write_text("".join(f"sleep {i}\n" for i in range(400)))
-    threading.Timer(0.3, stop.set).start()
     report = run(SHOUTS, source, tmp_path / "out", progress=False, stop=stop)
     assert 0 < report.done < 100
     assert report.predicted == report.done
 
 
 def test_what_takes_longer_than_the_grace_is_abandoned(tmp_path: Path) -> None:
-    source, stop = tmp_path / "t.txt", threading.Event()
+    source, stop = tmp_path / "t.txt", stop_after(8, tmp_path / "out")
     source.write_text("".join(f"sleep {i}\n" for i in range(400)))
-    threading.Timer(0.3, stop.set).start()
     report = run(SHOUTS, source, tmp_path / "out", progress=False, shard_size=400, stop=stop, grace=0.2)
     assert (report.done, report.complete) == (0, False)
     assert 0 < report.predicted < 100

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -316,10 +314,7 @@ def killed(job: type, tmp_path: Path, kills: int, n: int, seed: int) -> int:
     options = [f"--{k.replace('_', '-')}={v}" for k, v in where(tmp_path, annotated=tmp_path / "drawn").items()]
     task = job("test.colours", source, tmp_path / "out", *options, "--pause-ms", "3", "--no-progress")
     for moment in sorted(np.random.default_rng(seed).uniform(0.05, 0.9, kills)):
-        process = task.start()
-        task.until(max(int(moment * n), task.predicted() + 3), process)
-        os.kill(process.pid, signal.SIGKILL)
-        process.communicate()
+        task.killed_at(max(int(moment * n), task.predicted() + 3))
     last = task.to_end()
     assert last.returncode == 0, last.stderr
     assert f"{n:,} of {n:,} items done, 0 failed" in last.stdout

@@ -13,6 +13,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -116,6 +117,17 @@ def words(process: psutil.Process) -> str:
         return ""
 
 
+def kill_one(process: subprocess.Popen[str], victims: Victims, rng: np.random.Generator) -> None:
+    """Kill a victim, another one where it has just ended by itself."""
+    while process.poll() is None:
+        found = victims(process)
+        with suppress(psutil.NoSuchProcess, IndexError):
+            found[int(rng.integers(max(1, len(found))))].kill()
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"it ended early: {process.communicate()}")
+
+
 def under_fire(run: object, rows: int, victims: Victims, *, seed: int, also: Callable[[], None] | None = None) -> float:
     """Run a job to its end with ten kills of workers and ten of itself; returns the seconds it took.
 
@@ -129,9 +141,7 @@ def under_fire(run: object, rows: int, victims: Victims, *, seed: int, also: Cal
         if number == KILLS and also is not None:
             also()
         if what == "worker":
-            while not (found := victims(process)):
-                time.sleep(0.05)
-            found[int(rng.integers(len(found)))].kill()
+            kill_one(process, victims, rng)
         else:
             process.kill()
             process.communicate()
@@ -183,7 +193,7 @@ def test_twenty_kills_of_a_long_job(
     process = both.start()
     both.until(case.rows // 20, process)
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=60)
+    process.communicate(timeout=180)
     both = job(case.task, case.source, tmp_path / "both", *common, "--engine", "ray", "--ray-address", nodes.address)
 
     def actors(process: subprocess.Popen[str]) -> list[psutil.Process]:

@@ -53,7 +53,7 @@ class TestSideBySide(TestFakePipeline):
 
 
 def test_batches_side_by_side_do_not_wait_for_one_another() -> None:
-    met = threading.Barrier(3, timeout=10)
+    met = threading.Barrier(3, timeout=60)
 
     def run(batch: Sequence[int]) -> list[int]:
         met.wait()

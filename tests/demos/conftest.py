@@ -7,8 +7,9 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,10 +21,21 @@ import pytest
 pytest.importorskip("gradio", reason="the pages need the extra 'demos'")
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
+MOST_MS = 120_000
+"""What a busy machine may take for what is waited for."""
 QUIET = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--no-pings")
 
 
 Demo = tuple[subprocess.Popen[str], str]
+
+
+@dataclass(frozen=True)
+class Served:
+    """The application that the tests share: its address, its temporary folder, and what it says of faults."""
+
+    address: str
+    folder: Path
+    log: Path
 
 
 @pytest.fixture(scope="session")
@@ -31,9 +43,14 @@ def started() -> Callable[..., Any]:
     """Start ``triptych demo`` with options and environment; gives the process and its address."""
 
     @contextmanager
-    def start(*options: str, **environment: str) -> Iterator[Demo]:
+    def start(*options: str, log: Path | None = None, **environment: str) -> Iterator[Demo]:
         command = [sys.executable, "-c", "from shared.cli.main import main; main()", "demo", "--port", "0", *options]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | environment) as process:
+        with (
+            nullcontext() if log is None else log.open("w") as stderr,
+            subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=stderr, text=True, env=os.environ | environment
+            ) as process,
+        ):
             try:
                 assert process.stdout is not None
                 found = re.search(r"answers at (http://\S+)", process.stdout.readline())
@@ -41,22 +58,29 @@ def started() -> Callable[..., Any]:
                 yield process, found[1]
             finally:
                 process.terminate()
-                process.wait(timeout=30)
+                process.wait(timeout=120)
 
     return start
 
 
 @pytest.fixture(scope="session")
-def address(started: Callable[..., Any]) -> Iterator[str]:
-    with started() as (_, where):
-        yield where
+def shared_app(started: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    folder, log = tmp_path_factory.mktemp("demo"), tmp_path_factory.mktemp("log") / "stderr"
+    with started(log=log, TMPDIR=str(folder)) as (_, where):
+        yield Served(where, folder, log)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
+def address(shared_app: Served) -> str:
+    return shared_app.address
+
+
+@pytest.fixture(scope="session")
 def client(address: str) -> Iterator[Any]:
+    """One for all tests: to make one, every page's description is read. What they ask leaves no trace in it."""
     from gradio_client import Client
 
-    found = Client(address, verbose=False)
+    found = Client(address, verbose=False, httpx_kwargs={"timeout": 120})
     yield found
     found.close()
 
@@ -69,6 +93,8 @@ class Visit:
     address: str
     hosts: set[str] = field(default_factory=set)
     console: list[str] = field(default_factory=list)
+    under_way: set[Any] = field(default_factory=set)
+    """Requests that are not answered yet, but for the one that stays open as long as a page does."""
 
     def open(self, path: str, *, dark: bool = False) -> Any:
         self.page.goto(f"{self.address.rstrip('/')}/{path}?__theme={'dark' if dark else 'light'}")
@@ -76,8 +102,20 @@ class Visit:
         self.page.locator("footer").wait_for(state="attached")
         return self.page
 
+    def recolour(self, *, dark: bool) -> None:
+        """Show the page that is open in the other colours, as ``__theme`` does when a page is opened."""
+        self.page.evaluate("dark => document.body.classList.toggle('dark', dark)", dark)
+
+    def settled(self) -> None:
+        """Wait until the page asks for nothing any more; whoever leaves before would break its requests off."""
+        quiet, end = 0, time.monotonic() + 60
+        while quiet < 5:
+            assert time.monotonic() < end, [request.url for request in self.under_way]
+            self.page.wait_for_timeout(30)
+            quiet = 0 if self.under_way else quiet + 1
+
     def assert_well_behaved(self) -> None:
-        self.page.wait_for_timeout(500)  # for what a page would still ask for when it seems done
+        self.settled()
         assert self.hosts <= {"127.0.0.1", "localhost"}
         assert self.console == []
 
@@ -94,22 +132,49 @@ def chromium() -> Iterator[Any]:
         browser.close()
 
 
-@pytest.fixture
-def visit(chromium: Any, address: str) -> Iterator[Callable[..., Visit]]:
-    contexts = []
+@pytest.fixture(scope="session")
+def browsing(chromium: Any) -> Iterator[Any]:
+    """What visitors share: what the browser has fetched of the pages' own scripts, and nothing else that they keep."""
+    context = chromium.new_context()
+    context.set_default_timeout(MOST_MS)
+    yield context
+    context.close()
 
-    def begin(width: int = 1280, height: int = 900) -> Visit:
-        context = chromium.new_context(viewport={"width": width, "height": height})
-        contexts.append(context)
-        found = Visit(context.new_page(), address)
-        found.page.on("request", lambda request: found.hosts.add(urlsplit(request.url).hostname or "local"))
-        found.page.on("console", lambda line: _is_fault(line) and found.console.append(line.text))
-        found.page.on("pageerror", lambda error: found.console.append(str(error)))
+
+@pytest.fixture
+def visit(chromium: Any, browsing: Any, address: str) -> Iterator[Callable[..., Visit]]:
+    """Open a page of its own; with ``fresh`` in a browser that has fetched nothing yet."""
+    opened = []
+
+    def begin(width: int = 1280, height: int = 900, *, fresh: bool = False) -> Visit:
+        context = chromium.new_context() if fresh else browsing
+        page = context.new_page()
+        page.set_default_timeout(MOST_MS)
+        opened.append(context if fresh else page)
+        page.set_viewport_size({"width": width, "height": height})
+        found = Visit(page, address)
+        page.on("request", lambda request: _began(found, request))
+        for ended in ("requestfinished", "requestfailed"):
+            page.on(ended, lambda request: _ended(found, request))
+        page.on("console", lambda line: _is_fault(line) and found.console.append(line.text))
+        page.on("pageerror", lambda error: found.console.append(str(error)))
         return found
 
     yield begin
-    for context in contexts:
-        context.close()
+    for one in opened:
+        one.close()
+
+
+def _ended(found: Visit, request: Any) -> None:
+    found.under_way.discard(request)
+
+
+def _began(found: Visit, request: Any) -> None:
+    found.hosts.add(urlsplit(request.url).hostname or "local")
+    if request.is_navigation_request():
+        found.under_way.clear()  # nothing of the page before comes any more
+    if "/heartbeat/" not in request.url:
+        found.under_way.add(request)
 
 
 def _is_fault(line: Any) -> bool:
@@ -118,15 +183,13 @@ def _is_fault(line: Any) -> bool:
 
 
 @pytest.fixture
-def look(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Any, str], Path]:
-    """Take a full screenshot, into ``TRIPTYCH_SCREENSHOTS`` where that is set."""
+def look() -> Callable[[Any, str], None]:
+    """Take a full screenshot into ``TRIPTYCH_SCREENSHOTS``; none where that is not set, for nobody would look at it."""
     named = os.environ.get("TRIPTYCH_SCREENSHOTS")
-    folder = Path(named) if named else tmp_path_factory.mktemp("screenshots")
 
-    def take(page: Any, name: str) -> Path:
-        path = folder / f"{name}.png"
-        page.screenshot(path=path, full_page=True)
-        return path
+    def take(page: Any, name: str) -> None:
+        if named:
+            page.screenshot(path=Path(named) / f"{name}.png", full_page=True)
 
     return take
 
@@ -187,12 +250,29 @@ def violations() -> Callable[[Any], list[str]]:
     package = pytest.importorskip("axe_playwright_python.base", reason="axe-core comes with axe-playwright-python")
 
     def find(page: Any) -> list[str]:
-        page.wait_for_function(CLEAR, timeout=10_000)
-        page.evaluate(str(package.AXE_SCRIPT))
+        page.wait_for_function(CLEAR)
+        if not page.evaluate("'axe' in window"):
+            page.evaluate(str(package.AXE_SCRIPT))
         found: list[str] = page.evaluate(BAD_ONES)
-        if found:  # an example whose picture is just being fetched has no name for a moment
-            page.wait_for_timeout(1000)
+        for _ in range(20):  # an example whose picture is just being fetched has no name for a moment
+            if not found:
+                break
+            page.wait_for_timeout(500)
             found = page.evaluate(BAD_ONES)
         return found
+
+    return find
+
+
+@pytest.fixture
+def in_both(violations: Callable[[Any], list[str]]) -> Callable[[Any], list[str]]:
+    """What is found in an open page, in light and in dark."""
+
+    def find(found: Any) -> list[str]:
+        told: list[str] = []
+        for dark in (False, True):
+            found.recolour(dark=dark)
+            told += [f"{'dark' if dark else 'light'}: {one}" for one in violations(found.page)]
+        return told
 
     return find

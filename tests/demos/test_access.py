@@ -10,37 +10,58 @@ import pytest
 pytest.importorskip("gradio", reason="the pages need the extra 'demos'")
 
 pytestmark = pytest.mark.browser
-PAGES = ("", "classify", "detect", "segment", "faces", "text", "entities", "translate", "ask", "recommend")
+PAGES = (
+    "",
+    "classify",
+    "detect",
+    "segment",
+    "faces",
+    "text",
+    "entities",
+    "translate",
+    "ask",
+    "recommend",
+    "compare",
+    "experiments",
+    "drift",
+)
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_no_serious_violation_of_accessibility(
-    visit: Callable[..., Any], violations: Callable[[Any], list[str]], dark: bool
-) -> None:
+def test_no_serious_violation_of_accessibility(visit: Callable[..., Any], in_both: Callable[[Any], list[str]]) -> None:
+    """Every page, and each of its tabs."""
     found = visit()
     told: list[str] = []
     for path in PAGES:
-        page = found.open(path, dark=dark)
-        for accordion in page.get_by_role("button", name="Use it elsewhere").locator("visible=true").all():
-            accordion.click()
-            page.locator(".listing:visible").wait_for()
-        told += [f"{path or 'home'}: {one}" for one in violations(page)]
+        page = found.open(path)
+        names = page.get_by_role("tab").locator("visible=true").all_inner_texts() or [""]
+        for name in names:
+            if name:
+                page.get_by_role("tab", name=name, exact=True).first.click()
+            for accordion in page.get_by_role("button", name="Use it elsewhere").locator("visible=true").all():
+                if accordion.get_attribute("aria-expanded") != "true":
+                    accordion.click()
+                page.locator(".listing:visible").wait_for()
+            told += [f"{path or 'home'} {name}, {one}" for one in in_both(found)]
+        found.settled()
     assert told == []
 
 
 @pytest.mark.weights
-@pytest.mark.parametrize(("path", "example"), [("text", "A warm film"), ("entities", "A life")])
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize(
+    ("path", "example"), [("text", "A warm film"), ("entities", "A life"), ("compare", "A double no")]
+)
 def test_nor_any_when_an_answer_is_shown(
-    visit: Callable[..., Any], violations: Callable[[Any], list[str]], path: str, example: str, dark: bool
+    visit: Callable[..., Any], in_both: Callable[[Any], list[str]], path: str, example: str
 ) -> None:
-    page = visit().open(path, dark=dark)
+    found = visit()
+    page = found.open(path)
     page.get_by_role("button", name=example).click()
-    page.locator(".prose.says", has_text=" ms").wait_for(timeout=60_000)
-    page.get_by_role("button", name="Use it elsewhere").click()
-    page.get_by_role("tab", name="JSON").click()
-    page.get_by_text("TextLabels" if path == "text" else "Entities and Redacted").first.wait_for()
-    assert violations(page) == []
+    page.locator(".prose.says:visible", has_text=" ms").wait_for(timeout=120_000)
+    page.get_by_role("button", name="Use it elsewhere").locator("visible=true").click()
+    page.get_by_role("tab", name="JSON").locator("visible=true").click()
+    told = {"text": "TextLabels", "entities": "Entities and Redacted", "compare": "Comparison"}[path]
+    page.get_by_text(told).locator("visible=true").first.wait_for()
+    assert in_both(found) == []
 
 
 FOCUSED = """() => {

@@ -86,12 +86,12 @@ def test_a_bad_document_is_named(client: Any, tmp_path: Path) -> None:
 @pytest.mark.browser
 @pytest.mark.parametrize(("width", "dark"), [(1280, False), (390, True)])
 def test_an_example_is_answered_where_it_stands(
-    visit: Callable[..., Any], look: Callable[[Any, str], Path], width: int, dark: bool
+    visit: Callable[..., Any], look: Callable[[Any, str], None], width: int, dark: bool
 ) -> None:
     seen = visit(width=width)
     page = seen.open("ask", dark=dark)
     page.get_by_text("When can I not have coffee?").click()
-    page.locator("mark").first.wait_for(timeout=60_000)
+    page.locator("mark").first.wait_for(timeout=120_000)
     assert page.locator("mark").first.inner_text() == "Monday at 7:30"
     assert "Office handbook > Coffee machine" in page.locator(".cited h3").first.inner_text()
     look(page, f"ask-{width}{'-dark' if dark else ''}")

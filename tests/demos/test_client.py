@@ -35,8 +35,8 @@ def posted(address: str, endpoint: str, *data: Any) -> str:
     import httpx
 
     address = f"{address.rstrip('/')}/gradio_api/call/{endpoint}"
-    event = httpx.post(address, json={"data": data}).json()["event_id"]
-    return httpx.get(f"{address}/{event}", timeout=30).text
+    event = httpx.post(address, json={"data": data}, timeout=60).json()["event_id"]
+    return httpx.get(f"{address}/{event}", timeout=120).text
 
 
 def test_the_endpoints_are_named(client: Any) -> None:
@@ -201,4 +201,4 @@ def test_an_upload_too_large_is_refused(address: str) -> None:
     import httpx
 
     files = {"files": ("big.jpg", bytes(21_000_000), "image/jpeg")}
-    assert httpx.post(f"{address}gradio_api/upload", files=files).status_code == 413
+    assert httpx.post(f"{address}gradio_api/upload", files=files, timeout=60).status_code == 413

@@ -27,7 +27,7 @@ def run(*options: str) -> None:
 
 def status(address: str) -> int:
     try:
-        with urllib.request.urlopen(address, timeout=10) as answer:
+        with urllib.request.urlopen(address, timeout=60) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         return error.code
@@ -39,7 +39,7 @@ def test_it_answers_stops_cleanly_and_keeps_nothing(started: Callable[..., Any],
             assert status(address + page) == 200
         assert len(list(tmp_path.glob("triptych-demo-*"))) == 1
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=30) == 0
+        assert process.wait(timeout=120) == 0
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
@@ -49,7 +49,7 @@ def test_a_model_that_cannot_be_had_is_told_and_the_rest_works(started: Callable
 
     picture = pictures(CLASSIFY)[0]
     with started(TRIPTYCH_HOME=str(empty_home), TRIPTYCH_OFFLINE="1", TRIPTYCH_WEIGHTS="") as (_, address):
-        client = Client(address, verbose=False)
+        client = Client(address, verbose=False, httpx_kwargs={"timeout": 120})
         with pytest.raises(AppError, match="(?s)mobilenetv2.* cannot be had.*TRIPTYCH_OFFLINE"):
             client.predict(handle_file(picture), api_name="/classify")
         assert client.predict(["emma"], "EASE", api_name="/recommend")[0]["reason"] == "fold-in"
@@ -60,7 +60,7 @@ def test_auth_keeps_strangers_out(started: Callable[..., Any]) -> None:
     with started("--auth", "ada:secret") as (process, address):
         assert status(address + "config") == 401
         process.terminate()
-        assert process.wait(timeout=30) == 0
+        assert process.wait(timeout=120) == 0
 
 
 def test_a_port_in_use_is_a_clear_error() -> None:

@@ -31,23 +31,26 @@ def mounted() -> Iterator[str]:
     """The example of docs/demos.md, served beside a route of its own, in a process as an application would be."""
     code = re.search(r"```python\n((?:(?!```).)*demos\.mount.*?)```", DOCS.read_text("utf-8"), re.DOTALL)
     assert code is not None
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    more = f"""
-import uvicorn
-assert "recommend" in {{function.api_name for function in mine.fns.values()}}
+    more = """
+import socket, uvicorn
+assert "recommend" in {function.api_name for function in mine.fns.values()}
 app.get("/healthz")(lambda: "ok")
-uvicorn.run(app, port={port}, log_level="warning")
+listening = socket.socket()
+listening.bind(("127.0.0.1", 0))
+print(listening.getsockname()[1], flush=True)
+uvicorn.Server(uvicorn.Config(app, log_level="warning")).run([listening])
 """
-    with subprocess.Popen([sys.executable, "-c", code[1] + more]) as process:
+    with subprocess.Popen([sys.executable, "-c", code[1] + more], stdout=subprocess.PIPE, text=True) as process:
         try:
-            for _ in range(600):
+            assert process.stdout is not None
+            port, until = int(process.stdout.readline()), time.monotonic() + 120
+            while True:
                 try:
                     socket.create_connection(("127.0.0.1", port), timeout=1).close()
                     break
                 except OSError:
                     assert process.poll() is None
+                    assert time.monotonic() < until, "it does not listen"
                     time.sleep(0.1)
             yield f"http://127.0.0.1:{port}"
         finally:
@@ -59,9 +62,9 @@ def test_pages_stand_under_a_path_beside_the_application_s_own(mounted: str) -> 
     from gradio_client import Client
 
     for path in ("/ui/", "/ui/detect", "/ui/recommend", "/healthz"):
-        assert httpx.get(mounted + path, follow_redirects=True).status_code == 200, path
-    assert httpx.get(f"{mounted}/detect").status_code == 404
-    client = Client(f"{mounted}/ui/", verbose=False)
+        assert httpx.get(mounted + path, follow_redirects=True, timeout=60).status_code == 200, path
+    assert httpx.get(f"{mounted}/detect", timeout=60).status_code == 404
+    client = Client(f"{mounted}/ui/", verbose=False, httpx_kwargs={"timeout": 120})
     assert client.predict(["emma"], "EASE", api_name="/recommend")[0]["reason"] == "fold-in"
     client.close()
 
@@ -69,6 +72,7 @@ def test_pages_stand_under_a_path_beside_the_application_s_own(mounted: str) -> 
 @pytest.mark.browser
 def test_links_and_requests_lead_under_the_path(mounted: str, chromium: Any) -> None:
     page = chromium.new_page()
+    page.set_default_timeout(120_000)
     page.goto(f"{mounted}/ui")
     page.locator(".facts").get_by_role("link", name="Translate").click()
     page.get_by_role("heading", name="Translate", level=1).wait_for()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -66,12 +65,12 @@ def test_a_text_that_cannot_be_used_is_refused_in_words(client: Any, text: str, 
 
 @pytest.mark.weights
 @pytest.mark.browser
-def test_an_example_is_one_click(visit: Callable[..., Any], look: Callable[[Any, str], Path]) -> None:
+def test_an_example_is_one_click(visit: Callable[..., Any], look: Callable[[Any, str], None]) -> None:
     found = visit()
     page = found.open("entities")
     page.get_by_role("button", name="A support ticket").click()
-    page.wait_for_function("document.querySelector('textarea')?.value.startsWith('Dear team')", timeout=10_000)
-    page.locator(".prose.says", has_text="1 entity").wait_for(timeout=30_000)
+    page.wait_for_function("document.querySelector('textarea')?.value.startsWith('Dear team')", timeout=120_000)
+    page.locator(".prose.says", has_text="1 entity").wait_for(timeout=120_000)
     assert "[EMAIL:" in page.locator("textarea").nth(1).input_value()
     look(page, "entities")
     found.assert_well_behaved()
@@ -79,12 +78,12 @@ def test_an_example_is_one_click(visit: Callable[..., Any], look: Callable[[Any,
 
 @pytest.mark.weights
 @pytest.mark.browser
-def test_on_a_telephone_and_in_the_dark(visit: Callable[..., Any], look: Callable[[Any, str], Path]) -> None:
+def test_on_a_telephone_and_in_the_dark(visit: Callable[..., Any], look: Callable[[Any, str], None]) -> None:
     found = visit(width=390, height=844)
     page = found.open("entities", dark=True)
     page.get_by_label("Text", exact=True).fill("Ada Lovelace lived in London.")
     page.get_by_role("button", name="Find").click()
-    page.locator(".facts table").first.wait_for(timeout=60_000)
+    page.locator(".facts table").first.wait_for(timeout=120_000)
     look(page, "entities-telephone")
     width = page.evaluate("document.documentElement.scrollWidth")
     assert width <= 390

@@ -73,12 +73,12 @@ def test_tables_that_are_refused(
 
 
 @pytest.mark.browser
-def test_the_page(visit: Callable[..., Any], tmp_path: Path) -> None:
+def test_the_page(visit: Callable[..., Any], in_both: Callable[[Any], list[str]]) -> None:
     found = visit()
     page = found.open("experiments")
 
     def says(pattern: str) -> None:
-        page.locator(".prose.says:visible", has_text=re.compile(pattern)).wait_for(timeout=30_000)
+        page.locator(".prose.says:visible", has_text=re.compile(pattern)).wait_for(timeout=120_000)
 
     says("days with one look")
     page.get_by_label("Rate today").fill("22")
@@ -88,6 +88,7 @@ def test_the_page(visit: Callable[..., Any], tmp_path: Path) -> None:
     page.get_by_role("tab", name="Analyse").click()
     page.get_by_role("button", name="Use a made-up example").click()
     says("new: ship")
+    assert in_both(found) == []
     page.get_by_label("Column of the outcome").fill("no such column")
     page.get_by_role("button", name="Analyse", exact=True).click()
     page.get_by_test_id("toast-body").filter(has_text="no such column").first.wait_for()

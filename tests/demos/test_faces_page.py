@@ -68,17 +68,17 @@ def test_no_face_is_said(client: Any, two_men: Path, tmp_path: Path) -> None:
 @pytest.mark.weights
 @pytest.mark.browser
 def test_two_uploads_are_compared(
-    visit: Callable[..., Any], look: Callable[[Any, str], Path], two_men: Path, tmp_path: Path
+    visit: Callable[..., Any], look: Callable[[Any, str], None], two_men: Path, tmp_path: Path
 ) -> None:
     found = visit()
     page = found.open("faces")
     files = page.get_by_test_id("file-upload")
     files.first.set_input_files(str(two_men))
-    page.locator(".prose.says", has_text="2 faces").wait_for(timeout=90_000)
+    page.locator(".prose.says", has_text="2 faces").wait_for(timeout=120_000)
     page.get_by_test_id("file-upload").last.set_input_files(
         str(part(two_men, tmp_path, "left.jpg", (300, 150, 760, 610)))
     )
-    page.locator(".prose.says", has_text=re.compile("One person")).wait_for(timeout=90_000)
+    page.locator(".prose.says", has_text=re.compile("One person")).wait_for(timeout=120_000)
     page.get_by_alt_text("The picture with a box and five points on each face").wait_for()
     assert page.locator(".facts tbody tr").count() == 2
     look(page, "faces-compared")

@@ -195,7 +195,7 @@ def clicking(page: str, chromium: Any) -> Iterator[Any]:
     """The segmentation page, told to find what is clicked on."""
     context = chromium.new_context()
     shown = context.new_page()
-    shown.set_default_timeout(15_000)
+    shown.set_default_timeout(60_000)
     shown.goto(page)
     shown.get_by_label(CLICK).check()
     shown.get_by_label("A click is").or_(shown.get_by_text("A click is")).first.wait_for()
@@ -267,7 +267,7 @@ def test_two_corners_make_a_box_and_the_strip_tells_of_it(clicking: Any, tmp_pat
 def test_points_that_are_typed_are_answered(page: str, chromium: Any, picture: Path) -> None:
     context = chromium.new_context()
     shown = context.new_page()
-    shown.set_default_timeout(15_000)
+    shown.set_default_timeout(60_000)
     shown.goto(page)
     shown.get_by_label(CLICK).check()
     shown.get_by_test_id("file-upload").set_input_files(str(picture))

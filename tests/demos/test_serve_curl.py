@@ -47,9 +47,9 @@ def service() -> Iterator[str]:
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         try:
             assert process.stdout is not None
-            address = None
-            while address is None:
-                address = re.search(r"answers at (http://\S+)", process.stdout.readline())
+            said = (re.search(r"answers at (http://\S+)", line) for line in process.stdout)
+            address = next(filter(None, said), None)
+            assert address is not None, "it ended"
             deadline = time.monotonic() + 300
             while not _ready(address[1]):
                 assert process.poll() is None
@@ -63,7 +63,7 @@ def service() -> Iterator[str]:
 
 def _ready(address: str) -> bool:
     try:
-        with urllib.request.urlopen(f"{address}/readyz", timeout=10):
+        with urllib.request.urlopen(f"{address}/readyz", timeout=60):
             return True
     except (urllib.error.URLError, TimeoutError):  # it does not listen yet, or says 503 until all models are warm
         return False

@@ -47,22 +47,25 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
             found = re.search(r"answers at (http://\S+)", process.stderr.readline())
             assert found is not None
             assert process.stderr.readline() == f"The pages stand at {found[1]}/ui\n"
-            with httpx.Client(base_url=found[1]) as client:
-                for _ in range(600):
+            until = time.monotonic() + 180
+            with httpx.Client(base_url=found[1], timeout=60) as client:
+                while True:
                     with contextlib.suppress(httpx.ConnectError):  # the address is said before it is listened on
                         if client.get("/readyz").status_code == 200:
                             break
+                    assert process.poll() is None, process.stderr.read()
+                    assert time.monotonic() < until, "it does not become ready"
                     time.sleep(0.05)
             yield process, found[1], folder
         finally:
             process.kill()
-            process.wait(30)
+            process.wait(120)
 
 
 @pytest.mark.weights
 def test_keys_of_the_service_open_the_pages(served: Served) -> None:
     _, url, _ = served
-    with httpx.Client(base_url=url, follow_redirects=True) as stranger:
+    with httpx.Client(base_url=url, follow_redirects=True, timeout=60) as stranger:
         assert "gradio_config" in stranger.get("/ui").text  # the form that asks who it is
         assert [stranger.get(f"/ui/{path}").status_code for path in ("config", "gradio_api/info")] == [401, 401]
         assert stranger.post("/ui/gradio_api/upload", files={"files": b"x"}).status_code == 401
@@ -73,7 +76,7 @@ def test_keys_of_the_service_open_the_pages(served: Served) -> None:
         assert stranger.post("/v1/tasks/nlp.classification", **asked).status_code == 401
         known = stranger.post("/v1/tasks/nlp.classification", **asked, headers={"x-api-key": KEY})
         assert known.json()["result"]["labels"][0] == "fr"
-    client = Client(f"{url}/ui/", auth=("ann", KEY), verbose=False)
+    client = Client(f"{url}/ui/", auth=("ann", KEY), verbose=False, httpx_kwargs={"timeout": 120})
     assert client.predict(["emma"], "EASE", api_name="/recommend")[0]["reason"] == "fold-in"
     client.close()
 
@@ -83,6 +86,7 @@ def test_keys_of_the_service_open_the_pages(served: Served) -> None:
 def test_a_visitor_works_under_the_path_and_the_server_still_stops(served: Served, chromium: Any) -> None:
     process, url, folder = served
     page = chromium.new_page()
+    page.set_default_timeout(120_000)
     page.goto(f"{url}/ui/recommend")
     page.get_by_label("username").fill("ann")
     page.get_by_label("password").fill(KEY)
@@ -93,14 +97,14 @@ def test_a_visitor_works_under_the_path_and_the_server_still_stops(served: Serve
     assert page.url.split("?")[0].rstrip("/") == f"{url}/ui/text"
     page.get_by_label("Text", exact=True).fill("A warm film.")
     page.get_by_role("button", name="Tell").click()
-    page.locator(".prose.says", has_text="positive").wait_for(timeout=60_000)
+    page.locator(".prose.says", has_text="positive").wait_for()
     page.get_by_role("button", name="Use it elsewhere").click()
     page.get_by_role("tab", name="curl, here").click()
     page.locator(".listing textarea:visible").wait_for()
     assert f" {url}/ui/gradio_api/call/text " in page.locator(".listing textarea:visible").input_value()
     assert list(folder.glob("triptych-demo-*"))
     process.send_signal(signal.SIGTERM)
-    assert process.wait(30) == 0
+    assert process.wait(120) == 0
     assert not list(folder.glob("triptych-demo-*"))
     assert process.stderr is not None
     assert not re.search("Traceback|ASGI", process.stderr.read())

@@ -19,7 +19,7 @@ def at_once(address: str, endpoint: str, given: list[list[Any]]) -> list[list[An
     """The answers, each request in a thread of its own: the browser tests hold this thread's event loop."""
     import httpx
 
-    with httpx.Client(base_url=address, timeout=60) as client, ThreadPoolExecutor(len(given)) as threads:
+    with httpx.Client(base_url=address, timeout=300) as client, ThreadPoolExecutor(len(given)) as threads:
 
         def asked(data: list[Any]) -> list[Any]:
             event = client.post(f"gradio_api/call/{endpoint}", json={"data": data}).json()["event_id"]

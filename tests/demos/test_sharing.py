@@ -190,13 +190,13 @@ def test_an_upload_has_a_name_and_no_folder(value: dict[str, str], name: str) ->
 @pytest.mark.weights
 @pytest.mark.browser
 def test_the_strip_shows_the_request_and_the_result(
-    visit: Callable[..., Any], look: Callable[[Any, str], Path], address: str
+    visit: Callable[..., Any], look: Callable[[Any, str], None], address: str
 ) -> None:
     found = visit()
     page = found.open("text")
     page.get_by_label("Text", exact=True).fill("A warm film.")
     page.get_by_role("button", name="Tell").click()
-    page.locator(".prose.says", has_text="sure").wait_for(timeout=60_000)
+    page.locator(".prose.says", has_text="sure").wait_for(timeout=120_000)
     page.get_by_role("button", name="Use it elsewhere").click()
     shown = text.elsewhere("A warm film.", "Sentiment", "")
     page.wait_for_function("document.querySelector('.listing textarea')?.value.length > 0")

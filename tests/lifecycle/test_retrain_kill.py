@@ -47,7 +47,7 @@ def killed_at(room: toys.Room, step: str, moment: str) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     process = started(lambda: run(toys.plan(room.base), room.places(tell=tell)))
-    process.join(60)
+    process.join(300)
     assert process.exitcode == -signal.SIGKILL
 
 

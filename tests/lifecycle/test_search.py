@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -142,12 +144,14 @@ def test_killed_it_goes_on_with_the_same_trials(toy: Any, data: Data, tmp_path: 
     )
     out = tmp_path / "killed"
     started = [sys.executable, "-c", code, str(data.dataset), str(out), str(space)]
-    for begun in (2,):
-        process = subprocess.Popen(started)
-        while process.poll() is None and not _running(out, begun):
-            time.sleep(0.02)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+    process = subprocess.Popen(started, env=os.environ | {"TOY_HANGS_IN": "0002"})
+    until = time.monotonic() + 180
+    while not _running(out, 2):
+        assert process.poll() is None, "it ended and was not killed"
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
     again = search(toy, data, out, read_space(space, toy), trials=6)
     assert [(one.number, one.options, one.state, one.value) for one in again.trials] == [
         (one.number, one.options, one.state, one.value) for one in whole.trials
@@ -175,7 +179,7 @@ def _running(out: Path, begun: int) -> bool:
     if not (out / "study.db").exists():
         return False
     try:
-        with sqlite3.connect(out / "study.db") as file:
+        with closing(sqlite3.connect(out / "study.db")) as file:
             states = [row[0] for row in file.execute("select state from trials order by number")]
     except sqlite3.OperationalError:
         return False

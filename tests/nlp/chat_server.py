@@ -43,7 +43,7 @@ class Chat(BaseHTTPRequestHandler):
             message = {"role": "assistant", "content": self.server.reply}
             self.plain(200, {"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]})
         elif way == "silent":
-            time.sleep(3)
+            time.sleep(30)
         else:
             self.stream()
 

@@ -221,8 +221,15 @@ class TestTraining:
 
 
 SCRIPT = """
-import sys
+import sys, time
 from pathlib import Path
+from shared.training.folder import TrainFolder
+save = TrainFolder.save
+def waits(folder, reached, *given):
+    while reached.epoch == 4 and sys.argv[4:]:  # until it is killed, anywhere from the second epoch's end to here
+        time.sleep(0.02)
+    save(folder, reached, *given)
+TrainFolder.save = waits
 from nlp.classification.train import train
 train(Path(sys.argv[1]), Path(sys.argv[2]), base=sys.argv[3], method="lora", epochs=6, batch_size=4, rank=2, threads=1)
 """
@@ -234,15 +241,16 @@ def test_a_killed_training_ends_as_one_that_was_not(torch: Any, moods: Path, tmp
         return [sys.executable, "-c", SCRIPT, str(moods), str(tmp_path / out), str(base_folder())]
 
     state = tmp_path / "broken/_train/state.json"
-    process = subprocess.Popen(command("broken"), stderr=subprocess.PIPE)
-    for _ in range(6000):
-        if process.poll() is not None or (state.exists() and json.loads(state.read_bytes())["reached"]["epoch"] >= 2):
-            break
+    process = subprocess.Popen([*command("broken"), "waits"], stderr=subprocess.PIPE)
+    until = time.monotonic() + 300
+    while not (state.exists() and json.loads(state.read_bytes())["reached"]["epoch"] >= 2):
+        assert process.poll() is None, process.communicate()[1].decode()
+        assert time.monotonic() < until
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     error = process.communicate()[1].decode()
     assert state.exists(), error
-    assert 2 <= json.loads(state.read_bytes())["reached"]["epoch"] < 6
+    assert 2 <= json.loads(state.read_bytes())["reached"]["epoch"] < 4
     for out in ("broken", "whole"):
         subprocess.run(command(out), check=True, env={**os.environ})
     for name in ("adapter.safetensors", "README.md"):

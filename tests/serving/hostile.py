@@ -44,7 +44,7 @@ class Answer:
     found: object
 
 
-def strike(host: str, port: int, attack: Attack, *, patience: float = 20.0) -> Answer:
+def strike(host: str, port: int, attack: Attack, *, patience: float = 60.0) -> Answer:
     """Send an attack over a connection of its own and read what comes; a server that stays silent is a TimeoutError."""
     until = time.monotonic() + patience
     with socket.create_connection((host, port), patience) as raw:

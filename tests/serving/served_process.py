@@ -100,14 +100,14 @@ def process(
     assert popen.stdout is not None
     try:
         found = Process(popen, popen.stdout.readline().split()[-1])
-        with httpx.Client(base_url=found.url, timeout=5, trust_env=False) as http:
-            for _ in range(2000):
-                if http.get("/readyz").status_code == 200:
-                    break
+        until = time.monotonic() + 120
+        with httpx.Client(base_url=found.url, timeout=60, trust_env=False) as http:
+            while http.get("/readyz").status_code != 200:
+                assert time.monotonic() < until, "it does not become ready"
                 time.sleep(0.01)
         yield found
         popen.terminate()
-        assert popen.wait(20) == 0
+        assert popen.wait(60) == 0
     finally:
         popen.kill()
         popen.wait()

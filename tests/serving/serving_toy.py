@@ -60,7 +60,7 @@ def open_shouts(
     def run(batch: Sequence[str]) -> list[str]:
         BATCHES.append(list(batch))
         for text in batch:
-            if text.startswith("wait") and not GATE.wait(20):
+            if text.startswith("wait") and not GATE.wait(120):
                 raise TimeoutError("nobody opened the gate")
             if text.startswith("sleep"):
                 time.sleep(float(text.split()[1]))
@@ -129,7 +129,7 @@ class Running:
     log: io.StringIO
 
     def client(self, **options: Any) -> httpx.Client:
-        return httpx.Client(base_url=self.url, timeout=20, trust_env=False, **options)
+        return httpx.Client(base_url=self.url, timeout=60, trust_env=False, **options)
 
 
 @contextmanager
@@ -142,7 +142,7 @@ def running(config: Config) -> Iterator[Running]:
     server = Server(settings, service)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
-    until = time.monotonic() + 20
+    until = time.monotonic() + 120
     while not (server.started and (service.ready or service.failure)) and thread.is_alive():
         assert time.monotonic() < until, log.getvalue()
         time.sleep(0.005)
@@ -152,7 +152,7 @@ def running(config: Config) -> Iterator[Running]:
     finally:
         GATE.set()
         server.should_exit = True
-        thread.join(20)
+        thread.join(60)
         GATE.clear()
 
 

@@ -33,12 +33,12 @@ class Held:
     def __call__(self, items: Sequence[int]) -> list[int]:
         self.batches.append(list(items))
         self.begun.release()
-        assert self.go.acquire(timeout=10)
+        assert self.go.acquire(timeout=60)
         return [2 * item for item in items]
 
 
 async def begun(held: Held) -> None:
-    assert await asyncio.to_thread(held.begun.acquire, timeout=10)
+    assert await asyncio.to_thread(held.begun.acquire, timeout=60)
 
 
 def test_what_comes_while_the_model_is_busy_runs_together_up_to_the_most() -> None:
@@ -82,15 +82,15 @@ def test_a_full_queue_refuses_at_once_and_says_when_to_come_again() -> None:
 def test_an_estimate_beyond_the_bound_refuses_before_the_queue_is_full() -> None:
     async def scene() -> None:
         held = Held()
-        batcher = Batcher(held, queue=100, max_batch=1, max_seconds=2.5)
-        batcher.service.add(1, 1.0)
+        batcher = Batcher(held, queue=100, max_batch=1, max_seconds=250.0)
+        batcher.service.add(1, 100.0)
         first = batcher.submit(0)
         await begun(held)
         batcher.admit()
         second = batcher.submit(1)
         with pytest.raises(HttpError, match="more than a request may wait") as refused:
             batcher.admit()
-        assert int(refused.value.headers["retry-after"]) == 3
+        assert 250 < int(refused.value.headers["retry-after"]) <= 300
         held.go.release(2)
         await asyncio.gather(first, second)
         batcher.close()
@@ -119,7 +119,7 @@ def test_a_cancelled_item_never_runs_and_frees_its_place() -> None:
         waiting = asyncio.ensure_future(batcher.room())
         await asyncio.sleep(0)
         second.cancel()
-        await asyncio.wait_for(waiting, 5)
+        await asyncio.wait_for(waiting, 60)
         third = batcher.submit(2)
         held.go.release(2)
         assert await asyncio.gather(first, third) == [0, 4]
@@ -131,9 +131,9 @@ def test_a_cancelled_item_never_runs_and_frees_its_place() -> None:
 
 def test_a_lone_item_does_not_wait_for_company() -> None:
     async def scene() -> None:
-        batcher = Batcher(list, max_wait=30.0)
+        batcher = Batcher(list, max_wait=300.0)
         for n in range(3):
-            assert await asyncio.wait_for(batcher.submit(n), 5) == n
+            assert await asyncio.wait_for(batcher.submit(n), 60) == n
         batcher.close()
 
     run(scene())
@@ -205,13 +205,13 @@ def test_a_batch_that_waits_at_the_threads_runs_without_the_event_loop() -> None
     async def scene() -> None:
         held = Held()
         batcher = Batcher(held, ahead=1, max_batch=1)
-        batcher.service.add(1, 2.0)
+        batcher.service.add(1, 200.0)
         answers = [batcher.submit(n) for n in range(3)]
         await begun(held)
         assert (batcher.depth, batcher.running, held.batches) == (1, 2, [[0]])
-        assert 7.0 < batcher.estimate() <= 8.0  # what runs, what is ahead, what waits, and the one that is asked for
+        assert 700.0 < batcher.estimate() <= 800.0  # what runs, what is ahead, what waits, and the one asked for
         held.go.release()
-        assert held.begun.acquire(timeout=10)  # the loop stands still here, and the second begins all the same
+        assert held.begun.acquire(timeout=60)  # the loop stands still here, and the second begins all the same
         assert held.batches == [[0], [1]]
         held.go.release(2)
         assert await asyncio.gather(*answers) == [0, 2, 4]

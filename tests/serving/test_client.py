@@ -177,7 +177,7 @@ def test_a_full_queue_is_waited_out() -> None:
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(30)
+            thread.join(120)
     assert sorted(one.to_json()["text"] for one in found) == sorted(f"{n}!" for n in range(60))
     assert min(pauses) >= 1.0  # Retry-After says so
 

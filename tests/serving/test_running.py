@@ -95,8 +95,10 @@ def test_models_come_and_go_by_the_admin_key_alone(guarded: Running) -> None:
 
 def test_a_rate_holds_for_each_key() -> None:
     with running(Config(models=(ServedModel("toy.shouts"),), rate=2.0)) as served, served.client() as client:
+        assert served.service.buckets is not None
+        served.service.buckets._clock = lambda: 0.0  # all of them within one moment
         found = [shout(client) for _ in range(4)]
-        assert [one.status_code for one in found][:2] == [200, 200]
+        assert [one.status_code for one in found] == [200, 200, 429, 429]
         assert found[3].json()["error"]["kind"] == "rate-limited"
         assert int(found[3].headers["retry-after"]) >= 1
         assert client.get("/metrics").status_code == 200
@@ -149,16 +151,15 @@ def test_a_shadow_answers_for_nobody_and_delays_nobody() -> None:
 
 
 def until(condition: Any) -> None:
-    for _ in range(1000):
-        if condition():
-            return
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end, "it never came so far"
         time.sleep(0.005)
-    raise AssertionError("it never came so far")
 
 
 def test_a_model_that_cannot_be_opened_ends_the_server() -> None:
     with running(Config(models=(ServedModel("toy.shouts", "absent"),))) as served:
-        served.thread.join(10)
+        served.thread.join(60)
         assert not served.thread.is_alive()
         assert isinstance(served.service.failure, UnknownNameError)
 
@@ -191,7 +192,7 @@ def test_a_stopped_server_answers_everything_that_it_accepted() -> None:
     lock, down = threading.Lock(), threading.Event()
 
     def client() -> None:
-        with httpx.Client(base_url=url, timeout=20, trust_env=False) as http:
+        with httpx.Client(base_url=url, timeout=60, trust_env=False) as http:
             while not down.is_set():
                 try:
                     answer = shout(http, "sleep 0.005")
@@ -206,17 +207,17 @@ def test_a_stopped_server_answers_everything_that_it_accepted() -> None:
                 with lock:
                     counts[outcome] += 1
 
-    with httpx.Client(base_url=url, timeout=5, trust_env=False) as http:
+    with httpx.Client(base_url=url, timeout=60, trust_env=False) as http:
         until(lambda: http.get("/readyz").status_code == 200)
     threads = [threading.Thread(target=client) for _ in range(8)]
     for thread in threads:
         thread.start()
     until(lambda: counts["answered"] > 40)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(20) == 0
+    assert process.wait(60) == 0
     process.stdout.close()
     for thread in threads:
-        thread.join(20)
+        thread.join(60)
     assert counts["lost"] == 0, counts
     assert counts["not-connected"] > 0
 

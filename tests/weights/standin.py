@@ -162,19 +162,28 @@ def standing_in() -> Iterator[StandIn]:
 
 
 @contextmanager
-def mute_port() -> Iterator[str]:
-    """An address where connections are taken and never answered."""
+def mute_port(came: list[object] | None = None) -> Iterator[str]:
+    """An address where connections are taken and never answered; ``came`` has them once the block ends."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(8)
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        listener.setblocking(False)
+        with suppress(BlockingIOError):
+            while came is not None:
+                connection, address = listener.accept()
+                connection.close()
+                came.append(address)
+
+
+_HELD: list[socket.socket] = []
 
 
 def closed_port() -> str:
-    """An address where nothing listens."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{listener.getsockname()[1]}"
+    """An address where nothing listens, held so that nobody else takes it meanwhile."""
+    _HELD.append(socket.socket())
+    _HELD[-1].bind(("127.0.0.1", 0))
+    return f"http://127.0.0.1:{_HELD[-1].getsockname()[1]}"
 
 
 def wheel(members: Mapping[str, bytes], *, method: int = zipfile.ZIP_DEFLATED) -> bytes:

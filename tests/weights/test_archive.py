@@ -138,11 +138,11 @@ def test_a_hostile_archive_is_refused(tmp_path: Path, name: str) -> None:
     kind, build, message = HOSTILE[name]
     archive = build()
     tracemalloc.start()
-    began = time.monotonic()
+    began = time.process_time()
     expected = SourceError if message == "holds no" else UnsafeArchiveError
     with pytest.raises(expected, match=message):
         take(tmp_path, archive, kind)
-    assert time.monotonic() - began < 2
+    assert time.process_time() - began < 2
     assert tracemalloc.get_traced_memory()[1] < 80 << 20
     tracemalloc.stop()
 

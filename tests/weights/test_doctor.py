@@ -71,7 +71,7 @@ def test_it_says_which_places_answer_and_keeps_their_secrets(
         monkeypatch.setenv("PIP_FIND_LINKS", "/nowhere/wheels")
         began = time.monotonic()
         rows = json.loads(report("--json"))["network"]
-        assert time.monotonic() - began < 4
+        assert time.monotonic() - began < 60
     assert [(row["what"], row["answers"]) for row in rows] == [
         ("package index", True),
         ("package index", False),

@@ -11,6 +11,7 @@ import termios
 import textwrap
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,13 @@ def card(name: str = "tiny") -> catalogue.ModelCard:
 def partial(home: Path) -> list[Path]:
     """What has come of files so far; the notes of where it comes from, whole or being put in place, do not count."""
     return [path for path in (home / "partial").glob("*") if ".from" not in path.name]
+
+
+def come(home: Path) -> int:
+    """Bytes that have come so far, while another process may put the file in its place."""
+    with suppress(FileNotFoundError):
+        return sum(path.stat().st_size for path in partial(home))
+    return 0
 
 
 def test_a_file_comes_whole_and_is_not_fetched_twice(home: Path, server: StandIn) -> None:
@@ -152,32 +160,32 @@ def test_a_host_that_does_not_answer_costs_seconds_once(
 ) -> None:
     monkeypatch.setattr("shared.weights.http.READ_SECONDS", 0.5)
     server.pages[PATH] = Page(CONTENT)
-    with mute_port() as mute:
+    came: list[object] = []
+    with mute_port(came) as mute:
         dead = mute if kind == "mute" else closed_port()
         rows = [row(f"tiny{n}", CONTENT, dead + f"/{n}", server.url + PATH, file=f"m{n}") for n in range(3)]
         write_rows(home, *rows, row("alone", noise(10), dead + "/a"))
-        began = time.monotonic()
         for n in range(3):
             for cached in (home / "weights").glob("*/*"):
                 cached.unlink()
             ensure(card(f"tiny{n}"), progress=False)
-        assert time.monotonic() - began < 3
         with pytest.raises(SourceError, match="was not asked again"):
             ensure(card("alone"), progress=False)
+    assert len(came) == (kind == "mute"), "it was asked again"
 
 
 def test_a_name_that_is_looked_up_too_slowly_is_given_up(
     home: Path, server: StandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wait = threading.Event()
-    monkeypatch.setattr("socket.getaddrinfo", lambda *args, **kwargs: wait.wait(20) and [])
+    monkeypatch.setattr("socket.getaddrinfo", lambda *args, **kwargs: wait.wait(300) and [])
     monkeypatch.setattr("shared.weights.http.CONNECT_SECONDS", 0.2)
     write_rows(home, row("tiny", CONTENT, "https://far.example/model.bin"))
     began = time.monotonic()
     with pytest.raises(SourceError, match="far.example did not answer .no address for it within"):
         ensure(card(), progress=False)
     wait.set()
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 60
 
 
 def test_a_look_up_that_gets_lost_is_made_again(home: Path, server: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,10 +194,10 @@ def test_a_look_up_that_gets_lost_is_made_again(home: Path, server: StandIn, mon
 
     def look_up(*args: Any, **kwargs: Any) -> Any:
         asked.append(args)
-        return real(*args, **kwargs) if len(asked) > 1 else lost.wait(20) and []
+        return real(*args, **kwargs) if len(asked) > 1 else lost.wait(300) and []
 
     monkeypatch.setattr("socket.getaddrinfo", look_up)
-    monkeypatch.setattr("shared.weights.http.CONNECT_SECONDS", 0.5)
+    monkeypatch.setattr("shared.weights.http.CONNECT_SECONDS", 1.0)
     server.pages["/model.bin"] = Page(CONTENT)
     write_rows(home, row("tiny", CONTENT, f"{server.url}/model.bin"))
     assert ensure(card(), progress=False)["model.bin"].read_bytes() == CONTENT
@@ -245,14 +253,16 @@ def test_two_processes_fetch_once(home: Path, server: StandIn) -> None:
 
 
 def test_a_kill_at_any_moment_leaves_no_half_file_and_the_next_run_goes_on(home: Path, server: StandIn) -> None:
-    content = noise(2_000_000)
+    content = noise(6_000_000)  # in pieces for 20 seconds: whoever looks late still finds it coming
     server.pages[PATH] = Page(content, pause=0.05)
     write_rows(home, row("tiny", content, server.url + PATH))
     gathered = 0
     for _ in range(3):
         process = fetch_in_process(home)
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline and sum(p.stat().st_size for p in partial(home)) <= gathered + 100_000:
+        deadline = time.monotonic() + 120
+        while come(home) <= gathered + 100_000:
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < deadline
             time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
         process.communicate()
@@ -264,7 +274,7 @@ def test_a_kill_at_any_moment_leaves_no_half_file_and_the_next_run_goes_on(home:
     assert ensure(card(), progress=False)["model.bin"].read_bytes() == content
     ranges = server.ranges(PATH)
     assert ranges[0] == ""
-    assert ranges[-1] == f"bytes={gathered}-1999999"
+    assert ranges[-1] == f"bytes={gathered}-5999999"
 
 
 def test_a_full_disk_is_said_plainly_and_leaves_nothing(home: Path, server: StandIn) -> None:
@@ -309,10 +319,15 @@ def test_progress_is_a_bar_on_a_terminal(home: Path, server: StandIn) -> None:
     termios.tcsetwinsize(theirs, (24, 100))
     env = dict(os.environ, TRIPTYCH_HOME=str(home))
     command = [sys.executable, "-c", FETCH.format(progress=True)]
-    subprocess.run(command, env=env, stdout=subprocess.PIPE, stderr=theirs, check=True)
-    shown = os.read(ours, 10_000).decode()
-    os.close(theirs)
+    with subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=theirs) as process:
+        os.close(theirs)
+        parts = []
+        with suppress(OSError):  # how the end of a terminal reads; a slow download redraws its bar many times
+            while part := os.read(ours, 10_000):
+                parts.append(part)
     os.close(ours)
+    shown = b"".join(parts).decode()
+    assert process.returncode == 0
     assert "model.bin: 100%" in shown
     assert "300k/300k" in shown
 

@@ -140,7 +140,8 @@ def test_without_a_token_none_is_sent(home: Path, server: StandIn) -> None:
 
 def test_a_hub_that_never_answers_costs_seconds(home: Path, server: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
     server.pages["/own.bin"] = Page(CONTENT)
-    with mute_port() as mute:
+    came: list[object] = []
+    with mute_port(came) as mute:
         monkeypatch.setenv("HF_ENDPOINT", mute)
         write_rows(home, row("tiny", CONTENT, SOURCE, server.url + "/own.bin"), row("open", None, SOURCE))
         monkeypatch.setattr("shared.weights.http.READ_SECONDS", 1.0)
@@ -148,7 +149,8 @@ def test_a_hub_that_never_answers_costs_seconds(home: Path, server: StandIn, mon
         assert fetch() == CONTENT
         with pytest.raises(SourceError, match="was not asked again"):
             fetch("open")
-    assert time.monotonic() - began < 4
+    assert len(came) == 1
+    assert time.monotonic() - began < 60
 
 
 def test_a_mirror_over_plain_http_elsewhere_is_refused(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
