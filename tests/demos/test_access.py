@@ -9,22 +9,10 @@ import pytest
 
 pytest.importorskip("gradio", reason="the pages need the extra 'demos'")
 
+from demos.app import JOBS
+
 pytestmark = pytest.mark.browser
-PAGES = (
-    "",
-    "classify",
-    "detect",
-    "segment",
-    "faces",
-    "text",
-    "entities",
-    "translate",
-    "ask",
-    "recommend",
-    "compare",
-    "experiments",
-    "drift",
-)
+PAGES = ("", *(job.PAGE.path for job in JOBS))
 
 
 def test_no_serious_violation_of_accessibility(visit: Callable[..., Any], in_both: Callable[[Any], list[str]]) -> None:

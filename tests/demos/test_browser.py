@@ -13,23 +13,11 @@ import pytest
 
 pytest.importorskip("gradio", reason="the pages need the extra 'demos'")
 
+from demos.app import JOBS
+
 pytestmark = pytest.mark.browser
 SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
-PAGES = (
-    "",
-    "classify",
-    "detect",
-    "segment",
-    "faces",
-    "text",
-    "entities",
-    "translate",
-    "ask",
-    "recommend",
-    "compare",
-    "experiments",
-    "drift",
-)
+PAGES = ("", *(job.PAGE.path for job in JOBS))
 
 
 def example(page: Any, number: int = 0) -> Any:

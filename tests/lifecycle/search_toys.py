@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from shared.lifecycle.running import Data
 from shared.tasks import Task, find_task
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,3 +27,10 @@ def installed_toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Task:
     monkeypatch.setenv("TOY_LOG", str(tmp_path / "log.txt"))
     (tmp_path / "log.txt").touch()
     return find_task("test.toy")
+
+
+def hundred_rows(folder: Path) -> Data:
+    """A data set of 100 lines."""
+    path = folder / "data.txt"
+    path.write_text("".join(f"row{n}\n" for n in range(100)))
+    return Data(path)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from search_toys import installed_toy
+from search_toys import hundred_rows, installed_toy
 
 from shared.cli.search import command
 from shared.errors import DataError, PlanMismatchError, UnknownNameError, UsageError
@@ -39,9 +39,7 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 @pytest.fixture
 def data(tmp_path: Path) -> Data:
-    path = tmp_path / "data.txt"
-    path.write_text("".join(f"row{n}\n" for n in range(100)))
-    return Data(path)
+    return hundred_rows(tmp_path)
 
 
 def wanted(toy: Any, space: dict[str, Any], **more: Any) -> Any:

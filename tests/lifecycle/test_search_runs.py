@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from search_toys import installed_toy
+from search_toys import hundred_rows, installed_toy
 
 from shared.cli.main import triptych
 from shared.errors import DataError
@@ -30,9 +30,7 @@ def toy(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Task:
 
 @pytest.fixture
 def data(tmp_path: Path) -> Data:
-    path = tmp_path / "data.txt"
-    path.write_text("".join(f"row{n}\n" for n in range(100)))
-    return Data(path)
+    return hundred_rows(tmp_path)
 
 
 def wanted(toy: Task) -> Wanted:
