@@ -418,6 +418,7 @@ def test_a_loss_that_is_no_number_ends_with_advice(coloured: Path, weights: str,
 @pytest.mark.data
 @pytest.mark.weights
 def test_ants_and_bees(torch: Any, data_root: Path, tmp_path: Path) -> None:
+    pytest.importorskip("torchvision.models")
     from vision.classification.train import train
     from vision.evaluate import evaluate_classification
 
