@@ -71,7 +71,7 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_classifier_learns_and_answers_without_torch(
     films: Path, tmp_path: Path, name: str, method: str, rate: float
 ) -> None:
-    options = {**COMMON, "base": base(name, tmp_path), "method": method, "epochs": 10, "learning_rate": rate}
+    options = {**COMMON, "base": base(name, tmp_path), "method": method, "epochs": 16, "learning_rate": rate}
     report = nlp.classification.train.train(films, tmp_path / "out", **options, val_share=0.25)
     assert report["figures"]["accuracy"]["value"] >= 0.9
     card = read_model_folder(tmp_path / "out")
