@@ -1,7 +1,8 @@
 """Memory of ``triptych demo`` while two visitors click through all pages for as long as you say.
 
-Each visitor is a headless Chromium that first takes a tour (every page, every choice of a model, its first example) and
-then does what comes to its mind, from a seed: examples, sliders, choices, buttons, tabs, texts, good and bad uploads.
+Each visitor is a headless Chromium that first takes a tour (every page, every choice on it and every model, with its
+first example) and then does what comes to its mind, from a seed: examples, sliders, choices, models, buttons, tabs,
+texts, good and bad uploads.
 The figure is the server's resident memory at the end beside that after five minutes, or after the tours where they last
 longer, since whatever model a visitor asks for is opened then. Bound: 1.10.
 
@@ -31,6 +32,8 @@ from playwright.sync_api import Error, sync_playwright
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 EXAMPLES = ".gallery-item, .gallery button, button.gallery-item, tr.tr-body"
+PICKER = "input[aria-label='Model']:visible"
+OPTION = "ul[role=listbox] li[role=option]"
 SETTLED = """() => {
   const busy = [...document.querySelectorAll('.progress-text, .eta-bar, .generating')];
   return busy.every(one => !one.checkVisibility({opacityProperty: true, visibilityProperty: true}));
@@ -86,12 +89,34 @@ class Visitor(threading.Thread):
         for number in range(max(1, choices.count())):
             if choices.count() > number and choices.nth(number).is_visible():
                 self.attempt("choose", lambda number=number: choices.nth(number).check())  # type: ignore[misc]
-            example = page.locator(EXAMPLES).first
-            if example.count() and example.is_visible():
-                self.attempt("example", example.click)
-                for button in page.locator("button.primary:visible").all()[:1]:
-                    self.attempt("button", button.click)
-            self.settle(page)
+            for model in range(max(1, self.models(page))):
+                self.pick(page, model)
+                example = page.locator(EXAMPLES).first
+                if example.count() and example.is_visible():
+                    self.attempt("example", example.click)
+                    for button in page.locator("button.primary:visible").all()[:1]:
+                        self.attempt("button", button.click)
+                self.settle(page)
+
+    def models(self, page: Any) -> int:
+        """How many models the page offers."""
+        picker = page.locator(PICKER).first
+        if not picker.count():
+            return 0
+        self.attempt("look at models", picker.click)
+        count = int(page.locator(OPTION).count())
+        picker.blur()
+        return count
+
+    def pick(self, page: Any, number: int | None = None) -> None:
+        """Choose a model, any where no number is given."""
+        picker = page.locator(PICKER).first
+        if not picker.count():
+            return
+        self.attempt("look at models", picker.click)
+        offered = page.locator(OPTION)
+        at = self.rng.randrange(max(1, offered.count())) if number is None else number
+        self.attempt("model", lambda: offered.nth(at).click(timeout=3_000))
 
     def act(self, page: Any) -> None:
         kinds = {
@@ -103,7 +128,11 @@ class Visitor(threading.Thread):
             "text": "textarea:visible:not([disabled]), input[type=text]:visible:not([disabled])",
             "upload": "input[type=file]",
         }
-        kind = self.rng.choice(list(kinds))
+        kind = self.rng.choice([*kinds, "model"])
+        if kind == "model":
+            self.pick(page)
+            self.settle(page)
+            return
         found = page.locator(kinds[kind])
         count = found.count()
         if not count:

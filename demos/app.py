@@ -30,6 +30,7 @@ from demos import (
 )
 from demos.lean import many_pages
 from demos.models import Models, declare
+from demos.opening import MOST_MEMORY, Room
 from demos.pages import KEPT_SECONDS
 from demos.theme import CSS, HEAD, theme
 from shared.serving.tidying import EVERY, share_arenas, trimmer
@@ -47,13 +48,16 @@ THREADS = 16
 JOBS = (classify, detect, segment, faces, text, entities, translate, ask, recommend, compare, experiments, drift)
 
 
-def build() -> gr.Blocks:
+def build(*, memory: int = MOST_MEMORY) -> gr.Blocks:
     """The whole application, not yet served.
 
     No model is opened by it. The detector opens beside everything else once a browser shows Home or Detect, if its
     files are on this machine, so that a first picture need not wait for it.
+
+    Args:
+        memory: MiB that opened models may take together; then those asked longest ago are let go.
     """
-    models = declare()
+    models = declare(room=Room(memory << 20))
     app = gr.Blocks(title="Triptych", delete_cache=(60, KEPT_SECONDS), analytics_enabled=False)
     app.state_session_capacity, app.max_threads = SESSIONS, THREADS  # also where another application serves the pages
     with many_pages():
@@ -71,7 +75,7 @@ def build() -> gr.Blocks:
 
 def _warmed(models: Models) -> None:
     """Have the page that is open begin to open the detector, once a browser has drawn it."""
-    gr.on(None, models.detector.warm, api_visibility="private", queue=False, show_progress="hidden")
+    gr.on(None, models.detectors.first.warm, api_visibility="private", queue=False, show_progress="hidden")
 
 
 def appearance() -> dict[str, Any]:
@@ -91,13 +95,16 @@ def appearance() -> dict[str, Any]:
 
 
 @contextmanager
-def running(*, host: str = "127.0.0.1", port: int = 0, auth: tuple[str, str] | None = None) -> Iterator[str]:
+def running(
+    *, host: str = "127.0.0.1", port: int = 0, auth: tuple[str, str] | None = None, memory: int = MOST_MEMORY
+) -> Iterator[str]:
     """Serve the application in a thread until the block ends; gives its address.
 
     Args:
         host: address to listen on.
         port: 0 takes any free one.
         auth: user and password that visitors are asked for.
+        memory: as :func:`build` takes it.
 
     Raises:
         UsageError: ``host`` is no address of this machine, or ``port`` is in use.
@@ -105,7 +112,7 @@ def running(*, host: str = "127.0.0.1", port: int = 0, auth: tuple[str, str] | N
     with bound(host, port) as probe:  # Gradio's own message for a taken port is a riddle
         port = int(probe.getsockname()[1])
     with tempfile.TemporaryDirectory(prefix="triptych-demo-") as uploads, environment(uploads):
-        app = build()
+        app = build(memory=memory)
         app.launch(
             server_name=host,
             server_port=port,
@@ -123,7 +130,14 @@ def running(*, host: str = "127.0.0.1", port: int = 0, auth: tuple[str, str] | N
             app.close(verbose=False)
 
 
-def serve(*, host: str, port: int, auth: tuple[str, str] | None, say: Callable[[str], object]) -> int:
+def serve(
+    *,
+    host: str,
+    port: int,
+    auth: tuple[str, str] | None,
+    say: Callable[[str], object],
+    memory: int = MOST_MEMORY,
+) -> int:
     """Serve until SIGINT or SIGTERM; returns the exit code. Call it from the main thread.
 
     Raises:
@@ -131,7 +145,7 @@ def serve(*, host: str, port: int, auth: tuple[str, str] | None, say: Callable[[
     """
     stop = threading.Event()
     give_back_memory()
-    with running(host=host, port=port, auth=auth) as address:
+    with running(host=host, port=port, auth=auth, memory=memory) as address:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: stop.set())
         say(f"Triptych answers at {address}")

@@ -11,7 +11,7 @@ from typing import Any
 import gradio as gr
 from gradio.events import Dependency
 
-from demos.models import Model
+from demos.opening import Model
 from demos.pages import NO_ANSWER, plain_errors, refusal
 from demos.pictures import LONGEST, Screen, chosen, sent
 from demos.prompts import BESIDE, CORNER, MOST_POINTS, ON, Asked, draw_prompts, read_prompts

@@ -54,8 +54,10 @@ class Counted:
     seen: Counter[str]
 
 
-def clip_input(models: Models) -> None:
-    """Lay out the video's part of the page; without the extra ``video`` it says how to have it."""
+def clip_input(models: Models, model: gr.Dropdown) -> None:
+    """Lay out the video's part of the page, whose picker is ``model``; without the extra ``video`` it says how to have
+    it.
+    """
     with gr.Accordion("A video instead", open=False):
         if find_spec("av") is None:
             gr.Markdown("Videos need the extra `video`: pip install 'triptych[video]'.", elem_classes="note")
@@ -72,13 +74,13 @@ def clip_input(models: Models) -> None:
         counts = gr.HTML(label="Counts", js_on_load=None, apply_default_css=False)
     uploads_only(video, "a video")
 
-    def detect_video(video: dict[str, Any] | None) -> tuple[Any, ...]:
+    def detect_video(video: dict[str, Any] | None, model: str | None = None) -> tuple[Any, ...]:
         """How many of each thing the first seconds of a video show, and an MP4 of those frames with boxes drawn."""
         given = chosen(video, "a video")
         if given is None:
             return "Choose a video.", None, ""
         with plain_errors(given.plain):
-            detector = models.detector.get(gr.Info)
+            detector = models.detectors.named(model).get(gr.Info)
             begun = time.perf_counter()
             with tempfile.TemporaryDirectory(prefix="triptych-clip-") as folder:
                 found = draw_clip(detector, given.path, Path(folder) / "found.mp4")
@@ -89,7 +91,7 @@ def clip_input(models: Models) -> None:
         return line, shown, _table(found)
 
     shown = [answer, drawn, counts]
-    asked = video.change(detect_video, video, shown, preprocess=False, api_name="detect_video")
+    asked = video.change(detect_video, [video, model], shown, preprocess=False, api_name="detect_video")
     asked.failure(lambda: (NO_ANSWER, None, ""), outputs=shown, api_visibility="private", queue=False)
 
 

@@ -169,10 +169,10 @@ def _written(bench: Bench, part: Written) -> None:
     mode = gr.State(ONE)
 
     def beside(item: str, kind: str, first: str | None, second: str | None) -> tuple[Any, ...]:
-        _, *names = bench.pair(kind, first, second)
+        found, *names = bench.pair(kind, first, second)
         if not isinstance(item, str) or len(item) > MOST_CHARACTERS:
             raise refusal(f"a text must have at most {MOST_CHARACTERS:,} characters. Got {len(item or ''):,}")
-        answers, took = asked_both(bench, names, item)
+        answers, took = asked_both(bench, found, names, item)
         side = differing(answers)
         return {name: one.to_json() for name, one in answers.items()}, f"{side.line} · {took}", side.html, ONE
 
@@ -224,11 +224,11 @@ def _pictures(bench: Bench) -> None:
         picture: dict[str, Any] | None, kind: str, first: str | None = None, second: str | None = None
     ) -> tuple[Any, ...]:
         """What both models say of one picture; the kind's own two where none are named."""
-        _, *names = bench.pair(kind, first, second)
+        found, *names = bench.pair(kind, first, second)
         given = chosen(picture)
         if given is None:
             return None, _INVITATION, "", ONE, *undrawn()
-        answers, took = asked_both(bench, names, given.path, given)
+        answers, took = asked_both(bench, found, names, given.path, given)
         side = differing(answers)
         pictures = drawings(given, list(answers.values()))
         row = (gr.Row(visible=True), *pictures) if pictures else undrawn()

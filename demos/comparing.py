@@ -84,7 +84,7 @@ def picked(bench: Bench) -> Callable[[str], tuple[gr.Dropdown, gr.Dropdown]]:
 
 
 def asked_both(
-    bench: Bench, names: Sequence[str], item: Any, given: Chosen | None = None
+    bench: Bench, kind: Kind, names: Sequence[str], item: Any, given: Chosen | None = None
 ) -> tuple[dict[str, Any], str]:
     """Both answers by model, and what each took, in words.
 
@@ -92,7 +92,7 @@ def asked_both(
         gradio.Error: a model cannot be had, or the item cannot be used.
     """
     plain = str if given is None else given.plain
-    found = {name: ask(bench.model(name), item, plain=plain) for name in names}
+    found = {name: ask(bench.model(kind, name), item, plain=plain) for name in names}
     took = ", ".join(f"{name} {milliseconds:.0f} ms" for name, (_, milliseconds) in found.items())
     return {name: answer for name, (answer, _) in found.items()}, took
 

@@ -10,7 +10,7 @@ import numpy as np
 
 import recsys
 from demos.library import Book, books
-from demos.models import Model
+from demos.opening import Model
 from demos.own_ratings import Shelf
 from demos.pages import plain_errors
 from demos.reasons import linked

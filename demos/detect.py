@@ -11,13 +11,15 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
+from demos.choosing import picker
 from demos.clips import clip_input
 from demos.examples import DETECT
-from demos.models import LOWEST_SCORE, Model, Models
-from demos.pages import KEPT_SECONDS, NO_ANSWER, Page, ask, head, plain_errors, refusal, says, which
+from demos.models import LOWEST_SCORE, Models
+from demos.pages import KEPT_SECONDS, NO_ANSWER, Page, ask, head, plain_errors, refusal, says
 from demos.pictures import LONGEST, Screen, chosen, example_pictures, picture_input, sent
 from demos.sharing import Elsewhere, predict_command, strip, upload
 from demos.tables import Cell, table
+from shared.predictor import Predictor
 from vision.detection.task import SCORE_THRESHOLD
 from vision.draw import draw_detections
 from vision.tiles import TILE, tiled
@@ -40,12 +42,11 @@ def build(models: Models) -> None:
     """Lay the page out in the Blocks that is open."""
     head(PAGE)
     invitation = "Choose a picture, or click an example."
-    in_tiles = Model("Detect", models.detector.card, lambda: _tiled(models))
     with gr.Row():
         with gr.Column(scale=2, min_width=300):
             picture = picture_input()
-            which(models.detector.card)
             example_pictures(DETECT, picture)
+            model = picker(models.detectors.cards)
             threshold = gr.Slider(
                 LOWEST_SCORE,
                 0.95,
@@ -79,17 +80,23 @@ def build(models: Models) -> None:
         return None, None, said, None, "", "", gr.Dropdown([], value=None)
 
     def detect(
-        picture: dict[str, Any] | None, threshold: float = SCORE_THRESHOLD, tiles: bool = False
+        picture: dict[str, Any] | None,
+        threshold: float = SCORE_THRESHOLD,
+        tiles: bool = False,
+        model: str | None = None,
     ) -> tuple[Any, ...]:
         """Where the things in a picture are: boxes in pixels of the upright picture, best first.
 
         ``threshold`` is the least score of a box that is shown, in 0..1; ``tiles`` looks at overlapping parts of the
-        picture too. Returns the boxes as JSON, a line of counts, the drawn picture and tables in HTML.
+        picture too; the first model is
+        asked by default. Returns the boxes as JSON, a line of counts, the drawn picture and tables in HTML.
         """
         given = chosen(picture)
         if given is None:
             return nothing(invitation)
-        detections, milliseconds = ask(in_tiles if tiles else models.detector, given.path, plain=given.plain)
+        detections, milliseconds = ask(
+            models.detectors.named(model), given.path, plain=given.plain, through=_in_tiles if tiles else None
+        )
         with plain_errors(given.plain):
             kept = Found(Screen.of(given.path, LONGEST), detections, milliseconds)
         return kept, *show(kept, threshold), gr.Dropdown(classes_of(detections), value=None)
@@ -98,9 +105,9 @@ def build(models: Models) -> None:
         return (None, invitation, None, "", "") if kept is None else show(kept, threshold, wanted or ())
 
     events = []
-    for change, public in ((picture.change, True), (tiles.input, False)):
+    for change, public in ((picture.change, True), (tiles.input, False), (model.input, False)):
         named: dict[str, Any] = {"api_name": PAGE.path} if public else {"api_visibility": "private"}
-        asked = change(detect, [picture, threshold, tiles], [found, *shown, wanted], preprocess=False, **named)
+        asked = change(detect, [picture, threshold, tiles, model], [found, *shown, wanted], preprocess=False, **named)
         asked.failure(nothing, outputs=[found, *shown, wanted], api_visibility="private", queue=False)
         events.append(asked)
     events += [
@@ -114,34 +121,46 @@ def build(models: Models) -> None:
         )
         for moved in (threshold.change, wanted.input)
     ]
-    strip(events, given=[picture, threshold, tiles, wanted], result=result, write=elsewhere)
-    clip_input(models)
+
+    def written(*values: Any) -> Elsewhere | None:
+        picture, threshold, tiles, wanted, name = values
+        return elsewhere(picture, threshold, tiles, wanted, models.detectors.told(name))
+
+    strip(events, given=[picture, threshold, tiles, wanted, model], result=result, write=written)
+    clip_input(models, model)
 
 
 def elsewhere(
-    picture: dict[str, Any] | None, threshold: float, tiles: bool, wanted: Sequence[str] | None
+    picture: dict[str, Any] | None,
+    threshold: float,
+    tiles: bool,
+    wanted: Sequence[str] | None,
+    model: str | None = None,
 ) -> Elsewhere | None:
-    """The same request outside the page."""
+    """The same request outside the page; ``model`` where it is not the task's own."""
     file = upload(picture)
     if file is None:
         return None
     classes = tuple(wanted or ())
-    options = f"score_threshold={threshold}" + (f", classes={classes!r}" if classes else "")
-    detector = f"vision.detector({options})"
+    options = ("" if model is None else f"{model!r}, ") + f"score_threshold={threshold}"
+    detector = f"vision.detector({options}{f', classes={classes!r}' if classes else ''})"
     task = "vision.detection"
     return Elsewhere(
         _CODE.format(detector=f"vision.tiled({detector})" if tiles else detector, name=file.name),
-        predict_command(task, file, score_threshold=threshold, classes=classes, tile=TILE if tiles else None),
+        predict_command(
+            task, file, model=model, score_threshold=threshold, classes=classes, tile=TILE if tiles else None
+        ),
         PAGE.path,
-        [file, threshold, tiles],
+        [file, threshold, tiles, model],
         task,
         file,
+        model,
         remark="all boxes from a score of 0.3 on, unless its model is opened with another" if threshold != 0.3 else "",
     )
 
 
-def _tiled(models: Models) -> Any:
-    return tiled(models.detector.get(gr.Info), max_pixels=MOST_TILED)
+def _in_tiles(detector: Predictor[Any, Detections]) -> Predictor[Any, Detections]:
+    return tiled(detector, max_pixels=MOST_TILED)
 
 
 @dataclass(frozen=True)

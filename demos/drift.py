@@ -18,7 +18,8 @@ from demos.drift_files import MOST_FILES, PICTURES, read_both
 from demos.drift_shown import line, table_of
 from demos.drift_texts import TEXTS, TextWorld
 from demos.drift_worlds import WINDOWS, Checked, PictureWorld, ReaderWorld, checked, example_paths
-from demos.models import Model, Models
+from demos.models import Models
+from demos.opening import Model
 from demos.pages import Page, head, plain_errors, refusal, says
 from demos.pictures import uploads_only
 from demos.sharing import result_viewer, strip
@@ -66,7 +67,7 @@ def _world(name: str, summary: str, make: Callable[[], Any]) -> Model[Any]:
 
 
 def _build_texts(models: Models) -> None:
-    classifier = models.heads["Sentiment"]
+    classifier = models.heads["Sentiment"].first
     world = _world("film-reviews", "made-up reviews", lambda: TextWorld.build(classifier.get(str)))
 
     def drift_texts(kind: str, share: float, size: float, rate: float, seed: float) -> tuple[Any, ...]:
@@ -91,7 +92,7 @@ def _build_pictures(models: Models) -> None:
     world = _world(
         "cut-out-pictures",
         "parts of the example pictures",
-        lambda: PictureWorld.build(example_paths(), models.classifier.get(str)),
+        lambda: PictureWorld.build(example_paths(), models.classifiers.first.get(str)),
     )
 
     def drift_pictures(  # noqa: PLR0917 - the inputs of the page, in their order
@@ -206,7 +207,7 @@ def _build_own(models: Models) -> None:
         notes: list[str] = []
 
         def found() -> Checked:
-            one, other, note = read_both(reference, window, lambda: models.classifier.get(gr.Info))
+            one, other, note = read_both(reference, window, lambda: models.classifiers.first.get(gr.Info))
             notes.append(note)
             return checked(one, other, rate=rate / 100, seed=0)
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 import gradio as gr
 
+from demos.choosing import picker
 from demos.models import Models
-from demos.pages import NO_ANSWER, Page, ask, head, plain_errors, refusal, says, which
+from demos.pages import NO_ANSWER, Page, ask, head, plain_errors, refusal, says
 from demos.sharing import Elsewhere, predict_command, result_viewer, strip
 from demos.tables import Cell, table
 from nlp.ner.identifiers import IDENTIFIERS, find_identifiers
@@ -49,11 +50,11 @@ _CODE = """import json
 import nlp
 
 text = {text!r}
-found = nlp.entity_recognizer().predict([text])[0]
+found = nlp.entity_recognizer({model}).predict([text])[0]
 print(json.dumps(found.to_json()))
 """
 _REDACT = """
-redacted = nlp.redact(text, {kinds!r}, style={style!r})
+redacted = nlp.redact(text, {kinds!r}, style={style!r}{model})
 print(json.dumps(redacted.to_json()))
 """
 
@@ -64,7 +65,7 @@ def build(models: Models) -> None:
     with gr.Row():
         with gr.Column(min_width=300):
             text = gr.Textbox(label="Text", lines=6, max_lines=16, max_length=MOST_CHARACTERS, placeholder="Any text.")
-            which(models.entities.card)
+            model = picker(models.recognisers.cards)
             kinds = gr.CheckboxGroup(list(KINDS), value=_TAKEN, label="What to take out")
             style = gr.Radio(list(STYLES), value="label", label="What stands for it")
             button = gr.Button("Find", variant="primary")
@@ -82,42 +83,50 @@ def build(models: Models) -> None:
             listed = gr.HTML(label="Entities", js_on_load=None, apply_default_css=False)
     result = result_viewer("Entities and Redacted")
 
-    def find(text: str, kinds: list[str] = _TAKEN, style: str = "label") -> tuple[Any, ...]:
-        """Entities of a text with exact offsets, and the text without what is to be taken out."""
+    def find(text: str, kinds: list[str] = _TAKEN, style: str = "label", model: str | None = None) -> tuple[Any, ...]:
+        """Entities of a text with exact offsets, and the text without what is to be taken out; the first model by
+        default.
+        """
         if len(text) > MOST_CHARACTERS:
             raise refusal(f"a text must have at most {MOST_CHARACTERS:,} characters. Got {len(text):,}")
-        found, milliseconds = ask(models.entities, text)
+        asked = models.recognisers.named(model)
+        found, milliseconds = ask(asked, text)
         told: dict[str, Any] = {"entities": found.to_json(), "redacted": None}
         clean = text
         if kinds:
             with plain_errors():
-                redacted = redactor(kinds, style=style, model=cast("Recogniser", models.entities.get(gr.Info))).predict(
-                    [text]
-                )[0]
+                recogniser = cast("Recogniser", asked.get(gr.Info))
+                redacted = redactor(kinds, style=style, model=recogniser).predict([text])[0]
             told["redacted"], clean = redacted.to_json(), getattr(redacted, "text", "")
         shown = marks(text, found)
         line = f"**{_counted(found, len(shown) - len(found.entities))}** · {milliseconds:.0f} ms"
         return told, line, highlighted(text, shown), clean, _listed(text, found, shown)
 
-    given, shown = [text, kinds, style], [result, answer, marked, plain, listed]
+    given, shown = [text, kinds, style, model], [result, answer, marked, plain, listed]
     asked = button.click(find, given, shown, api_name=PAGE.path)
     clicked = examples.load_input_event.then(find, given, shown, api_visibility="private")
     for event in (asked, clicked):
         event.failure(lambda: (None, NO_ANSWER, None, "", ""), outputs=shown, api_visibility="private", queue=False)
-    strip([asked, clicked], given=given, result=result, write=elsewhere)
+
+    def written(text: str, kinds: list[str], style: str, model: str | None) -> Elsewhere:
+        return elsewhere(text, kinds, style, models.recognisers.told(model))
+
+    strip([asked, clicked], given=given, result=result, write=written)
 
 
-def elsewhere(text: str, kinds: list[str], style: str) -> Elsewhere:
-    """The same request outside the page."""
+def elsewhere(text: str, kinds: list[str], style: str, model: str | None = None) -> Elsewhere:
+    """The same request outside the page; ``model`` where it is not the task's own."""
     task = "nlp.ner"
-    code, command = _CODE.format(text=text), predict_command(task, text)
+    code = _CODE.format(model="" if model is None else repr(model), text=text)
+    command = predict_command(task, text, model=model)
     if kinds:
-        code += _REDACT.format(kinds=kinds, style=style)
+        code += _REDACT.format(kinds=kinds, style=style, model="" if model is None else f", model={model!r}")
         asked = [word for kind in kinds for word in ("--kind", kind)]
-        redact = shlex.join(["triptych", "redact", "--whole", "--json", "--style", style, *asked, "-"])
+        named = [] if model is None else ["--model", model]
+        redact = shlex.join(["triptych", "redact", "--whole", "--json", "--style", style, *named, *asked, "-"])
         command += f"\nprintf %s {shlex.quote(text)} | {redact}"
     remark = "The service finds; it takes nothing out." if kinds else ""
-    return Elsewhere(code, command, PAGE.path, [text, kinds, style], task, text, remark=remark)
+    return Elsewhere(code, command, PAGE.path, [text, kinds, style, model], task, text, model, remark=remark)
 
 
 def marks(text: str, found: Entities) -> list[Span]:

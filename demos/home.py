@@ -47,7 +47,7 @@ def build(models: Models, pages: Sequence[Page]) -> None:
     again = gr.Button("Look again at what is loaded", size="sm", elem_classes="small")
     measure = gr.Button("Measure speed on this machine", size="sm", elem_classes="small")
     speed = gr.HTML("", js_on_load=None, apply_default_css=False)
-    gr.HTML(table("This machine", ["Fact", "Value"], _machine()), js_on_load=None, apply_default_css=False)
+    gr.HTML(table("This machine", ["Fact", "Value"], _machine(models)), js_on_load=None, apply_default_css=False)
     for trigger in (None, again.click):  # None: when the page is opened
         gr.on(
             trigger,
@@ -75,8 +75,6 @@ def _link(page: Page) -> Cell:
 def _models(models: Models) -> str:
     columns = ["Model", "Used for", "Licence", "Size", "Where", "Now"]
     rows = [model_row(model.card, model.job, model.opened, model.built) for model in models.all()]
-    own_labels = model_row(models.own_labels.card, "Text", models.own_labels.opened)
-    rows.insert(len(rows) - len(models.recommenders) - len(models.translators) - 1, own_labels)
     return table("What is loaded, and from where", columns, rows)
 
 
@@ -112,12 +110,13 @@ def model_row(card: ModelCard, job: str, opened: bool, built: str = "") -> list[
     ]
 
 
-def _machine() -> list[list[Cell]]:
+def _machine(models: Models) -> list[list[Cell]]:
     facts = [
         ("Processors", str(cpu_count())),
         ("System", f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"),
         ("Versions", ", ".join(f"{name} {_version(name)}" for name in _LIBRARIES)),
         ("Model cache", str(cache())),
+        ("Memory", f"{models.pool.room.most >> 20:,} MiB for opened models; then those asked longest ago are let go"),
         ("Network", "not used: TRIPTYCH_OFFLINE is set" if offline() else "used to fetch a model once, never else"),
     ]
     return [[Cell(name), Cell(value)] for name, value in facts]

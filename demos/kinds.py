@@ -7,12 +7,11 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import Any
 
-from demos.models import Model, Models
+from demos.models import Models, Pool
+from demos.opening import Model
 from demos.pages import refusal
-from demos.recent import Recent
 from shared.catalogue import ModelCard, find
 from shared.predictor import Predictor
-from shared.tasks import find_task
 
 
 @dataclass(frozen=True)
@@ -96,35 +95,22 @@ def kinds_of_texts() -> dict[str, Kind]:
     return TEXTS | ({"Names": names} if find_spec("spacy") else {})
 
 
-OWN_KEPT = 4
-"""Models that no other page has open and that stay open here: those that were asked last."""
-
-
 @dataclass(frozen=True)
 class Bench:
-    """The models that are compared, each opened once for all visitors.
+    """The models that are compared.
 
     Attributes:
         kinds: by the name that a visitor chooses.
+        pool: where the models come from.
     """
 
     kinds: Mapping[str, Kind]
-    _opened: dict[str, Model[Predictor[Any, Any]]]
-    _shared: frozenset[str]
-    _recent: Recent[str, Model[Predictor[Any, Any]]] = field(
-        default_factory=lambda: Recent(OWN_KEPT, left=Model.forget)
-    )
+    pool: Pool
 
     @classmethod
     def of(cls, kinds: Mapping[str, Kind], models: Models) -> Bench:
         """A bench that shares what the other pages have open."""
-        there: list[Model[Any]] = [models.classifier, *models.segmenters.values(), *models.heads.values()]
-        opened = {model.card.name: model for model in (*there, models.reader)}
-        shared = frozenset(opened)
-        for kind in kinds.values():
-            for name in kind.models:
-                opened.setdefault(name, _model(kind, name))
-        return cls(kinds, opened, shared)
+        return cls(kinds, models.pool)
 
     def pair(self, kind: str, first: str | None, second: str | None) -> tuple[Kind, str, str]:
         """The kind, and its two models.
@@ -149,19 +135,11 @@ class Bench:
             raise refusal(f"choose two different models. Both are {names[0]}")
         return found, *names
 
-    def model(self, name: str) -> Model[Predictor[Any, Any]]:
-        """One of the models; of those that are this page's own the one that was asked longest ago may be let go."""
-        if name not in self._shared:
-            self._recent.put(name, self._opened[name])
-        return self._opened[name]
+    def model(self, kind: Kind, name: str) -> Model[Predictor[Any, Any]]:
+        """One of the models of a kind."""
+        return self.pool.model("Compare", find(kind.catalogued(name)), **kind.how(name))
 
     def cards(self, *names: str) -> list[ModelCard]:
         """What is known of some of the models, each once."""
-        return list({card.name: card for card in (self._opened[name].card for name in names)}.values())
-
-
-def _model(kind: Kind, name: str) -> Model[Predictor[Any, Any]]:
-    def opened() -> Predictor[Any, Any]:
-        return find_task(kind.task).open(kind.catalogued(name), device="auto", threads=None, **kind.how(name))
-
-    return Model("Compare", find(kind.catalogued(name)), opened)
+        kinds = {name: kind for kind in self.kinds.values() for name in kind.models}
+        return list({card.name: card for card in (find(kinds[name].catalogued(name)) for name in names)}.values())

@@ -1,28 +1,26 @@
-"""The models behind the pages: each opened once, and never before the first page stands."""
+"""The models behind the pages: each opened once for all visitors, and never before the first page stands."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 import nlp
 import recsys
 import vision
+from demos.choosing import Choice, at_hand
 from demos.library import SEED, readings
+from demos.opening import Model, Room
 from demos.recent import Recent
 from nlp.retrieval.rerank import DEFAULT_RERANKER, open_reranker
-from nlp.translation.task import directions
-from shared.catalogue import ModelCard, ModelFile, default, find
-from shared.errors import TriptychError
+from nlp.translation.engine import pairs_of
+from shared.catalogue import ModelCard, cards, default, find
 from shared.predictor import Predictor
-from shared.settings import offline
-from shared.weights import locate
-from shared.weights.words import human
+from shared.tasks import find_task
 from vision.segmentation.promptable import prompting_at_hand
 
 if TYPE_CHECKING:
@@ -32,18 +30,22 @@ if TYPE_CHECKING:
     from vision.segmentation.promptable import PromptableSegmenter
     from vision.types import Classification, Detections, Faces, Segmentation
 
-T = TypeVar("T")
-
 HEADS = {
-    "Sentiment": "sst2-bge-lora",
-    "Topic": "agnews-minilm",
-    "Question type": "trec-minilm",
-    "Spam": "sms-spam-minilm",
-    "Language": "language-id",
+    "Sentiment": ("sst2-bge-lora", "sst2-minilm", "distilbert-sst2"),
+    "Topic": ("agnews-minilm", "agnews-minilm-lora"),
+    "Question type": ("trec-minilm", "trec-minilm-lora"),
+    "Spam": ("sms-spam-minilm",),
+    "Language": ("language-id",),
 }
-"""Catalogue names of the trained text classifiers, by what they tell."""
-SEGMENTERS = {"Things of 20 kinds": "deeplabv3", "The foreground": "u2netp", "People, with soft edges": "modnet"}
-"""Catalogue names of the segmenters, by what they find."""
+"""Catalogue names of the trained text classifiers, by what they tell; the first is asked unless another is chosen."""
+OTHERS = "Something else"
+"""What classifiers tell that this machine has beside those: of its owner's own training, mostly."""
+SEGMENTERS = {
+    "Things it knows": ("deeplabv3", "deeplabv3-257", "yolo11n-seg", "yolov8n-seg"),
+    "The foreground": ("u2netp",),
+    "People, with soft edges": ("modnet",),
+}
+"""Catalogue names of the segmenters, by what they find; those that are not here are among the first kind."""
 PROMPTABLE = "mobile-sam"
 ZERO_SHOT = "minilm-zero-shot"
 OWN_LABELS_KEPT = 4
@@ -51,81 +53,32 @@ LOWEST_SCORE = 0.05
 """The least score of a box that the detector gives; the page's slider shows fewer."""
 
 
-@dataclass(eq=False)
-class Model(Generic[T]):
-    """One model of a page. Whoever asks first opens it; the others wait for that same one.
+class Pool:
+    """Every model that a page may ask, by what it is opened with, so that pages share it.
 
-    Attributes:
-        job: what it is for, for people.
-        card: what is known of it before it is opened.
-        open: opens it, fetching files that are not here.
-        built: how it comes to be where it has no files to fetch, for people; else empty.
-
-    Example:
-        >>> from shared.testing import fake_card
-        >>> model = Model("Greet", fake_card(name="hello"), lambda: "hello")
-        >>> model.opened, model.get(print), model.opened
-        Opening hello
-        (False, 'hello', True)
+    Args:
+        room: the memory that they share.
     """
 
-    job: str
-    card: ModelCard
-    open: Callable[[], T]
-    built: str = ""
-    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
-    _value: list[T] = field(default_factory=list, repr=False)
-    _warming: list[bool] = field(default_factory=list, repr=False)
+    def __init__(self, room: Room) -> None:
+        self.room = room
+        self._models: dict[str, Model[Any]] = {}
+        self._lock = threading.Lock()
 
-    @property
-    def opened(self) -> bool:
-        """Whether it is in memory."""
-        return bool(self._value)
+    def model(self, job: str, card: ModelCard, **options: Any) -> Model[Predictor[Any, Any]]:
+        """A model that its task opens with these options; the job of who asks first is its own."""
 
-    def missing(self) -> list[ModelFile]:
-        """The files that its first use will fetch."""
-        found = locate(self.card)
-        return [file for file in self.card.files if found[file.name] is None]
+        def opened() -> Predictor[Any, Any]:
+            name = None if card.name == default(card.task).name else card.name  # translators of the default share it
+            return find_task(card.task).open(name, device="auto", threads=None, **options)
 
-    def get(self, say: Callable[[str], object]) -> T:
-        """The opened model.
-
-        Args:
-            say: told in words what the caller is about to wait for; not called when it waits for nothing.
-
-        Raises:
-            WeightsError: a file cannot be had. The next call tries again.
-        """
-        if not self.opened:
-            say(self._waiting())
+        key = repr((card.fingerprint, sorted(options.items())))
         with self._lock:
-            if not self._value:
-                self._value.append(self.open())
-            return self._value[0]
+            return self._models.setdefault(key, Model(job, card, opened, room=self.room))
 
-    def forget(self) -> None:
-        """Let go of it; whoever asks next opens it anew, and who has it keeps it."""
-        with self._lock:
-            self._value.clear()
-
-    def warm(self) -> None:
-        """Begin to open it beside everything else, unless a file would be fetched; who asks meanwhile waits for it."""
-        if self.opened or self._warming or self.missing():
-            return
-        self._warming.append(True)
-        # No daemon: a runtime that compiles a graph while the interpreter goes away would take it down.
-        threading.Thread(target=self._opened_quietly, name=f"warm {self.card.name}").start()
-
-    def _opened_quietly(self) -> None:
-        with suppress(TriptychError):  # whoever asks is told
-            self.get(lambda _: None)
-
-    def _waiting(self) -> str:
-        missing = [] if offline() else self.missing()
-        if missing:
-            return f"Fetching {self.card.name} ({human(sum(file.size or 0 for file in missing))}), once"
-        size = f" ({human(self.card.size)})" if self.card.files else ""
-        return f"{'Building' if self.built else 'Opening'} {self.card.name}{size}"
+    def choice(self, job: str, found: Iterable[ModelCard], **options: Any) -> Choice[Any]:
+        """Those of the cards that can be opened here, to choose from."""
+        return Choice({card.name: self.model(job, card, **options) for card in found})
 
 
 @dataclass(frozen=True)
@@ -134,9 +87,15 @@ class OwnLabels:
 
     Attributes:
         card: of the model that tells labels apart by their meaning.
+        room: the memory that they share with the other models.
+        job: as a model has it.
+        built: as a model has it.
     """
 
     card: ModelCard
+    room: Room | None = None
+    job: str = "Text"
+    built: str = ""
     _recent: Recent[tuple[str, ...], Model[Predictor[str, TextLabels]]] = field(
         default_factory=lambda: Recent(OWN_LABELS_KEPT)
     )
@@ -152,7 +111,7 @@ class OwnLabels:
         def opened() -> Predictor[str, TextLabels]:
             return nlp.text_classifier(self.card.name, labels=labels)
 
-        return self._recent.made(labels, lambda: Model("Text", self.card, opened))
+        return self._recent.made(labels, lambda: Model(self.job, self.card, opened, room=self.room))
 
 
 @dataclass(frozen=True)
@@ -160,55 +119,76 @@ class Models:
     """Every model of the pages.
 
     Attributes:
-        classifier: what a picture is of.
-        detector: where things are, with every score that the page's slider can reach.
+        pool: where they come from.
+        classifiers: what a picture is of.
+        detectors: where things are, with every score that the page's slider can reach.
         segmenters: which pixels belong to what, by what a visitor wants found.
         promptable: the thing at a click; ``None`` where its export is neither here nor can be made.
         faces: faces with their embeddings, and whether two are one person's.
-        heads: trained text classifiers, by the name that a visitor chooses.
+        heads: trained text classifiers, by what a visitor wants told.
         own_labels: text classifiers for labels that visitors write.
-        entities: what a text names.
+        recognisers: what a text names.
         translators: texts into another language, by the direction that a visitor chooses.
         reranker: which passages of a visitor's documents fit a question.
         reader: where in a passage the answer stands.
         recommenders: fitted here over simulated readers, by the name that a visitor chooses.
     """
 
-    classifier: Model[Predictor[Any, Classification]]
-    detector: Model[Predictor[Any, Detections]]
-    segmenters: Mapping[str, Model[Predictor[Any, Segmentation]]]
+    pool: Pool
+    classifiers: Choice[Classification]
+    detectors: Choice[Detections]
+    segmenters: Mapping[str, Choice[Segmentation]]
     promptable: Model[PromptableSegmenter] | None
     faces: Model[Predictor[Any, Faces]]
-    heads: Mapping[str, Model[Predictor[str, TextLabels]]]
+    heads: Mapping[str, Choice[TextLabels]]
     own_labels: OwnLabels
-    entities: Model[Predictor[Any, Entities]]
-    translators: Mapping[str, Model[Predictor[str, Translation]]]
+    recognisers: Choice[Entities]
+    translators: Mapping[str, Choice[Translation]]
     reranker: Model[Reranker]
     reader: Model[Predictor[Any, Answers]]
     recommenders: Mapping[str, Model[Recommender]]
 
-    def all(self) -> list[Model[Any]]:
+    def all(self) -> list[Model[Any] | OwnLabels]:
         """All of them, in the order of the pages."""
+        pictures: list[Choice[Any]] = [self.classifiers, self.detectors, *self.segmenters.values()]
         clicked = [] if self.promptable is None else [self.promptable]
-        pictures: list[Model[Any]] = [self.classifier, self.detector, *self.segmenters.values(), *clicked, self.faces]
-        texts: list[Model[Any]] = [*self.heads.values(), self.entities, *self.translators.values()]
-        return [*pictures, *texts, self.reranker, self.reader, *self.recommenders.values()]
+        ways = {id(model): model for choice in self.translators.values() for model in choice.models.values()}
+        return [
+            *_each(pictures),
+            *clicked,
+            self.faces,
+            *_each(self.heads.values()),
+            self.own_labels,
+            *_each([self.recognisers]),
+            *{model.card.name: model for model in ways.values()}.values(),  # one model may serve several directions
+            self.reranker,
+            self.reader,
+            *self.recommenders.values(),
+        ]
 
 
-def declare() -> Models:
-    """The defaults of each task, none opened."""
+def declare(*, room: Room | None = None) -> Models:
+    """The models of each task that can be opened here, the default first; none is opened.
+
+    Args:
+        room: the memory that they share; ``None`` for one of :data:`demos.opening.MOST_MEMORY`.
+    """
+    room = Room() if room is None else room
+    pool = Pool(room)
+    clicked = Model("Segment", find(PROMPTABLE), vision.promptable_segmenter, room=room)
     return Models(
-        Model("Classify", default("vision.classification"), vision.classifier),
-        Model("Detect", default("vision.detection"), lambda: vision.detector(score_threshold=LOWEST_SCORE)),
-        {kind: _segmenter(name) for kind, name in SEGMENTERS.items()},
-        Model("Segment", find(PROMPTABLE), vision.promptable_segmenter) if prompting_at_hand() else None,
-        Model("Faces", default("vision.faces"), vision.face_recognizer),
-        {kind: _head(name) for kind, name in HEADS.items()},
-        OwnLabels(find(ZERO_SHOT)),
-        Model("Entities", default("nlp.ner"), nlp.entity_recognizer),
-        {f"{source} to {target}": _translator(source, target, card) for (source, target), card in directions().items()},
-        Model("Ask", find(DEFAULT_RERANKER), open_reranker),
-        Model("Ask", default("nlp.qa"), lambda: nlp.question_answerer(top_k=1)),
+        pool,
+        pool.choice("Classify", at_hand(cards("vision.classification"))),
+        pool.choice("Detect", at_hand(cards("vision.detection")), score_threshold=LOWEST_SCORE),
+        {kind: pool.choice("Segment", found) for kind, found in _by_kind("vision.segmentation", SEGMENTERS).items()},
+        clicked if prompting_at_hand() else None,
+        pool.model("Faces", default("vision.faces")),
+        {kind: pool.choice("Text", found) for kind, found in _heads().items()},
+        OwnLabels(find(ZERO_SHOT), room),
+        pool.choice("Entities", at_hand(cards("nlp.ner"))),
+        _translators(pool),
+        Model("Ask", find(DEFAULT_RERANKER), open_reranker, room=room),
+        pool.model("Ask", default("nlp.qa"), top_k=1),
         {
             "EASE": _recommender("ease", "EASE, a linear model of books by books", _fit_ease),
             "Nearest neighbours": _recommender("item-knn", "books with the same readers", _fit_item_knn),
@@ -216,16 +196,41 @@ def declare() -> Models:
     )
 
 
-def _segmenter(name: str) -> Model[Predictor[Any, Segmentation]]:
-    return Model("Segment", find(name), lambda: vision.segmenter(name))
+def _each(choices: Iterable[Choice[Any]]) -> list[Model[Any]]:
+    return [model for choice in choices for model in choice.models.values()]
 
 
-def _head(name: str) -> Model[Predictor[str, TextLabels]]:
-    return Model("Text", find(name), lambda: nlp.text_classifier(name))
+def _by_kind(task: str, kinds: Mapping[str, tuple[str, ...]], *, rest: str = "") -> dict[str, list[ModelCard]]:
+    """The models of a task by kind, in the table's order; what it does not list is of the kind ``rest``, or the first.
+
+    The first of each kind is always there, as a task's default is.
+    """
+    here = {card.name: card for card in at_hand(cards(task))}
+    here |= {first: find(first) for first, *_ in kinds.values()}
+    found = {kind: [here.pop(name) for name in names if name in here] for kind, names in kinds.items()}
+    found.setdefault(rest or next(iter(kinds)), []).extend(here.values())
+    return {kind: those for kind, those in found.items() if those}
 
 
-def _translator(source: str, target: str, card: ModelCard) -> Model[Predictor[str, Translation]]:
-    return Model("Translate", card, lambda: nlp.translator(source=source, target=target))
+def _heads() -> dict[str, list[ModelCard]]:
+    """Trained text classifiers; one for labels of a visitor's own is none of them."""
+    asked = find(ZERO_SHOT).family
+    found = _by_kind("nlp.classification", HEADS, rest=OTHERS)
+    kept = {kind: [card for card in those if card.family != asked] for kind, those in found.items()}
+    return {kind: those for kind, those in kept.items() if those}
+
+
+def _translators(pool: Pool) -> dict[str, Choice[Translation]]:
+    """By direction, those of defaults first: the models that go it, those that are chosen by name last."""
+    here = sorted(at_hand(cards("nlp.translation")), key=lambda card: (not card.default, bool(card.opt_in), card.name))
+    ways: dict[tuple[str, str], list[ModelCard]] = {}
+    for card in here:
+        for pair in sorted(pairs_of(card)):
+            ways.setdefault(pair, []).append(card)
+    return {
+        f"{source} to {target}": pool.choice("Translate", found, source=source, target=target)
+        for (source, target), found in ways.items()
+    }
 
 
 def _recommender(name: str, summary: str, fit: Callable[[Interactions], Recommender]) -> Model[Recommender]:

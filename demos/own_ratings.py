@@ -13,7 +13,7 @@ import gradio as gr
 import numpy as np
 
 import recsys
-from demos.models import Model
+from demos.opening import Model
 from demos.pages import for_visitors, plain_errors, says
 from demos.pictures import chosen, uploads_only
 from demos.recent import Recent

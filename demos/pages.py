@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import gradio as gr
 
-from demos.models import Model
+from demos.opening import Model
 from shared.catalogue import ModelCard
 from shared.errors import DataError, TriptychError
 from shared.predictor import Predictor
@@ -70,13 +70,20 @@ def which(*cards: ModelCard) -> gr.Markdown:
     return gr.Markdown(model_line(*cards), elem_classes="note", label="Model")
 
 
-def ask(model: Model[Predictor[Any, Out]], item: Any, *, plain: Callable[[str], str] = str) -> tuple[Out, float]:
+def ask(
+    model: Model[Predictor[Any, Out]],
+    item: Any,
+    *,
+    plain: Callable[[str], str] = str,
+    through: Callable[[Predictor[Any, Out]], Predictor[Any, Out]] | None = None,
+) -> tuple[Out, float]:
     """Open the model if it is not, and answer one item.
 
     Args:
         model: what answers.
         item: what is asked.
         plain: turns a message about the item into one in the visitor's words.
+        through: makes of the opened model what is asked in its place.
 
     Returns:
         The result, and the milliseconds from the item to it, decoding included but not the opening of the model.
@@ -86,6 +93,7 @@ def ask(model: Model[Predictor[Any, Out]], item: Any, *, plain: Callable[[str], 
     """
     with plain_errors():
         predictor = model.get(gr.Info)
+        predictor = predictor if through is None else through(predictor)
         begun = time.perf_counter()
         result = predictor.predict([item], on_error="keep")[0]
         taken = (time.perf_counter() - begun) * 1000

@@ -62,7 +62,7 @@ def build(models: Models) -> None:
         return shelves.get(word) if word else library
 
     def recommend(picked: list[str], name: str, diversity: float = 0.0, own: str = "") -> tuple[Any, ...]:
-        """Books for somebody who likes some books; with none, the popular ones. The reason says which it was.
+        """Books for somebody who likes some books; with none, the popular ones. The result says which it was.
 
         ``diversity`` in 0..1 trades score for unlikeness within the list (maximal marginal relevance). Returns the
         recommendations as JSON, a line, and two tables in HTML: the list with a reason each, and what is like the last
@@ -79,7 +79,9 @@ def build(models: Models) -> None:
             taken = (time.perf_counter() - begun) * 1000
         told = "What most people like" if own else "What most readers read"
         told = told if found.kind == "popular" else f"For a reader of {titles_of(picked, shelf)}"
-        line = f"**{told}** · {found.reason} · {likeness(found.items, recommender, shelf)} · {taken:.1f} ms"
+        remark = found.reason.partition(": ")[2]
+        facts = [f"**{told}**", remark, likeness(found.items, recommender, shelf), f"{taken:.1f} ms"]
+        line = " · ".join(filter(None, facts))
         last = like(picked[-1], recommender, shelf) if picked else ""
         return found.to_json(), line, listed(found.items, reasons, shelf), last
 

@@ -9,10 +9,11 @@ import gradio as gr
 from PIL import Image
 
 from demos import clicks
+from demos.choosing import of_kind, offered, picker
 from demos.clicks import CLICK, NOW_CLICK, Clicked, answer_prompts, prompt_controls
 from demos.examples import SEGMENT
 from demos.models import Models
-from demos.pages import KEPT_SECONDS, NO_ANSWER, Page, ask, head, model_line, plain_errors, refusal, says, which
+from demos.pages import KEPT_SECONDS, NO_ANSWER, Page, ask, head, plain_errors, refusal, says
 from demos.pictures import LONGEST, Chosen, Screen, chosen, example_pictures, picture_input, sent
 from demos.prompts import Asked, draw_prompts
 from demos.sharing import Elsewhere, predict_command, strip, upload
@@ -42,13 +43,16 @@ _INVITATION = "Choose a picture, or click an example."
 def build(models: Models) -> None:
     """Lay the page out in the Blocks that is open."""
     head(PAGE)
-    choices = [*models.segmenters, *([CLICK] if models.promptable else [])]
+    kinds = {kind: choice.cards for kind, choice in models.segmenters.items()}
+    if models.promptable is not None:
+        kinds[CLICK] = [models.promptable.card]
+    choices = list(kinds)
     with gr.Row():
         with gr.Column(scale=2, min_width=300):
             picture = picture_input()
             example_pictures(SEGMENT, picture)
             wanted = gr.Radio(choices, value=choices[0], label="What to find")
-            used = which(models.segmenters[choices[0]].card)
+            model = picker(*kinds.values())
             controls = prompt_controls()
             way = gr.Radio([OVERLAY, CUT_OUT], value=OVERLAY, label="Show it as")
             opacity = gr.Slider(
@@ -70,34 +74,41 @@ def build(models: Models) -> None:
     nothing = (None, None, NO_ANSWER, None, "")
 
     def segment(
-        picture: dict[str, Any] | None, wanted: str = choices[0], way: str = OVERLAY, opacity: float = OPACITY
+        picture: dict[str, Any] | None,
+        wanted: str = choices[0],
+        way: str = OVERLAY,
+        opacity: float = OPACITY,
+        model: str | None = None,
     ) -> tuple[Any, ...]:
         """Which pixels of a picture belong to what: masks as COCO's run lengths, areas, and alpha of a foreground.
 
-        ``way`` is how it is drawn, ``opacity`` how strongly the colours cover the picture, in 0..1.
+        ``way`` is how it is drawn, ``opacity`` how strongly the colours cover the picture, in 0..1; ``model`` is the
+        first of its kind by default.
         """
         given = chosen(picture)
         if given is None:
             return *nothing[:2], _INVITATION, *nothing[3:]
         if wanted == CLICK and models.promptable:
             return *nothing[:2], NOW_CLICK, *nothing[3:]
-        if wanted not in models.segmenters:
-            raise refusal(f"what to find must be one of {', '.join(models.segmenters)}. Got {wanted!r} instead")
-        kept = held(given, *ask(models.segmenters[wanted], given.path, plain=given.plain))
+        asked = of_kind(models.segmenters, wanted, model)
+        kept = held(given, *ask(asked, given.path, plain=given.plain))
         return kept, *show(kept, way, opacity)
 
     def redraw(kept: Found | None, way: str, opacity: float) -> Any:
         return gr.skip() if kept is None else draw(kept, way, opacity)
 
-    def picked(wanted: str) -> str:
-        model = models.promptable if wanted == CLICK else models.segmenters[wanted]
-        return "" if model is None else model_line(model.card)
-
-    wanted.change(picked, wanted, used, api_visibility="private", queue=False, show_progress="hidden")
+    wanted.change(
+        lambda wanted: gr.Dropdown(**offered(kinds[wanted])),
+        wanted,
+        model,
+        api_visibility="private",
+        queue=False,
+        show_progress="hidden",
+    )
     events = []
-    for change, public in ((picture.change, True), (wanted.input, False)):
+    for change, public in ((picture.change, True), (wanted.input, False), (model.input, False)):
         named: dict[str, Any] = {"api_name": PAGE.path} if public else {"api_visibility": "private"}
-        asked = change(segment, [picture, wanted, way, opacity], [found, *shown], preprocess=False, **named)
+        asked = change(segment, [picture, wanted, way, opacity, model], [found, *shown], preprocess=False, **named)
         asked.failure(lambda: nothing, outputs=[found, *shown], api_visibility="private", queue=False)
         events.append(asked)
 
@@ -128,13 +139,13 @@ def build(models: Models) -> None:
             answered=answered,
         )
 
-    def written(picture: dict[str, Any] | None, wanted: str, way: str, opacity: float, prompts: str) -> Any:
+    def written(*values: Any) -> Elsewhere | None:
+        picture, wanted, way, opacity, model, prompts = values
         if wanted == CLICK:
             return clicks.elsewhere(picture, prompts, way, opacity)
-        model = models.segmenters.get(wanted)
-        return None if model is None else elsewhere(picture, model.card.name, wanted, way, opacity)
+        return elsewhere(picture, of_kind(models.segmenters, wanted, model).card.name, wanted, way, opacity)
 
-    strip(events, given=[picture, wanted, way, opacity, controls.text], result=result, write=written)
+    strip(events, given=[picture, wanted, way, opacity, model, controls.text], result=result, write=written)
 
 
 def elsewhere(
@@ -146,7 +157,7 @@ def elsewhere(
         return None
     task = "vision.segmentation"
     command = predict_command(task, file, model=model)
-    given = [file, wanted, way, opacity]
+    given = [file, wanted, way, opacity, model]
     return Elsewhere(_CODE.format(model=model, name=file.name), command, PAGE.path, given, task, file, model)
 
 

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from demos.models import Model, Models
+from demos.models import Models
+from demos.opening import Model
 from shared.errors import TriptychError
 
 RUNS = 3
@@ -45,16 +46,16 @@ def measured(models: Models) -> Iterator[Measured]:
     picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (480, 640, 3), np.uint8))
     question = {"question": "Where did Ada Lovelace live?", "context": _TEXT}
     first: list[tuple[Model[Any], Any]] = [
-        (models.classifier, picture),
-        (models.detector, picture),
-        (next(iter(models.segmenters.values())), picture),
+        (models.classifiers.first, picture),
+        (models.detectors.first, picture),
+        (next(iter(models.segmenters.values())).first, picture),
         (models.faces, picture),
-        (next(iter(models.heads.values())), _TEXT),
-        (models.entities, _TEXT),
+        (next(iter(models.heads.values())).first, _TEXT),
+        (models.recognisers.first, _TEXT),
         *[
-            (model, text)
+            (choice.first, text)
             for language, text in _TO_TRANSLATE.items()
-            for way, model in models.translators.items()
+            for way, choice in models.translators.items()
             if way.startswith(f"{language} ")
         ][:1],
         (models.reader, question),

@@ -8,8 +8,10 @@ import gradio as gr
 import numpy as np
 
 import nlp
-from demos.models import HEADS, ZERO_SHOT, Model, Models
-from demos.pages import NO_ANSWER, Page, ask, head, model_line, plain_errors, refusal, says, which
+from demos.choosing import of_kind, offered, picker
+from demos.models import Models
+from demos.opening import Model
+from demos.pages import NO_ANSWER, Page, ask, head, plain_errors, refusal, says
 from demos.sharing import Elsewhere, predict_command, result_viewer, strip
 from nlp.types import Attribution, TextLabels
 from shared.predictor import Predictor
@@ -52,12 +54,12 @@ print(json.dumps(found.to_json()))
 def build(models: Models) -> None:
     """Lay the page out in the Blocks that is open."""
     head(PAGE, "Your own labels need no training: the text goes to the label that means nearly the same.")
-    names = [*models.heads, OWN]
+    kinds = {kind: choice.cards for kind, choice in models.heads.items()} | {OWN: [models.own_labels.card]}
     with gr.Row():
         with gr.Column(min_width=300):
             text = gr.Textbox(label="Text", lines=4, max_lines=12, max_length=MOST_CHARACTERS, placeholder="Any text.")
-            kind = gr.Radio(names, value=names[0], label="What to tell")
-            model = which(models.heads[names[0]].card)
+            kind = gr.Radio(list(kinds), value=next(iter(kinds)), label="What to tell")
+            model = picker(*kinds.values())
             labels = gr.Textbox(
                 label="Your labels",
                 info=f"Two to {MOST_LABELS}, with commas between.",
@@ -82,51 +84,55 @@ def build(models: Models) -> None:
             )
     result = result_viewer("TextLabels")
 
-    def chosen(kind: str, labels: str) -> Model[Predictor[str, TextLabels]]:
-        return models.own_labels.model(own_labels(labels)) if kind == OWN else models.heads[kind]
+    def chosen(kind: str, labels: str, model: str | None) -> Model[Predictor[str, TextLabels]]:
+        return models.own_labels.model(own_labels(labels)) if kind == OWN else of_kind(models.heads, kind, model)
 
-    def tell(text: str, kind: str, labels: str = "") -> tuple[Any, ...]:
-        """Labels of a text with scores that add up to 1, best first."""
+    def tell(text: str, kind: str, labels: str = "", model: str | None = None) -> tuple[Any, ...]:
+        """Labels of a text with scores that add up to 1, best first; by the first model of its kind by default."""
         if len(text) > MOST_CHARACTERS:
             raise refusal(f"a text must have at most {MOST_CHARACTERS:,} characters. Got {len(text):,}")
-        found, milliseconds = ask(chosen(kind, labels), text)
+        found, milliseconds = ask(chosen(kind, labels, model), text)
         best = f"**{found.labels[0]}** · {found.scores[0]:.0%} sure · {milliseconds:.0f} ms"
         return found.to_json(), best, dict(zip(found.labels, found.scores.tolist()))
 
-    def why(text: str, kind: str, labels: str) -> gr.HighlightedText:
+    def why(text: str, kind: str, labels: str, model: str | None) -> gr.HighlightedText:
         """The text with each word as strong as it weighs; nothing of texts that are long."""
         if len(text) > MOST_EXPLAINED:
             return gr.HighlightedText(visible=False)
         with plain_errors():
-            found = nlp.explain(chosen(kind, labels).get(gr.Info), text)
+            found = nlp.explain(chosen(kind, labels, model).get(gr.Info), text)
         return gr.HighlightedText(value=weighed(text, found), visible=True)
 
-    def picked(kind: str) -> tuple[gr.Textbox, str]:
-        card = models.own_labels.card if kind == OWN else models.heads[kind].card
-        return gr.Textbox(visible=kind == OWN), model_line(card)
+    def picked(kind: str) -> tuple[gr.Textbox, gr.Dropdown]:
+        return gr.Textbox(visible=kind == OWN), gr.Dropdown(**offered(kinds[kind]))
 
     kind.change(picked, kind, [labels, model], api_visibility="private", queue=False, show_progress="hidden")
-    given, shown = [text, kind, labels], [result, answer, scores]
+    given, shown = [text, kind, labels, model], [result, answer, scores]
     asked = gr.on([button.click, text.submit], tell, given, shown, api_name=PAGE.path)
     clicked = examples.load_input_event.then(tell, given, shown, api_visibility="private")
     for event in (asked, clicked):
         event.failure(lambda: (None, NO_ANSWER, None), outputs=shown, api_visibility="private", queue=False)
         event.failure(lambda: gr.HighlightedText(visible=False), outputs=words, api_visibility="private", queue=False)
         event.success(why, given, words, api_visibility="private")
-    strip([asked, clicked], given=given, result=result, write=elsewhere)
+
+    def written(text: str, kind: str, labels: str | None, model: str | None) -> Elsewhere:
+        used = models.own_labels.card if kind == OWN else of_kind(models.heads, kind, model).card
+        return elsewhere(text, kind, labels, used.name)
+
+    strip([asked, clicked], given=given, result=result, write=written)
 
 
-def elsewhere(text: str, kind: str, labels: str | None) -> Elsewhere:
+def elsewhere(text: str, kind: str, labels: str | None, model: str) -> Elsewhere:
     """The same request outside the page; the field of one's own labels is ``None`` until it is shown."""
     labels = labels or ""
-    task, model = "nlp.classification", ZERO_SHOT if kind == OWN else HEADS[kind]
+    task = "nlp.classification"
     own = {"labels": own_labels(labels)} if kind == OWN else {}
     more = f", labels={own['labels']!r}" if own else ""
     return Elsewhere(
         _CODE.format(model=model, more=more, text=text),
         predict_command(task, text, model=model, **own),
         PAGE.path,
-        [text, kind, labels],
+        [text, kind, labels, model],
         task,
         text,
         model=model,

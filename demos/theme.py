@@ -110,13 +110,30 @@ new MutationObserver(() => {
     head.removeAttribute("role");
     head.removeAttribute("tabindex");
   });
+  document.querySelectorAll(".says:not([aria-live])").forEach(line => line.setAttribute("aria-live", "polite"));
 }).observe(document, { childList: true, subtree: true });
+
+const narrow = matchMedia("(max-width: 640px)"), still = matchMedia("(prefers-reduced-motion: reduce)");
+let asks = false;
+for (const kind of ["click", "change", "drop"]) document.addEventListener(kind, event => {
+  const file = event.target.type === "file", button = "button.primary, button.secondary, .gallery-item, tr.tr-body";
+  asks = kind === "drop" || file || (kind === "click" && Boolean(event.target.closest?.(button)));
+}, true);
+new MutationObserver(changes => {
+  if (!asks || !narrow.matches) return;
+  const lines = changes.map(change => (change.target.closest ? change.target : change.target.parentElement));
+  const line = lines.map(one => one?.closest(".says")).find(one => one?.checkVisibility());
+  if (!line) return;
+  asks = false;
+  line.scrollIntoView({ behavior: still.matches ? "auto" : "smooth" });
+}).observe(document, { childList: true, characterData: true, subtree: true });
 </script>
 """
 """For what Gradio keeps out of the style sheet's reach: the navigation bar, the page's margins, names for the example
 pictures, the role of what stands for an answer that has not come, without which its name counts for nothing, and two
 buttons that are none because the one that does something stands inside: the head of a message, and the one that takes
-more files."""
+more files. Answers are read out as they come; on a narrow screen, where they stand below what was asked, the page goes
+to them when a button, an example or a file asks, and stays where a slider or a choice does."""
 
 
 def theme() -> gr.themes.Base:

@@ -8,8 +8,9 @@ from typing import Any
 import gradio as gr
 
 import nlp
-from demos.models import Model, Models
-from demos.pages import NO_ANSWER, Page, ask, head, model_line, plain_errors, refusal, says, which
+from demos.choosing import of_kind, offered, picker
+from demos.models import Models
+from demos.pages import NO_ANSWER, Page, ask, head, refusal, says
 from demos.sharing import Elsewhere, predict_command, result_viewer, strip
 from demos.tables import Cell, table
 from nlp.types import Translation
@@ -41,7 +42,7 @@ _CODE = """import json
 
 import nlp
 
-translate = nlp.translator(source={source!r}, target={target!r}, glossary={terms!r})
+translate = nlp.translator({model}source={source!r}, target={target!r}, glossary={terms!r})
 found = translate.predict([{text!r}])[0]
 print(json.dumps(found.to_json()))
 """
@@ -59,7 +60,7 @@ def build(models: Models) -> None:
     with gr.Row():
         with gr.Column(min_width=300):
             way = gr.Radio([(_called(way), way) for way in ways], value=ways[0], label="Direction")
-            model = which(models.translators[ways[0]].card)
+            model = picker(*(choice.cards for choice in models.translators.values()))
             text = gr.Textbox(label="Text", lines=8, max_lines=20, max_length=MOST_CHARACTERS, placeholder="Any text.")
             terms = gr.Textbox(
                 label="Your terms",
@@ -81,21 +82,26 @@ def build(models: Models) -> None:
             listed = gr.HTML(label="Sentences", js_on_load=None, apply_default_css=False)
     result = result_viewer("Translation")
 
-    def tell(way: str, text: str, terms: str = "") -> tuple[Any, ...]:
-        """The translation of a text with its sentences beside their own."""
+    def tell(way: str, text: str, terms: str = "", model: str | None = None) -> tuple[Any, ...]:
+        """The translation of a text with its sentences beside their own; by the first model of its way by default."""
         if len(text) > MOST_CHARACTERS:
             raise refusal(f"a text must have at most {MOST_CHARACTERS:,} characters. Got {len(text):,}")
         source, _, target = way.partition(" to ")
         glossary = own_terms(terms)
-        opened = models.translators[way]
-        found, milliseconds = ask(_with_terms(opened, source, target, glossary) if glossary else opened, text)
+        chosen = of_kind(models.translators, way, model)
+        name = models.translators[way].told(chosen.card.name)
+
+        def with_terms(_: Predictor[str, Translation]) -> Predictor[str, Translation]:
+            return nlp.translator(name, source=source, target=target, glossary=glossary)
+
+        found, milliseconds = ask(chosen, text, through=with_terms if glossary else None)
         line = f"**{_called(f'{found.source} to {found.target}')}** · {_counted(found)} · {milliseconds:.0f} ms"
         if found.warnings:
             line += "\n\n" + "\n".join(f"- {warning}" for warning in found.warnings)
         return found.to_json(), line, found.text, beside(text, found)
 
     way.change(
-        lambda way: model_line(models.translators[way].card),
+        lambda way: gr.Dropdown(**offered(models.translators[way].cards)),
         way,
         model,
         api_visibility="private",
@@ -103,28 +109,35 @@ def build(models: Models) -> None:
         show_progress="hidden",
     )
 
-    given, shown = [way, text, terms], [result, answer, plain, listed]
+    given, shown = [way, text, terms, model], [result, answer, plain, listed]
     asked = button.click(tell, given, shown, api_name=PAGE.path)
     clicked = shown_examples.load_input_event.then(tell, given, shown, api_visibility="private")
     for event in (asked, clicked):
         event.failure(lambda: (None, NO_ANSWER, "", ""), outputs=shown, api_visibility="private", queue=False)
-    strip([asked, clicked], given=given, result=result, write=elsewhere)
+
+    def written(way: str, text: str, terms: str, model: str | None) -> Elsewhere:
+        used = of_kind(models.translators, way, model).card.name
+        return elsewhere(way, text, terms, models.translators[way].told(used))
+
+    strip([asked, clicked], given=given, result=result, write=written)
 
 
-def elsewhere(way: str, text: str, terms: str) -> Elsewhere:
-    """The same request outside the page."""
+def elsewhere(way: str, text: str, terms: str, model: str | None = None) -> Elsewhere:
+    """The same request outside the page; ``model`` where it is not the task's own."""
     task, (source, _, target) = "nlp.translation", way.partition(" to ")
     glossary, file, before = own_terms(terms), None, ""
     if glossary:
         file = "terms.tsv"
         before = f"printf '%s\\t%s\\n' {shlex.join(part for pair in glossary.items() for part in pair)} > {file}\n"
+    named = "" if model is None else f"{model!r}, "
     return Elsewhere(
-        _CODE.format(source=source, target=target, terms=glossary or None, text=text),
-        before + predict_command(task, text, source=source, target=target, glossary=file),
+        _CODE.format(model=named, source=source, target=target, terms=glossary or None, text=text),
+        before + predict_command(task, text, model=model, source=source, target=target, glossary=file),
         PAGE.path,
-        [way, text, terms],
+        [way, text, terms, model],
         task,
         text,
+        model,
         options={"source": source, "target": target},
         remark="There a glossary is chosen when the model is served." if glossary else "",
     )
@@ -158,14 +171,6 @@ def beside(text: str, found: Translation) -> str:
         for one in found.sentences
     ]
     return table("Sentences", ["Text", "Translation", "Score"], rows) if rows else ""
-
-
-def _with_terms(
-    model: Model[Predictor[str, Translation]], source: str, target: str, terms: dict[str, str]
-) -> Model[Predictor[str, Translation]]:
-    """A translator of the same model with terms of its own; the loaded weights are shared."""
-    with plain_errors():
-        return Model(model.job, model.card, lambda: nlp.translator(source=source, target=target, glossary=terms))
 
 
 def _called(way: str) -> str:

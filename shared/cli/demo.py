@@ -17,7 +17,15 @@ from shared.lazy import require
     metavar="USER:PASSWORD",
     help="ask visitors for these; from TRIPTYCH_DEMO_AUTH when not given, which keeps them out of the process list",
 )
-def command(host: str, port: int, auth: str | None) -> int:
+@click.option(
+    "--memory",
+    type=click.IntRange(min=1),
+    default=1536,
+    show_default=True,
+    metavar="MIB",
+    help="MiB that opened models may take together; then those asked longest ago are let go",
+)
+def command(host: str, port: int, auth: str | None, memory: int) -> int:
     """Serve a page for each job until interrupted: classify, detect, text, recommend.
 
     Models are fetched and opened at first use. What visitors upload stays on this machine and is deleted.
@@ -25,7 +33,7 @@ def command(host: str, port: int, auth: str | None) -> int:
     click.echo("Starting the pages", err=True)
     require("demos.lean", extra="demos").import_gradio()
     app = require("demos.app", extra="demos")
-    code: int = app.serve(host=host, port=port, auth=_credentials(auth), say=click.echo)
+    code: int = app.serve(host=host, port=port, auth=_credentials(auth), say=click.echo, memory=memory)
     return code
 
 

@@ -19,6 +19,7 @@ import httpx
 
 from demos.archives import unpack
 from demos.own_ratings import read_shelf
+from demos.segment import OVERLAY
 from shared.errors import DataError, InputError
 
 Data = Callable[[Any], list[Any]]
@@ -99,13 +100,13 @@ ZIPS = dict.fromkeys(("empty.zip", "letter.zip", "picture.zip", "half.zip"), NO_
 LETTERS = {"letters.zip": "Expected here: a zip of images"}
 
 CASES: dict[str, tuple[str, Mapping[str, str], Data]] = {
-    "classify": ("classify", PICTURES, lambda file: [file]),
-    "detect": ("detect", PICTURES, lambda file: [file, 0.3, False]),
-    "detect in tiles": ("detect", PICTURES, lambda file: [file, 0.3, True]),
-    "segment": ("segment", PICTURES, lambda file: [file, "Things of 20 kinds", "Colours over the picture", 0.5]),
+    "classify": ("classify", PICTURES, lambda file: [file, None]),
+    "detect": ("detect", PICTURES, lambda file: [file, 0.3, False, None]),
+    "detect in tiles": ("detect", PICTURES, lambda file: [file, 0.3, True, None]),
+    "segment": ("segment", PICTURES, lambda file: [file, "Things it knows", OVERLAY, 0.5, None]),
     "faces": ("faces", PICTURES, lambda file: [file, None]),
     "faces, the second picture": ("faces", PICTURES, lambda file: [GOOD, file]),
-    "detect a video": ("detect_video", VIDEOS, lambda file: [file]),
+    "detect a video": ("detect_video", VIDEOS, lambda file: [file, None]),
     "ask": ("ask", DOCUMENTS, lambda file: [[file], "", "How high?", "A whole sentence"]),
     "compare pictures": ("compare_picture", PICTURES, lambda file: [file, "What it is of", None, None]),
     "compare on texts": ("compare_table", LABELLED, lambda file: [file, "Sentiment", None, None]),

@@ -15,9 +15,9 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 
 INPUTS: dict[str, list[Any]] = {
-    "classify": [],
-    "detect": [0.3, False],
-    "segment": ["Things of 20 kinds", "Colours over the picture", 0.5],
+    "classify": [None],
+    "detect": [0.3, False, None],
+    "segment": ["Things it knows", "Colours over the picture", 0.5, None],
     "faces": [None],
 }
 """What the endpoints take beside the picture."""

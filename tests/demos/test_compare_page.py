@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import zipfile
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +22,12 @@ from demos.compare import question_item
 from demos.comparing import ONE, data_elsewhere, side_elsewhere, written
 from demos.differing import differing, matched
 from demos.examples import CLASSIFY, pictures
-from demos.kinds import OWN_KEPT, PICTURES, QUESTIONS, TEXTS, Bench
-from demos.models import Model, declare
+from demos.kinds import PICTURES, QUESTIONS, TEXTS, Bench
+from demos.models import declare
 from demos.samples import sample_pictures, sample_questions, sample_texts
 from demos.sharing import to_service
 from nlp.types import Answer, Answers
 from shared.errors import InputError
-from shared.testing import fake_card
 from vision.masks import encode_mask
 from vision.types import Classification, Detections, Segmentation
 
@@ -154,17 +152,6 @@ def test_two_models_of_a_kind_are_chosen() -> None:
     ]:
         with pytest.raises(gr.Error, match=message):
             bench.pair(kind, first, second)
-
-
-def test_of_its_own_models_those_asked_last_stay_open() -> None:
-    names = ["classifier", *(f"own-{number}" for number in range(OWN_KEPT + 2))]
-    opened = {name: Model("Test", fake_card(name=name), partial(str, name)) for name in names}
-    bench = Bench(TEXTS, opened, frozenset({"classifier"}))
-    for name in (*names, "own-2"):
-        assert bench.model(name).get(lambda _: None) == name
-    assert [name for name in names if opened[name].opened] == ["classifier", *names[3:]]
-    assert bench.model("own-0").get(lambda _: None) == "own-0"
-    assert not opened["own-3"].opened  # the longest ago: own-2 was asked again
 
 
 @pytest.mark.weights

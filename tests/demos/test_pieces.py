@@ -16,9 +16,11 @@ pytest.importorskip("gradio", reason="the pages need the extra 'demos'")
 import gradio as gr
 
 from demos.app import JOBS
+from demos.choosing import Choice
 from demos.examples import CLASSIFY, DETECT, pictures
 from demos.home import model_row
-from demos.models import OWN_LABELS_KEPT, Model, OwnLabels, declare
+from demos.models import OWN_LABELS_KEPT, OwnLabels, declare
+from demos.opening import Model
 from demos.pages import model_line, plain_errors, refusal
 from demos.pictures import chosen
 from demos.speed import measured
@@ -64,6 +66,9 @@ def test_a_model_that_could_not_be_had_is_tried_again() -> None:
 
 
 def test_a_first_use_says_what_it_waits_for(empty_home: Path) -> None:
+    def one(model: Model[Any]) -> Choice[Any]:
+        return Choice({model.card.name: model})
+
     missing = ModelFile("graph.onnx", 14_246_826, "0" * 64, ("https://models.example/graph.onnx",))
     said: list[str] = []
     model = Model("Test", fake_card(name="net", files=(missing,)), lambda: "model")
@@ -80,6 +85,10 @@ def test_home_tells_where_a_model_would_come_from(
     empty_home: Path, monkeypatch: pytest.MonkeyPatch, offline: str, where: str, now: str
 ) -> None:
     monkeypatch.setenv("TRIPTYCH_OFFLINE", offline)
+
+    def one(model: Model[Any]) -> Choice[Any]:
+        return Choice({model.card.name: model})
+
     missing = ModelFile("graph.onnx", 14_246_826, "0" * 64, ("https://models.example/graph.onnx",))
     row = model_row(fake_card(name="net", files=(missing,)), "Test", opened=False)
     assert [cell.text for cell in row] == ["net", "Test", "Apache-2.0", "14.2 MB", where, now]
@@ -163,16 +172,19 @@ def test_speed_is_measured_on_what_is_here_and_nothing_is_fetched(empty_home: Pa
     def fake(job: str) -> Model[Any]:
         return Model(job, fake_card(name=job.lower()), Opened)
 
+    def one(model: Model[Any]) -> Choice[Any]:
+        return Choice({model.card.name: model})
+
     missing = ModelFile("graph.onnx", 1, "0" * 64, ("https://models.example/graph.onnx",))
     models = replace(
         declare(),
-        classifier=Model("Classify", fake_card(name="net", files=(missing,)), pytest.fail),
-        detector=fake("Detect"),
-        segmenters={"all": fake("Segment")},
+        classifiers=one(Model("Classify", fake_card(name="net", files=(missing,)), pytest.fail)),
+        detectors=one(fake("Detect")),
+        segmenters={"all": one(fake("Segment"))},
         faces=fake("Faces"),
-        heads={"Spam": fake("Text")},
-        entities=fake("Entities"),
-        translators={"zh to en": Model("No", fake_card(), pytest.fail), "en to de": fake("Translate")},
+        heads={"Spam": one(fake("Text"))},
+        recognisers=one(fake("Entities")),
+        translators={"zh to en": one(Model("No", fake_card(), pytest.fail)), "en to de": one(fake("Translate"))},
         reader=fake("Ask"),
         recommenders={"EASE": fake("Recommend")},
     )

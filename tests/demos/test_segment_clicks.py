@@ -22,8 +22,9 @@ from PIL import Image
 
 import vision
 from demos import clicks, segment
+from demos.choosing import Choice
 from demos.clicks import CLICK, Clicked
-from demos.models import Model
+from demos.opening import Model
 from demos.prompts import BESIDE, CORNER, ON, Asked, draw_prompts, read_prompts
 from demos.segment import OVERLAY
 from demos.sharing import to_service
@@ -103,7 +104,7 @@ def test_a_picture_is_encoded_once_for_all_clicks(model: Model[Any], picture: Pa
 
 @pytest.fixture(scope="module")
 def page(model: Model[Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    models: Any = SimpleNamespace(segmenters={"Nothing": model}, promptable=model)
+    models: Any = SimpleNamespace(segmenters={"Nothing": Choice({"tiny-sam": model})}, promptable=model)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("uploads")))
         patch.setenv("GRADIO_ANALYTICS_ENABLED", "False")

@@ -44,6 +44,6 @@ def test_twenty_sessions_are_answered_each_with_its_own(address: str) -> None:
 @pytest.mark.weights
 def test_twenty_texts_at_once_each_as_if_alone(address: str) -> None:
     texts = [f"Visitor {number} found it {'a delight' if number % 2 else 'dreadful'}." for number in range(SESSIONS)]
-    found = at_once(address, "text", [[text, "Sentiment", ""] for text in texts])
+    found = at_once(address, "text", [[text, "Sentiment", "", None] for text in texts])
     best = [result["labels"][0] for result, *_ in found]
     assert best == ["negative", "positive"] * (SESSIONS // 2)

@@ -31,8 +31,9 @@ def about(result: Any) -> Any:
 
 
 @pytest.mark.weights
-def test_text_elsewhere(client: Any, tmp_path: Path, answers: Answers) -> None:
-    given = AWKWARD, "Sentiment", ""
+@pytest.mark.parametrize("model", ["sst2-bge-lora", "sst2-minilm"])
+def test_text_elsewhere(model: str, client: Any, tmp_path: Path, answers: Answers) -> None:
+    given = AWKWARD, "Sentiment", "", model
     page = client.predict(*given, api_name="/text")[0]
     (python,), (command,) = answers(text.elsewhere(*given), tmp_path)
     assert about(python) == about(command["result"]) == about(page)
@@ -73,7 +74,8 @@ def test_segment_elsewhere(client: Any, tmp_path: Path, answers: Answers) -> Non
     shutil.copy(pictures(SEGMENT)[0], tmp_path / name)
     page = client.predict(handle_file(tmp_path / name), api_name="/segment")[0]
     file = {"path": str(tmp_path / name), "orig_name": name}
-    wanted = segment.elsewhere(file, *next(iter(SEGMENTERS.items()))[::-1])
+    kind, (model, *_) = next(iter(SEGMENTERS.items()))
+    wanted = segment.elsewhere(file, model, kind)
     assert wanted is not None
     (python,), (command,) = answers(wanted, tmp_path)
     assert python["labels"] == command["result"]["labels"] == page["labels"]
@@ -81,11 +83,12 @@ def test_segment_elsewhere(client: Any, tmp_path: Path, answers: Answers) -> Non
 
 
 @pytest.mark.weights
-def test_classify_elsewhere(client: Any, tmp_path: Path, answers: Answers) -> None:
+@pytest.mark.parametrize("model", [None, "mobilenetv2-224"])
+def test_classify_elsewhere(model: str | None, client: Any, tmp_path: Path, answers: Answers) -> None:
     name = "it's a lion; isn't it.jpg"
     shutil.copy(pictures(CLASSIFY)[0], tmp_path / name)
-    page = client.predict(handle_file(tmp_path / name), api_name="/classify")[0]
-    wanted = classify.elsewhere({"path": str(tmp_path / name), "orig_name": name})
+    page = client.predict(handle_file(tmp_path / name), model, api_name="/classify")[0]
+    wanted = classify.elsewhere({"path": str(tmp_path / name), "orig_name": name}, model)
     assert wanted is not None
     (python,), (command,) = answers(wanted, tmp_path)
     assert about(python) == about(command["result"]) == about(page)
@@ -118,11 +121,17 @@ def test_faces_elsewhere(client: Any, tmp_path: Path, answers: Answers, two_men:
 
 
 @pytest.mark.weights
-def test_translate_elsewhere(client: Any, tmp_path: Path, answers: Answers) -> None:
-    given = "zh to en", "- 地点：图书馆", "图书馆 = City Library"
+@pytest.mark.parametrize(
+    ("given", "term"),
+    [
+        (("zh to en", "- 地点：图书馆", "图书馆 = City Library", None), "City Library"),
+        (("en to de", "Two men are standing on the street.", "street = Gasse", "en-xx-captions"), "Gasse"),
+    ],
+)
+def test_translate_elsewhere(given: Any, term: str, client: Any, tmp_path: Path, answers: Answers) -> None:
     page = client.predict(*given, api_name="/translate")[0]
     (python,), (command,) = answers(translate.elsewhere(*given), tmp_path)
-    assert "City Library" in page["text"]
+    assert term in page["text"]
     assert python["text"] == command["result"]["text"] == page["text"]
 
 
@@ -134,7 +143,10 @@ def test_curl_answers_as_the_page_does(client: Any, address: str, tmp_path: Path
     wanted = classify.elsewhere({"orig_name": name})
     assert wanted is not None
     for shown, page in [
-        (text.elsewhere(AWKWARD, "Topic", ""), client.predict(AWKWARD, "Topic", "", api_name="/text")[0]),
+        (
+            text.elsewhere(AWKWARD, "Topic", "", "agnews-minilm"),
+            client.predict(AWKWARD, "Topic", "", api_name="/text")[0],
+        ),
         (wanted, client.predict(handle_file(tmp_path / name), api_name="/classify")[0]),
     ]:
         script = to_this_application(shown, address)
@@ -144,7 +156,8 @@ def test_curl_answers_as_the_page_does(client: Any, address: str, tmp_path: Path
 
 
 SHOWN = [
-    text.elsewhere(AWKWARD, text.OWN, "a film, food"),
+    text.elsewhere(AWKWARD, text.OWN, "a film, food", "minilm-zero-shot"),
+    entities.elsewhere(AWKWARD, ["person"], "label", "en-core-web-md"),
     entities.elsewhere(AWKWARD, [], "label"),
     translate.elsewhere("en to de", AWKWARD, "film = Streifen\nit's = das ist"),
     faces.elsewhere({"orig_name": "a b.jpg"}, {"orig_name": "-c.jpg"}),
@@ -198,7 +211,7 @@ def test_the_strip_shows_the_request_and_the_result(
     page.get_by_role("button", name="Tell").click()
     page.locator(".prose.says", has_text="sure").wait_for(timeout=120_000)
     page.get_by_role("button", name="Use it elsewhere").click()
-    shown = text.elsewhere("A warm film.", "Sentiment", "")
+    shown = text.elsewhere("A warm film.", "Sentiment", "", "sst2-bge-lora")
     page.wait_for_function("document.querySelector('.listing textarea')?.value.length > 0")
     listing = page.locator(".listing textarea:visible")
     assert listing.input_value() == shown.python

@@ -18,7 +18,7 @@ from gradio.routes import App
 
 from demos.app import JOBS, build
 from demos.lean import _Finder, many_pages
-from demos.models import Model
+from demos.opening import Model
 from shared.catalogue import ModelFile
 from shared.errors import WeightsError
 from shared.testing import fake_card
