@@ -13,7 +13,8 @@ pytest.importorskip("gradio", reason="the pages need the extra 'demos'")
 from gradio_client import handle_file
 from gradio_client.exceptions import AppError
 
-from demos.ask import FEW_WORDS, SENTENCES, answers_html
+from demos.ask import FEW_WORDS, SENTENCES
+from demos.ask_shown import answers_html
 from nlp.retrieval.types import CitedAnswer, Passage
 
 EIGER = "# Alps\n\n## Eiger\n\nThe Eiger is 3,967 metres high. It was first climbed in 1858 by Charles Barrington.\n"
