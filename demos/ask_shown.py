@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from urllib.parse import quote
@@ -20,6 +21,10 @@ WIDTH = 1000
 """Pixels of a page's picture: twice those of the column, for screens that have two for one, and to be enlarged."""
 AROUND = 8_000
 """Characters before and after a passage that are shown of a text without pages."""
+_FULL = 0.7
+"""Share of the longest line from which a line is taken for a full one."""
+_MOST_TOLD = 200
+"""Characters of an answer that stand in for its picture."""
 _PASSAGE, _ANSWER, _EDGE = (255, 245, 190), (255, 211, 77), (180, 83, 9)
 """Washes that leave black ink black, and the line around an answer, for pages that are dark themselves."""
 _OUTWARD = np.array([-1, -1, 1, 1], np.float32)
@@ -31,12 +36,12 @@ _SCROLLED = (
 )
 
 
-def answers_html(answers: Sequence[CitedAnswer], beneath: Sequence[str] = ()) -> str:
+def answers_html(answers: Sequence[CitedAnswer], more: Sequence[str] = ()) -> str:
     """Each answer's place, and its passage with the answer marked; everything is escaped.
 
     Args:
         answers: best first.
-        beneath: HTML that stands under each; nothing where it is not given.
+        more: HTML that stands under each; nothing where it is not given.
 
     Example:
         >>> from nlp.retrieval.types import Passage
@@ -51,12 +56,27 @@ def answers_html(answers: Sequence[CitedAnswer], beneath: Sequence[str] = ()) ->
         page = "" if passage.page is None else f", page {passage.page}"
         heading = f", {passage.heading}" if passage.heading else ""
         where = f"{Path(passage.path).name}{page}{heading}, characters {found.start} to {found.end}"
-        text = _marked(passage.text, found.start - passage.start, found.end - passage.start)
+        lines = passage.text if passage.page is None else flowed(passage.text)
+        text = _marked(lines, found.start - passage.start, found.end - passage.start)
         parts.append(
             f'<div class="facts cited"><h3>{html.escape(where)} <span class="tag">{found.score:.0%}</span></h3>\n'
-            f"<p>{text}</p>{beneath[at] if beneath else ''}</div>"
+            f"<p>{text}</p>{more[at] if more else ''}</div>"
         )
     return "\n".join(parts)
+
+
+def flowed(text: str) -> str:
+    r"""A page's text with spaces for the ends of full lines, so that it takes the width that there is.
+
+    No character is added or lost, so that places in it stay.
+
+    Example:
+        >>> flowed("Rye\nA rye loaf takes four\nhours.\nDough\n")
+        'Rye\nA rye loaf takes four hours.\nDough\n'
+    """
+    lines = text.splitlines(keepends=True)
+    full = _FULL * max(map(len, lines), default=0)
+    return "".join(f"{line[:-1]} " if line.endswith("\n") and len(line) > full else line for line in lines)
 
 
 def beneath(answers: Sequence[CitedAnswer], keep: Callable[[Image.Image], str]) -> list[str]:
@@ -88,13 +108,11 @@ def _beneath(answer: CitedAnswer, keep: Callable[[Image.Image], str], *, first: 
 def highlighted(picture: PagePicture) -> Image.Image:
     """A page with its first span washed lightly, and its second strongly and within a line."""
     pixels = picture.pixels.copy()
-    for span, wash in enumerate((_PASSAGE, _ANSWER)):
-        held = _covered(picture.of(span), pixels)
+    passage, answer = (_covered(picture.of(span), pixels) for span in (0, 1))
+    for held, wash in ((passage & ~answer, _PASSAGE), (answer, _ANSWER)):
         pixels[held] = pixels[held].astype(np.uint16) * np.array(wash, np.uint16) // 255
-    if len(picture.of(1)):
-        wide = max(1, round(pixels.shape[1] / 500))
-        outer, inner = (_covered(picture.of(1) + grown * _OUTWARD, pixels) for grown in (wide, 0))
-        pixels[outer & ~inner] = _EDGE
+    wide = max(1, round(pixels.shape[1] / 500))
+    pixels[_covered(picture.of(1) + wide * _OUTWARD, pixels) & ~answer] = _EDGE
     return Image.fromarray(pixels)
 
 
@@ -117,7 +135,8 @@ def page_html(answer: CitedAnswer, path: str, size: Sequence[int], *, unfolded: 
     """
     passage = answer.passage
     height, width = size
-    told = html.escape(f"Page {passage.page} of {Path(passage.path).name} with the answer marked: {answer.text}")
+    words = textwrap.shorten(answer.text, _MOST_TOLD, placeholder=" \u2026")
+    told = html.escape(f"Page {passage.page} of {Path(passage.path).name} with the answer marked: {words}")
     where = html.escape(f"gradio_api/file={quote(path)}")  # from wherever the page itself is served
     return (
         f'<details style="{_BENEATH}"{" open" * unfolded}>{_SUMMARY.format(f"Page {passage.page}")}'
