@@ -15,7 +15,7 @@ from nlp.retrieval.documents import read_document
 from nlp.retrieval.pdf_pages import PagePicture, page_picture
 from nlp.retrieval.types import CitedAnswer
 from shared.errors import InputError
-from shared.types import Float32, UInt8
+from shared.types import Bool, Float32, UInt8
 
 WIDTH = 1000
 """Pixels of a page's picture: twice those of the column, for screens that have two for one, and to be enlarged."""
@@ -116,7 +116,7 @@ def highlighted(picture: PagePicture) -> Image.Image:
     return Image.fromarray(pixels)
 
 
-def _covered(boxes: Float32, pixels: UInt8) -> np.ndarray:
+def _covered(boxes: Float32, pixels: UInt8) -> Bool:
     """Which pixels lie in one of the boxes: (height, width), bool."""
     held = np.zeros(pixels.shape[:2], bool)
     for left, top, right, bottom in boxes.round().astype(int).clip(0).tolist():

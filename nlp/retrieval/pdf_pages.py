@@ -60,7 +60,8 @@ class PagePicture(Result):
 
     def of(self, span: int) -> Float32:
         """The boxes of one span, (n, 4); none where nothing of it can be seen."""
-        return self.boxes[self.spans == span]
+        found: Float32 = self.boxes[self.spans == span]
+        return found
 
 
 def page_picture(data: bytes, page: int, spans: Sequence[tuple[int, int]] = (), *, width: int = 900) -> PagePicture:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import bad_files
 import numpy as np
@@ -13,11 +13,12 @@ import pytest
 
 pytest.importorskip("gradio", reason="the pages need the extra 'demos'")
 
+import gradio as gr
 from gradio_client import handle_file
 from gradio_client.exceptions import AppError
 
 from demos import ask_shown
-from demos.ask import FEW_WORDS, MANUAL, SENTENCES
+from demos.ask import FEW_WORDS, MANUAL, SENTENCES, Shelf, _with_pages
 from demos.ask_shown import answers_html, around_html, beneath, highlighted, page_html
 from nlp.retrieval.documents import read_document
 from nlp.retrieval.pdf_pages import PagePicture
@@ -100,6 +101,29 @@ def test_what_cannot_be_drawn_leaves_the_text(tmp_path: Path, monkeypatch: pytes
         Passage(str(tmp_path / "gone.md"), None, "", "x", 0, 1),
     )
     assert beneath([CitedAnswer("x", 0, 1, 1.0, passage) for passage in gone], str) == ["", ""]
+
+
+def test_pictures_go_as_uploads_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    shown = gr.HTML()
+    shelf = Shelf("key", cast(Any, None), cast(Any, None), (found_in(MANUAL, "four hours", page=2),))
+    told = _with_pages(shelf, shown)
+    (path,) = shown.temp_files
+    assert f'src="gradio_api/file={path}"' in told
+    assert Path(path).is_relative_to(tmp_path)
+    assert Path(path).is_file()
+    assert _with_pages(None, shown) == gr.skip()
+
+
+def test_pages_of_answers_that_others_have_replaced_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    shelf = Shelf("key", cast(Any, None), cast(Any, None), (found_in(MANUAL, "four hours", page=2),))
+
+    def ask_again(answers: object, keep: object) -> list[str]:
+        shelf.answers = ()
+        return ["too late"]
+
+    monkeypatch.setattr("demos.ask.beneath", ask_again)
+    assert _with_pages(shelf, gr.HTML()) == gr.skip()
 
 
 def test_a_text_is_shown_around_its_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
