@@ -141,7 +141,7 @@ def page_html(answer: CitedAnswer, path: str, size: Sequence[int], *, unfolded: 
     return (
         f'<details style="{_BENEATH}"{" open" * unfolded}>{_SUMMARY.format(f"Page {passage.page}")}'
         f'<a href="{where}" target="_blank" rel="noopener" title="Open in full size" style="display: block">'
-        f'<img src="{where}" alt="{told}" width="{width}" height="{height}" style="display: block; width: 100%; '
+        f'<img src="{where}" alt="{told}" width="{width}" height="{height}" style="display: block; max-width: 100%; '
         'height: auto; border: 1px solid var(--border-color-primary); border-radius: 4px"></a></details>'
     )
 

@@ -67,6 +67,12 @@ def columns(page: Drawn) -> None:
         page.line(120, 40 + 11 * row, text)
 
 
+def cells(page: Drawn) -> None:
+    """A row whose middle is written last."""
+    for x, word in ((20, "left"), (150, "right"), (85, "middle")):
+        page.write(x, 40, word)
+
+
 def parted(page: Drawn) -> None:
     page.line(20, 30, "Where the")
     page.write(80, 30, "moun-", "")
@@ -133,7 +139,7 @@ def check(data: bytes, words: Sequence[str], *, sides: tuple[int, int] | None = 
             assert share == (1 if first <= word <= last else 0), (words[first : last + 1], words[word])
 
 
-@pytest.mark.parametrize("draw", [straight, columns, parted])
+@pytest.mark.parametrize("draw", [straight, columns, cells, parted])
 @pytest.mark.parametrize("turn", [0, 90])
 def test_boxes_hold_the_ink_of_their_words(draw: Callable[[Drawn], None], turn: int) -> None:
     data, words = made(draw, turn=turn)
