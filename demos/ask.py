@@ -8,7 +8,7 @@ import shlex
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +90,7 @@ class Shelf:
     key: str
     index: Index
     folder: tempfile.TemporaryDirectory[str]
-    answers: tuple[CitedAnswer, ...] = field(default=())
+    answers: tuple[CitedAnswer, ...] = ()
 
     def clear(self) -> None:
         """Delete all of it."""

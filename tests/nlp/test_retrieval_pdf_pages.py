@@ -67,12 +67,6 @@ def columns(page: Drawn) -> None:
         page.line(120, 40 + 11 * row, text)
 
 
-def cells(page: Drawn) -> None:
-    """A row whose middle is written last."""
-    for x, word in ((20, "left"), (150, "right"), (85, "middle")):
-        page.write(x, 40, word)
-
-
 def parted(page: Drawn) -> None:
     page.line(20, 30, "Where the")
     page.write(80, 30, "moun-", "")
@@ -139,7 +133,7 @@ def check(data: bytes, words: Sequence[str], *, sides: tuple[int, int] | None = 
             assert share == (1 if first <= word <= last else 0), (words[first : last + 1], words[word])
 
 
-@pytest.mark.parametrize("draw", [straight, columns, cells, parted])
+@pytest.mark.parametrize("draw", [straight, columns, parted])
 @pytest.mark.parametrize("turn", [0, 90])
 def test_boxes_hold_the_ink_of_their_words(draw: Callable[[Drawn], None], turn: int) -> None:
     data, words = made(draw, turn=turn)
@@ -155,6 +149,18 @@ def test_slanted_and_upward_lines() -> None:
     for word in range(len(words)):
         assert np.all(covered(picture, word)[ink(picture.pixels, word)])
     assert [len(picture.of(word)) for word in range(2, len(words))] == [1, 1, 1, 1]
+
+
+def test_cells_far_apart_are_marked_apart_and_words_of_a_line_together() -> None:
+    def row(page: Drawn) -> None:
+        page.line(20, 40, "left cell")
+        page.line(150, 40, "right")
+
+    data, _ = made(row)
+    assert read_document("a.pdf", data=data).pages[0].text == "left cell right"
+    picture = page_picture(data, 1, [(0, 15)])
+    assert len(picture.of(0)) == 2
+    assert picture.of(0)[0, 2] < 450 < picture.of(0)[1, 0]
 
 
 @pytest.mark.parametrize("turn", [0, 180, 270])
