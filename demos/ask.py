@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import html
 import re
 import shlex
 import tempfile
@@ -15,9 +14,10 @@ from typing import Any
 
 import gradio as gr
 
+from demos.ask_shown import answers_html, beneath
 from demos.models import Models
 from demos.pages import KEPT_SECONDS, NO_ANSWER, Page, head, plain_errors, refusal, says, which
-from demos.pictures import uploads_only
+from demos.pictures import sent, uploads_only
 from demos.sharing import Elsewhere, Upload, result_viewer, strip, upload
 from nlp.qa.ask import NO_READER, asker
 from nlp.retrieval.documents import SUFFIXES, read_document
@@ -55,10 +55,13 @@ The large room on the fourth floor seats eighteen and has the only projector tha
 """
 _HANDBOOK = re.sub(r"(?<!\n)\n(?!\n)", " ", _WRAPPED).strip()
 """Each paragraph in one line, so that the page wraps it where it ends."""
+MANUAL = Path(__file__).parent / "data" / "bread-machine.pdf"
+"""Three pages of our own words, written by ``bench/demo_manual.py``."""
 _EXAMPLES = {
-    "When can I not have coffee?": [_HANDBOOK, "When is the coffee machine descaled?"],
-    "How long may a room be booked?": [_HANDBOOK, "How long can I book a meeting room for?"],
-    "Something that it does not say": [_HANDBOOK, "Who won the cup final of 1966?"],
+    "When can I not have coffee?": [None, _HANDBOOK, "When is the coffee machine descaled?"],
+    "How long may a room be booked?": [None, _HANDBOOK, "How long can I book a meeting room for?"],
+    "Something that it does not say": [None, _HANDBOOK, "Who won the cup final of 1966?"],
+    "A manual of three pages (PDF)": [[str(MANUAL)], "", "How long does a rye loaf take?"],
 }
 
 _CODE = """import json
@@ -80,12 +83,14 @@ class Shelf:
     Attributes:
         key: what tells these documents from others.
         index: over them.
-        folder: where the index lies; goes with the shelf.
+        folder: where the documents and the index lie; goes with the shelf.
+        answers: those that are shown.
     """
 
     key: str
     index: Index
     folder: tempfile.TemporaryDirectory[str]
+    answers: tuple[CitedAnswer, ...] = ()
 
     def clear(self) -> None:
         """Delete all of it."""
@@ -120,7 +125,7 @@ def build(models: Models) -> None:
             button = gr.Button("Ask", variant="primary")
             examples = gr.Examples(
                 list(_EXAMPLES.values()),
-                [pasted, question],
+                [files, pasted, question],
                 example_labels=list(_EXAMPLES),
                 cache_examples=False,
                 api_visibility="private",
@@ -152,6 +157,7 @@ def build(models: Models) -> None:
         line = "**I don't know**: nothing in these documents supports an answer"
         if found.answers:
             line = f"**{len(found.answers)} answer{'s' * (len(found.answers) > 1)}** from {len(shelf.index)} passages"
+        shelf.answers = found.answers
         reading = "" if shelf is kept else f", after {read - begun:.1f} s of reading"
         return (
             _without_folders(found),
@@ -164,6 +170,9 @@ def build(models: Models) -> None:
     asked = gr.on([button.click, question.submit], tell, given, outputs, api_name=PAGE.path, concurrency_limit=1)
     clicked = examples.load_input_event.then(tell, given, outputs, api_visibility="private")
     for event in (asked, clicked):
+        event.success(
+            lambda kept: _with_pages(kept, shown), kept, shown, api_visibility="private", show_progress="hidden"
+        )
         event.failure(lambda: (None, NO_ANSWER, ""), outputs=outputs[:3], api_visibility="private", queue=False)
     strip([asked, clicked], given=given[:4], result=result, write=elsewhere)
 
@@ -208,33 +217,6 @@ def elsewhere(files: list[dict[str, Any]] | None, pasted: str, question: str, fo
     )
 
 
-def answers_html(answers: Sequence[CitedAnswer]) -> str:
-    """Each answer's place, and its passage with the answer marked; everything is escaped.
-
-    Example:
-        >>> from nlp.retrieval.types import Passage
-        >>> passage = Passage("/tmp/a.pdf", 3, "Alps", "The <Eiger> is high.", 10, 30)
-        >>> print(answers_html([CitedAnswer("<Eiger>", 14, 21, 0.9, passage)]))
-        <div class="facts cited"><h3>a.pdf, page 3, Alps, characters 14 to 21 <span class="tag">90%</span></h3>
-        <p>The <mark>&lt;Eiger&gt;</mark> is high.</p></div>
-    """
-    parts = []
-    for found in answers:
-        passage = found.passage
-        begin, stop = found.start - passage.start, found.end - passage.start
-        page = "" if passage.page is None else f", page {passage.page}"
-        heading = f", {passage.heading}" if passage.heading else ""
-        where = f"{Path(passage.path).name}{page}{heading}, characters {found.start} to {found.end}"
-        before, marked, after = (
-            html.escape(part) for part in (passage.text[:begin], passage.text[begin:stop], passage.text[stop:])
-        )
-        parts.append(
-            f'<div class="facts cited"><h3>{html.escape(where)} <span class="tag">{found.score:.0%}</span></h3>\n'
-            f"<p>{before}<mark>{marked}</mark>{after}</p></div>"
-        )
-    return "\n".join(parts)
-
-
 def _sources(files: Sequence[str], pasted: str) -> list[tuple[str, bytes]]:
     """Name and content of each document."""
     if len(files) > MOST_FILES:
@@ -276,6 +258,18 @@ def _shelf(key: str, sources: Sequence[tuple[str, bytes]]) -> Shelf:
         folder.cleanup()
         raise
     return Shelf(key, index, folder)
+
+
+def _with_pages(kept: Shelf | None, shown: gr.HTML) -> Any:
+    """The answers that are shown, each with its page drawn beneath it, or with what stands around it.
+
+    It comes after them, so that nobody waits for pictures to read them.
+    """
+    if kept is None or not kept.answers:
+        return gr.skip()
+    answers = kept.answers
+    drawn = beneath(answers, lambda picture: str(shown.move_resource_to_block_cache(sent(picture))))
+    return answers_html(answers, drawn) if kept.answers is answers else gr.skip()  # another was answered meanwhile
 
 
 def _forget(shelf: Shelf | None) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from nlp.retrieval.documents import MOST_CHARACTERS, Document, Heading, Page
@@ -27,6 +29,17 @@ def read_pdf(data: bytes) -> Document:
         InputError: it cannot be read (``"corrupt"``), is locked (``"encrypted"``), or has too many pages or too much
             text (``"too-large"``).
     """
+    with opened(data) as (document, library):
+        return _read(document, library)
+
+
+@contextmanager
+def opened(data: bytes) -> Iterator[tuple[Any, Any]]:
+    """PDFium's document and the library itself, while nobody else uses either.
+
+    Raises:
+        InputError: it cannot be read (``"corrupt"``) or is locked (``"encrypted"``).
+    """
     library = require("pypdfium2", extra="all")
     with _ONE_AT_A_TIME:
         try:
@@ -36,7 +49,7 @@ def read_pdf(data: bytes) -> Document:
                 raise InputError("encrypted", "the PDF is locked by a password: save it without one") from error
             raise InputError("corrupt", f"the PDF cannot be read: {str(error).rstrip('.')}. Is it whole?") from error
         try:
-            return _read(document, library)
+            yield document, library
         finally:
             document.close()
 
