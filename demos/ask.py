@@ -7,7 +7,7 @@ import re
 import shlex
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -136,7 +136,14 @@ def build(models: Models) -> None:
     result = result_viewer("CitedAnswers")
     kept = gr.State(None, time_to_live=KEPT_SECONDS, delete_callback=_forget)
 
-    def tell(files: list[str] | None, pasted: str, question: str, form: str, kept: Shelf | None) -> tuple[Any, ...]:
+    def tell(
+        files: list[str] | None,
+        pasted: str,
+        question: str,
+        form: str,
+        kept: Shelf | None,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008
+    ) -> tuple[Any, ...]:
         """Answers out of documents, best first, each with its file, page, heading and characters."""
         if not question.strip() or len(question) > MOST_QUESTION:
             raise refusal(f"write a question of at most {MOST_QUESTION} characters")
@@ -146,7 +153,8 @@ def build(models: Models) -> None:
             reranker = models.reranker.get(gr.Info)
             reader = models.reader.get(gr.Info) if form == FEW_WORDS else NO_READER
             begun = time.perf_counter()
-            shelf = kept if kept is not None and kept.key == key.hexdigest() else _shelf(key.hexdigest(), sources)
+            known = kept is not None and kept.key == key.hexdigest()
+            shelf = kept if kept is not None and known else _shelf(key.hexdigest(), sources, say=progress)
             read = time.perf_counter()
             found = asker(shelf.index, reranker=reranker, reader=reader).predict([question], on_error="keep")[0]
             asked = time.perf_counter()
@@ -229,8 +237,8 @@ def _sources(files: Sequence[str], pasted: str) -> list[tuple[str, bytes]]:
     return found
 
 
-def _shelf(key: str, sources: Sequence[tuple[str, bytes]]) -> Shelf:
-    """An index over a visitor's documents.
+def _shelf(key: str, sources: Sequence[tuple[str, bytes]], *, say: Callable[..., object]) -> Shelf:
+    """An index over a visitor's documents; ``say`` is told how many of them are read, of how many, and in words.
 
     Raises:
         gradio.Error: one of them cannot be used, or all together are too long.
@@ -251,7 +259,9 @@ def _shelf(key: str, sources: Sequence[tuple[str, bytes]]) -> Shelf:
             place.parent.mkdir(parents=True)
             place.write_bytes(data)
         index = open_index(Path(folder.name) / "index", create=True)
-        for row in index.add(sorted(documents.glob("*/*"))):
+        say((0, len(sources)), desc="Reading", unit="documents")
+        for done, row in enumerate(index.add(sorted(documents.glob("*/*"))), 1):
+            say((done, len(sources)), desc="Reading", unit="documents")
             if row.failure is not None:
                 raise refusal(f"{Path(row.path).name}: {row.failure.message}")
     except BaseException:

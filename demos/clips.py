@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -74,7 +74,11 @@ def clip_input(models: Models, model: gr.Dropdown) -> None:
         counts = gr.HTML(label="Counts", js_on_load=None, apply_default_css=False)
     uploads_only(video, "a video")
 
-    def detect_video(video: dict[str, Any] | None, model: str | None = None) -> tuple[Any, ...]:
+    def detect_video(
+        video: dict[str, Any] | None,
+        model: str | None = None,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008
+    ) -> tuple[Any, ...]:
         """How many of each thing the first seconds of a video show, and an MP4 of those frames with boxes drawn."""
         given = chosen(video, "a video")
         if given is None:
@@ -83,7 +87,7 @@ def clip_input(models: Models, model: gr.Dropdown) -> None:
             detector = models.detectors.named(model).get(gr.Info)
             begun = time.perf_counter()
             with tempfile.TemporaryDirectory(prefix="triptych-clip-") as folder:
-                found = draw_clip(detector, given.path, Path(folder) / "found.mp4")
+                found = draw_clip(detector, given.path, Path(folder) / "found.mp4", say=progress)
                 # Into the folder of uploads, from where it is deleted as they are.
                 shown = save_file_to_cache(Path(folder) / "found.mp4", get_upload_folder())
             taken = time.perf_counter() - begun
@@ -91,17 +95,22 @@ def clip_input(models: Models, model: gr.Dropdown) -> None:
         return line, shown, _table(found)
 
     shown = [answer, drawn, counts]
-    asked = video.change(detect_video, [video, model], shown, preprocess=False, api_name="detect_video")
+    asked = video.change(
+        detect_video, [video, model], shown, preprocess=False, api_name="detect_video", concurrency_limit=1
+    )
     asked.failure(lambda: (NO_ANSWER, None, ""), outputs=shown, api_visibility="private", queue=False)
 
 
-def draw_clip(detector: Predictor[Any, Detections], path: Path, out: Path) -> Counted:
+def draw_clip(
+    detector: Predictor[Any, Detections], path: Path, out: Path, *, say: Callable[..., object] = dict
+) -> Counted:
     """Detect in the first seconds of a video, and write its frames with boxes.
 
     Args:
         detector: what is asked about each frame.
         path: the video.
         out: the MP4 to write.
+        say: told after each frame how much of the time that is looked at has passed, in 0..1, and in words.
 
     Raises:
         InputError: the video cannot be used.
@@ -121,6 +130,7 @@ def draw_clip(detector: Predictor[Any, Detections], path: Path, out: Path) -> Co
             picture = draw_detections(frame.pixels, found, min_score=SCORE_THRESHOLD)
             writer.add(frame.time, _small(picture))
             frames, last = frames + 1, frame.time
+            say(min(1.0, last / MOST_SECONDS), desc=f"{last:.1f} s of {MOST_SECONDS:.0f} s at most")
     return Counted(frames, last, most, seen)
 
 
