@@ -136,7 +136,7 @@ def build(models: Models) -> None:
     result = result_viewer("CitedAnswers")
     kept = gr.State(None, time_to_live=KEPT_SECONDS, delete_callback=_forget)
 
-    def tell(
+    def tell(  # noqa: PLR0917 - the inputs of the page, in their order
         files: list[str] | None,
         pasted: str,
         question: str,

@@ -102,7 +102,7 @@ def clip_input(models: Models, model: gr.Dropdown) -> None:
 
 
 def draw_clip(
-    detector: Predictor[Any, Detections], path: Path, out: Path, *, say: Callable[..., object] = dict
+    detector: Predictor[Any, Detections], path: Path, out: Path, *, say: Callable[..., object] | None = None
 ) -> Counted:
     """Detect in the first seconds of a video, and write its frames with boxes.
 
@@ -130,7 +130,8 @@ def draw_clip(
             picture = draw_detections(frame.pixels, found, min_score=SCORE_THRESHOLD)
             writer.add(frame.time, _small(picture))
             frames, last = frames + 1, frame.time
-            say(min(1.0, last / MOST_SECONDS), desc=f"{last:.1f} s of {MOST_SECONDS:.0f} s at most")
+            if say is not None:
+                say(min(1.0, last / MOST_SECONDS), desc=f"{last:.1f} s of {MOST_SECONDS:.0f} s at most")
     return Counted(frames, last, most, seen)
 
 
