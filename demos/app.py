@@ -48,16 +48,16 @@ THREADS = 16
 JOBS = (classify, detect, segment, faces, text, entities, translate, ask, recommend, compare, experiments, drift)
 
 
-def build(*, memory: int = MOST_MEMORY) -> gr.Blocks:
+def build(*, room: Room | None = None) -> gr.Blocks:
     """The whole application, not yet served.
 
     No model is opened by it. The detector opens beside everything else once a browser shows Home or Detect, if its
     files are on this machine, so that a first picture need not wait for it.
 
     Args:
-        memory: MiB that opened models may take together; then those asked longest ago are let go.
+        room: the memory that opened models share; ``None`` for one of :data:`demos.opening.MOST_MEMORY`.
     """
-    models = declare(room=Room(memory << 20))
+    models = declare(room=room)
     app = gr.Blocks(title="Triptych", delete_cache=(60, KEPT_SECONDS), analytics_enabled=False)
     app.state_session_capacity, app.max_threads = SESSIONS, THREADS  # also where another application serves the pages
     with many_pages():
@@ -96,7 +96,7 @@ def appearance() -> dict[str, Any]:
 
 @contextmanager
 def running(
-    *, host: str = "127.0.0.1", port: int = 0, auth: tuple[str, str] | None = None, memory: int = MOST_MEMORY
+    *, host: str = "127.0.0.1", port: int = 0, auth: tuple[str, str] | None = None, room: Room | None = None
 ) -> Iterator[str]:
     """Serve the application in a thread until the block ends; gives its address.
 
@@ -104,7 +104,7 @@ def running(
         host: address to listen on.
         port: 0 takes any free one.
         auth: user and password that visitors are asked for.
-        memory: as :func:`build` takes it.
+        room: as :func:`build` takes it.
 
     Raises:
         UsageError: ``host`` is no address of this machine, or ``port`` is in use.
@@ -112,7 +112,7 @@ def running(
     with bound(host, port) as probe:  # Gradio's own message for a taken port is a riddle
         port = int(probe.getsockname()[1])
     with tempfile.TemporaryDirectory(prefix="triptych-demo-") as uploads, environment(uploads):
-        app = build(memory=memory)
+        app = build(room=room)
         app.launch(
             server_name=host,
             server_port=port,
@@ -140,12 +140,20 @@ def serve(
 ) -> int:
     """Serve until SIGINT or SIGTERM; returns the exit code. Call it from the main thread.
 
+    Args:
+        host: as :func:`running`.
+        port: as :func:`running`.
+        auth: as :func:`running`.
+        say: told the address, in words.
+        memory: MiB that opened models may take together; then those asked longest ago are let go.
+
     Raises:
         UsageError: as :func:`running`.
     """
     stop = threading.Event()
     give_back_memory()
-    with running(host=host, port=port, auth=auth, memory=memory) as address:
+    room = Room(memory << 20)
+    with running(host=host, port=port, auth=auth, room=room) as address:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: stop.set())
         say(f"Triptych answers at {address}")
@@ -155,6 +163,7 @@ def serve(
         trim = trimmer() or bool
         while not stop.wait(EVERY):
             trim()
+            room.tidy()
     return 0
 
 

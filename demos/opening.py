@@ -60,18 +60,21 @@ class Room:
             self._order[id(model)] = model
             self._order.move_to_end(id(model))
 
-    def tidy(self, kept: Model[Any]) -> None:
+    def tidy(self, kept: Model[Any] | None = None) -> None:
         """Let go of models until the process fits, but never of ``kept``."""
+        trim = trimmer() or bool
+        if self._full():
+            trim()  # what is free already may be enough
         while self._full() and (oldest := self._oldest(kept)) is not None:
             oldest.forget()
             gc.collect()  # a runtime's handle lies in a cycle with what wraps it
-            (trimmer() or bool)()
+            trim()
 
     def _full(self) -> bool:
         taken = self._taken()
         return taken is not None and taken - self._begun > self.most
 
-    def _oldest(self, kept: Model[Any]) -> Model[Any] | None:
+    def _oldest(self, kept: Model[Any] | None) -> Model[Any] | None:
         with self._lock:
             found = next((model for model in self._order.values() if model is not kept), None)
             if found is not None:

@@ -50,6 +50,23 @@ def test_the_one_that_was_asked_stays_even_where_it_alone_is_too_much() -> None:
         assert [one for one in models if one.opened] == [model]
 
 
+def test_what_else_grows_costs_models_when_the_server_tidies() -> None:
+    models: list[Model[str]] = []
+    others = [0]
+    room = Room(35, taken=lambda: others[0] + 10 * sum(model.opened for model in models))
+    models += three(room, [])
+    for model in models:
+        model.get(lambda _: None)
+    room.tidy()
+    assert all(model.opened for model in models)
+    others[0] = 10
+    room.tidy()
+    assert [model.opened for model in models] == [False, True, True]
+    others[0] = 100
+    room.tidy()
+    assert not any(model.opened for model in models)
+
+
 def test_nothing_is_let_go_where_nobody_knows_what_is_taken() -> None:
     models = three(Room(0, taken=lambda: None), [])
     for model in models:
