@@ -33,8 +33,10 @@ EXAMPLES = {
         ],
         "A report": ["北京是中国的首都。它有两千多万人口，是世界上最大的城市之一。", ""],
     },
-    "en to de": {"A street": ["Two men are standing on the street.\n\n- A dog is running through the grass.", ""]},
-    "en to fr": {"A street": ["Two men are standing on the street.\n\n- A dog is running through the grass.", ""]},
+    "en to de": {"A message": ["The file could not be opened.\n\n- Select a folder and try again.", ""]},
+    "en to fr": {"A message": ["The file could not be opened.\n\n- Select a folder and try again.", ""]},
+    "de to en": {"A street": ["Zwei Männer stehen auf der Straße.\n\n- Ein Hund läuft durch das Gras.", ""]},
+    "fr to en": {"A street": ["Deux hommes se tiennent dans la rue.\n\n- Un chien court dans l'herbe.", ""]},
 }
 _LANGUAGES = {"de": "German", "en": "English", "fr": "French", "zh": "Chinese"}
 """What languages are called; one that is not here by its code."""
