@@ -42,8 +42,8 @@ def detect(page: Any) -> None:
 
 
 def ask(page: Any) -> None:
-    page.locator(".gallery-item, .gallery button, tr.tr-body").nth(1).click()
-    says(page, r" ms|\d s")
+    page.locator(".gallery-item, .gallery button, tr.tr-body").nth(3).click()
+    page.get_by_alt_text(re.compile("page 2")).first.wait_for(timeout=120_000)
 
 
 def recommend(page: Any) -> None:

@@ -15,8 +15,9 @@ from typing import Any
 import gradio as gr
 
 from demos.ask_shown import answers_html, beneath
+from demos.choosing import picker, titled
 from demos.models import Models
-from demos.pages import KEPT_SECONDS, NO_ANSWER, Page, head, plain_errors, refusal, says, which
+from demos.pages import KEPT_SECONDS, NO_ANSWER, Page, head, plain_errors, refusal, says
 from demos.pictures import sent, uploads_only
 from demos.sharing import Elsewhere, Upload, result_viewer, strip, upload
 from nlp.qa.ask import NO_READER, asker
@@ -121,7 +122,8 @@ def build(models: Models) -> None:
                 label="Answer with",
                 info="Words are those that a reader chose; it says so where there is no answer.",
             )
-            which(models.reranker.card, models.reader.card)
+            model = picker(models.readers.cards)
+            gr.Markdown(f"Passages are ranked by {titled(models.reranker.card)}.", elem_classes="note")
             button = gr.Button("Ask", variant="primary")
             examples = gr.Examples(
                 list(_EXAMPLES.values()),
@@ -141,6 +143,7 @@ def build(models: Models) -> None:
         pasted: str,
         question: str,
         form: str,
+        model: str | None,
         kept: Shelf | None,
         progress: gr.Progress = gr.Progress(),  # noqa: B008
     ) -> tuple[Any, ...]:
@@ -151,7 +154,7 @@ def build(models: Models) -> None:
         key = hashlib.sha256(repr(sorted((name, hashlib.sha256(data).hexdigest()) for name, data in sources)).encode())
         with plain_errors():
             reranker = models.reranker.get(gr.Info)
-            reader = models.reader.get(gr.Info) if form == FEW_WORDS else NO_READER
+            reader = models.readers.named(model).get(gr.Info) if form == FEW_WORDS else NO_READER
             begun = time.perf_counter()
             known = kept is not None and kept.key == key.hexdigest()
             shelf = kept if kept is not None and known else _shelf(key.hexdigest(), sources, say=progress)
@@ -174,7 +177,7 @@ def build(models: Models) -> None:
             shelf,
         )
 
-    given, outputs = [files, pasted, question, form, kept], [result, answer, shown, kept]
+    given, outputs = [files, pasted, question, form, model, kept], [result, answer, shown, kept]
     asked = gr.on([button.click, question.submit], tell, given, outputs, api_name=PAGE.path, concurrency_limit=1)
     clicked = examples.load_input_event.then(tell, given, outputs, api_visibility="private")
     for event in (asked, clicked):
@@ -182,11 +185,21 @@ def build(models: Models) -> None:
             lambda kept: _with_pages(kept, shown), kept, shown, api_visibility="private", show_progress="hidden"
         )
         event.failure(lambda: (None, NO_ANSWER, ""), outputs=outputs[:3], api_visibility="private", queue=False)
-    strip([asked, clicked], given=given[:4], result=result, write=elsewhere)
+
+    def written(*values: Any) -> Elsewhere:
+        files, pasted, question, form, name = values
+        return elsewhere(files, pasted, question, form, models.readers.told(name))
+
+    strip([asked, clicked], given=given[:5], result=result, write=written)
 
 
-def elsewhere(files: list[dict[str, Any]] | None, pasted: str, question: str, form: str) -> Elsewhere:
-    """The same request outside the page; a text that was pasted becomes a file there."""
+def elsewhere(
+    files: list[dict[str, Any]] | None, pasted: str, question: str, form: str, model: str | None = None
+) -> Elsewhere:
+    """The same request outside the page; a text that was pasted becomes a file there.
+
+    ``model`` is the reader, where it is not the task's own.
+    """
     given = [file for file in map(upload, files or []) if file is not None]
     save, write, sent = "", "", list(given)
     if pasted.strip():
@@ -198,7 +211,7 @@ def elsewhere(files: list[dict[str, Any]] | None, pasted: str, question: str, fo
         given.append(Upload(PASTED))
         if not short:
             sent, pasted = list(given), ""
-    names, reader = [file.name for file in given], NO_READER if form == SENTENCES else None
+    names, reader = [file.name for file in given], NO_READER if form == SENTENCES else model
     steps = [
         shlex.join(["triptych", "index", "build", "asked.index", "--", *names]),
         shlex.join(
@@ -218,7 +231,7 @@ def elsewhere(files: list[dict[str, Any]] | None, pasted: str, question: str, fo
         "\n".join(filter(None, [write, code])),
         "\n".join(filter(None, [save, *steps])),
         PAGE.path,
-        [sent, pasted, question, form],
+        [sent, pasted, question, form, model],
         "nlp.qa",
         {"question": question, "context": pasted or "the text of a document"},
         remark="The service answers out of one text; documents are searched by the command and from Python.",

@@ -130,7 +130,7 @@ class Models:
         recognisers: what a text names.
         translators: texts into another language, by the direction that a visitor chooses.
         reranker: which passages of a visitor's documents fit a question.
-        reader: where in a passage the answer stands.
+        readers: where in a passage the answer stands.
         recommenders: fitted here over simulated readers, by the name that a visitor chooses.
     """
 
@@ -145,7 +145,7 @@ class Models:
     recognisers: Choice[Entities]
     translators: Mapping[str, Choice[Translation]]
     reranker: Model[Reranker]
-    reader: Model[Predictor[Any, Answers]]
+    readers: Choice[Answers]
     recommenders: Mapping[str, Model[Recommender]]
 
     def all(self) -> list[Model[Any] | OwnLabels]:
@@ -162,7 +162,7 @@ class Models:
             *_each([self.recognisers]),
             *{model.card.name: model for model in ways.values()}.values(),  # one model may serve several directions
             self.reranker,
-            self.reader,
+            *_each([self.readers]),
             *self.recommenders.values(),
         ]
 
@@ -188,7 +188,7 @@ def declare(*, room: Room | None = None) -> Models:
         pool.choice("Entities", at_hand(cards("nlp.ner"))),
         _translators(pool),
         Model("Ask", find(DEFAULT_RERANKER), open_reranker, room=room),
-        pool.model("Ask", default("nlp.qa"), top_k=1),
+        pool.choice("Ask", at_hand(cards("nlp.qa")), top_k=1),
         {
             "EASE": _recommender("ease", "EASE, a linear model of books by books", _fit_ease),
             "Nearest neighbours": _recommender("item-knn", "books with the same readers", _fit_item_knn),

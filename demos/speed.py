@@ -58,7 +58,7 @@ def measured(models: Models) -> Iterator[Measured]:
             for way, choice in models.translators.items()
             if way.startswith(f"{language} ")
         ][:1],
-        (models.reader, question),
+        (models.readers.first, question),
     ]
     for model, item in first:
         yield _timed(model, lambda opened, item=item: opened.predict([item]))  # type: ignore[misc]

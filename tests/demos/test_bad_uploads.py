@@ -107,7 +107,7 @@ CASES: dict[str, tuple[str, Mapping[str, str], Data]] = {
     "faces": ("faces", PICTURES, lambda file: [file, None]),
     "faces, the second picture": ("faces", PICTURES, lambda file: [GOOD, file]),
     "detect a video": ("detect_video", VIDEOS, lambda file: [file, None]),
-    "ask": ("ask", DOCUMENTS, lambda file: [[file], "", "How high?", "A whole sentence"]),
+    "ask": ("ask", DOCUMENTS, lambda file: [[file], "", "How high?", "A whole sentence", None]),
     "compare pictures": ("compare_picture", PICTURES, lambda file: [file, "What it is of", None, None]),
     "compare on texts": ("compare_table", LABELLED, lambda file: [file, "Sentiment", None, None]),
     "compare on pairs": ("compare_table", PAIRS, lambda file: [file, "English to German", None, None]),

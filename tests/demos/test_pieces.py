@@ -185,7 +185,7 @@ def test_speed_is_measured_on_what_is_here_and_nothing_is_fetched(empty_home: Pa
         heads={"Spam": one(fake("Text"))},
         recognisers=one(fake("Entities")),
         translators={"zh to en": one(Model("No", fake_card(), pytest.fail)), "en to de": one(fake("Translate"))},
-        reader=fake("Ask"),
+        readers=one(fake("Ask")),
         recommenders={"EASE": fake("Recommend")},
     )
     first, *others = measured(models)
