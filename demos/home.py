@@ -43,7 +43,7 @@ def build(models: Models, pages: Sequence[Page]) -> None:
         js_on_load=None,
         apply_default_css=False,
     )
-    loaded = gr.HTML(_models(models), js_on_load=None, apply_default_css=False)
+    loaded = gr.HTML(_models(models, pages), js_on_load=None, apply_default_css=False)
     again = gr.Button("Look again at what is loaded", size="sm", elem_classes="small")
     measure = gr.Button("Measure speed on this machine", size="sm", elem_classes="small")
     speed = gr.HTML("", js_on_load=None, apply_default_css=False)
@@ -51,7 +51,7 @@ def build(models: Models, pages: Sequence[Page]) -> None:
     for trigger in (None, again.click):  # None: when the page is opened
         gr.on(
             trigger,
-            lambda: _models(models),
+            lambda: _models(models, pages),
             outputs=loaded,
             api_visibility="private",
             queue=False,
@@ -72,10 +72,19 @@ def _link(page: Page) -> Cell:
     return Cell(page.name, href=page.path)
 
 
-def _models(models: Models) -> str:
+def _models(models: Models, pages: Sequence[Page]) -> str:
+    order = [page.name for page in pages]
     columns = ["Model", "Used for", "Licence", "Size", "Where", "Now"]
-    rows = [model_row(model.card, model.job, model.opened, model.built) for model in models.all()]
-    return table("What is loaded, and from where", columns, rows)
+    further = models.further()
+    shown: dict[bool, list[list[Cell | str]]] = {True: [], False: []}
+    for model in sorted(models.all(), key=lambda model: order.index(model.job)):
+        row = model_row(model.card, model.job, model.opened, model.built)
+        shown[model.opened or model.card.name not in further].append([*row])
+    told = table("What is loaded, and from where", columns, shown[True])
+    if shown[False]:
+        rest = table("Models to choose instead", columns, shown[False])
+        told += f'<details class="more"><summary>{len(shown[False])} more to choose from</summary>{rest}</details>'
+    return told
 
 
 def model_row(card: ModelCard, job: str, opened: bool, built: str = "") -> list[Cell]:

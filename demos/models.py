@@ -148,21 +148,35 @@ class Models:
     readers: Choice[Answers]
     recommenders: Mapping[str, Model[Recommender]]
 
-    def all(self) -> list[Model[Any] | OwnLabels]:
-        """All of them, in the order of the pages."""
-        pictures: list[Choice[Any]] = [self.classifiers, self.detectors, *self.segmenters.values()]
-        clicked = [] if self.promptable is None else [self.promptable]
-        ways = {id(model): model for choice in self.translators.values() for model in choice.models.values()}
+    def choices(self) -> list[Choice[Any]]:
+        """What a visitor chooses from, in the order of the pages."""
         return [
-            *_each(pictures),
+            self.classifiers,
+            self.detectors,
+            *self.segmenters.values(),
+            *self.heads.values(),
+            self.recognisers,
+            *self.translators.values(),
+            self.readers,
+        ]
+
+    def further(self) -> set[str]:
+        """Names of those that nobody asks unless they are chosen."""
+        choices = self.choices()
+        return {card.name for choice in choices for card in choice.cards} - {one.first.card.name for one in choices}
+
+    def all(self) -> list[Model[Any] | OwnLabels]:
+        """Each once, those that a visitor chooses from first."""
+        chosen = [model for choice in self.choices() for model in choice.models.values()]
+        clicked = [] if self.promptable is None else [self.promptable]
+        named = {model.card.name: model for model in sorted(chosen, key=lambda model: model.opened)}
+        order = dict.fromkeys(model.card.name for model in chosen)  # one may go several ways: the opened one is told of
+        return [
+            *(named[name] for name in order),
             *clicked,
             self.faces,
-            *_each(self.heads.values()),
             self.own_labels,
-            *_each([self.recognisers]),
-            *{model.card.name: model for model in ways.values()}.values(),  # one model may serve several directions
             self.reranker,
-            *_each([self.readers]),
             *self.recommenders.values(),
         ]
 
@@ -194,10 +208,6 @@ def declare(*, room: Room | None = None) -> Models:
             "Nearest neighbours": _recommender("item-knn", "books with the same readers", _fit_item_knn),
         },
     )
-
-
-def _each(choices: Iterable[Choice[Any]]) -> list[Model[Any]]:
-    return [model for choice in choices for model in choice.models.values()]
 
 
 def _by_kind(task: str, kinds: Mapping[str, tuple[str, ...]], *, rest: str = "") -> dict[str, list[ModelCard]]:

@@ -60,6 +60,8 @@ a.download-link { color: var(--ready) !important; }
 .forest line.zero { stroke: var(--border-color-primary); stroke-dasharray: 3 3; }
 .forest .axis { display: flex; justify-content: space-between; color: var(--body-text-color-subdued); }
 .role-legend { display: none; }
+.more { margin-top: 0.7rem; }
+.more summary { cursor: pointer; padding: 0.3rem 0; font-size: var(--text-sm); color: var(--body-text-color); }
 .cited { margin-bottom: 1rem; }
 .cited h3 { margin: 0; padding: 0.5rem 0.9rem; font-size: var(--text-md); font-weight: 600; overflow-wrap: anywhere;
   color: var(--body-text-color); }
