@@ -27,17 +27,17 @@ def build(models: Models) -> None:
     head(
         PAGE,
         "Pictures are deleted within a quarter of an hour. Only whom you enrol is kept: as numbers and the name that "
-        "you give, on this machine and for you alone, until you forget them, close the page, or have enrolled nobody "
-        "for a quarter of an hour. Enrol only people who agreed to it.",
+        "you give, on this machine and for this page alone, until you forget them, and for a quarter of an hour at "
+        "most. Enrol only people who agreed to it.",
     )
     which(models.faces.card)
     with gr.Tab("Find"):
         _build_find(models)
-    with gr.Tab("Same person?"):
+    with gr.Tab("Verify"):
         faces_verify.build(models)
     with gr.Tab("Who is it?"):
         faces_who.build(models)
-    with gr.Tab("An album"):
+    with gr.Tab("Album"):
         faces_album.build(models)
 
 

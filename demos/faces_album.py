@@ -39,7 +39,7 @@ MIN_FACES = 2
 """Faces that make a group."""
 _SHOWN = 24
 """Faces of one group that are shown."""
-_SIDE, _LOOK = 96, 2048
+_SIDE, _LOOK = 80, 2048
 _WAYS = {"dbscan": "Chains of alike faces (dbscan)", "hierarchical": "Groups alike on average (hierarchical)"}
 _INVITATION = "Give some pictures, or a zip of them, and group the faces."
 
@@ -200,12 +200,18 @@ def groups_html(album: Album, numbers: Sequence[int]) -> str:
         items = "".join(_item(album.crops[at], album.rows[at]["input"], who) for at in places[:_SHOWN])
         more = f'<p class="soft">and {size - _SHOWN} more</p>' if size > _SHOWN else ""
         parts.append(
-            f'<div class="facts cited"><h3>{who} <span class="tag">{counted(size, "face")}</span></h3>'
+            f'<div class="facts cited" style="margin:0"><h3>{who} <span class="tag">{counted(size, "face")}</span></h3>'
             '<ul style="display:flex;flex-wrap:wrap;gap:0.7rem;list-style:none;margin:0;padding:0 0.9rem 0.9rem">'
             f"{items}</ul>{more}</div>"
         )
     rows = [[Cell(name), Cell(why)] for name, _, why in album.left_out]
-    return "".join(parts) + (table("Pictures without a face here", ["Picture", "Why"], rows) if rows else "")
+    groups = (
+        '<div style="display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,290px),1fr));gap:0.8rem;'
+        f'margin-bottom:0.8rem">{"".join(parts)}</div>'
+        if parts
+        else ""
+    )
+    return groups + (table("Pictures without a face here", ["Picture", "Why"], rows) if rows else "")
 
 
 def _item(crop: str, name: str, who: str) -> str:
@@ -281,4 +287,4 @@ def _example() -> list[str]:
 def _example_button() -> gr.Button | None:
     if not pictures(FACES):
         return None
-    return gr.Button("Group the example pictures, each mirrored and darker too", size="sm", elem_classes="small")
+    return gr.Button("The examples, each mirrored and darker too", size="sm", elem_classes="small")

@@ -11,8 +11,8 @@ from statistics import NormalDist
 from demos.faces_seen import one_in
 
 _NORMAL = NormalDist()
-_WIDTH, _HEIGHT = 360, 218
-_LEFT, _RIGHT, _TOP, _BOTTOM = 58, 350, 24, 176
+_WIDTH, _HEIGHT = 380, 218
+_LEFT, _RIGHT, _TOP, _BOTTOM = 86, 372, 24, 176
 _LOW, _HIGH = -0.2, 1.0
 _DECADES = 6
 _SOFT = "fill:var(--body-text-color-subdued)"
@@ -96,7 +96,7 @@ def curve(thresholds: Mapping[float, float], far: float, similarity: float | Non
         'style="display:block;width:100%;max-width:560px;height:auto;color:var(--ready);font-size:10.5px;'
         f'font-family:inherit">{"".join(parts)}</svg>'
         '<p class="soft" style="margin:0.3rem 0 0;font-size:var(--text-sm)">Dots and the solid line are measured; the '
-        "dashed line carries them on as a normal distribution.</p></figure>"
+        "dotted line carries them on as a normal distribution.</p></figure>"
     )
 
 
@@ -113,7 +113,7 @@ def _axes() -> list[str]:
         )
     for step in range(-2, 11, 2):
         x = _across(step / 10)
-        parts.append(f'<text x="{x:.1f}" y="{_BOTTOM + 14}" text-anchor="middle" style="{_SOFT}">{step / 10:g}</text>')
+        parts.append(f'<text x="{x:.1f}" y="{_BOTTOM + 17}" text-anchor="middle" style="{_SOFT}">{step / 10:g}</text>')
     parts.append(
         f'<text x="{(_LEFT + _RIGHT) / 2}" y="{_HEIGHT - 8}" text-anchor="middle" style="{_SOFT}">similarity of two '
         "faces</text>"

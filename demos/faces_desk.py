@@ -8,11 +8,11 @@ from typing import Any
 
 import gradio as gr
 
-from demos.faces_known import MOST_PEOPLE, MOST_PICTURES, Known, a_name, check_room
+from demos.faces_known import MOST_PEOPLE, MOST_PICTURES, Known, a_name, a_snapshot, check_room
 from demos.faces_seen import counted, draw_faces, plain, screen_of, see, several, threshold_at
 from demos.models import Models
 from demos.pages import ask, plain_errors, refusal
-from demos.pictures import Screen, chosen, sent
+from demos.pictures import Chosen, Screen, chosen, sent
 from demos.tables import Cell, table
 from shared.catalogue import ModelCard
 from vision.faces.search import Match
@@ -61,10 +61,9 @@ class Desk:
         enrolled.
         """
         person = a_name(name)
-        given = [
-            *several(files, MOST_PICTURES, "pictures of one person"),
-            *several([snapshot] if snapshot else [], 1, ""),
-        ]
+        given = several(files, MOST_PICTURES, "pictures of one person")
+        if (taken := chosen(snapshot)) is not None:
+            given.append(Chosen(taken.path, a_snapshot(known)))
         if not given:
             raise refusal("give a picture of this person, from a file or by the webcam")
         check_room({} if known is None else known.people(), person, len(given))

@@ -5,13 +5,11 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from demos.faces_known import Known, is_snapshot
 from demos.faces_seen import SERVES_NONE
 from demos.sharing import Elsewhere, Upload, predict_command, upload
-
-if TYPE_CHECKING:
-    from demos.faces_known import Known
 
 GALLERY = "known.gallery"
 _FIND = """import json
@@ -98,7 +96,9 @@ def known_elsewhere(known: Known | None, picture: Mapping[str, Any] | None, far:
     people = {person: list(names) for person, names in known.files.items()}
     code = _ENROLL.format(people=people, gallery=GALLERY)
     code += _PEOPLE if file is None else _IDENTIFY.format(name=file.name, far=far)
-    steps = [_faces("enroll", GALLERY, "--person", person, "--", *names) for person, names in people.items()]
+    snapshots = [name for names in people.values() for name in names if is_snapshot(name)]
+    steps = [f"# save what the webcam saw as {', '.join(snapshots)} first"] if snapshots else []
+    steps += [_faces("enroll", GALLERY, "--person", person, "--", *names) for person, names in people.items()]
     if file is None:
         steps.append(_faces("people", GALLERY))
     else:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import tempfile
+import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,18 +28,20 @@ class Known:
     """The persons that one visitor enrolled.
 
     Attributes:
-        folder: where their gallery lies; goes with this. It holds embeddings and names, no pictures.
+        folder: where their gallery lies; goes with this, however that ends. It holds embeddings and names, no pictures.
         files: by person what the visitor calls the pictures that were taken, for the request elsewhere.
     """
 
-    folder: tempfile.TemporaryDirectory[str] = field(
-        default_factory=lambda: tempfile.TemporaryDirectory(prefix="triptych-faces-")
-    )
+    folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="triptych-faces-")))
     files: dict[str, list[str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        # Also where the server drops the session of a visitor, and where it stops.
+        self._delete = weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
 
     def gallery(self, faces: Faces | None = None) -> Gallery:
         """The gallery, begun for the model of these faces where there is none; close it."""
-        place = Path(self.folder.name) / "gallery"
+        place = self.folder / "gallery"
         if faces is None or faces.embeddings is None:
             return open_gallery(place)
         return open_gallery(place, embedder=faces.embedder, dimension=faces.embeddings.shape[1])
@@ -95,7 +100,7 @@ class Known:
         """Forget everybody, wiping the gallery's files, and delete them."""
         if self.files:
             self.forget(list(self.files))
-        self.folder.cleanup()
+        self._delete()
 
 
 def forgotten(known: Known | None) -> None:
@@ -114,6 +119,22 @@ def a_name(name: Any) -> str:
     if not 0 < len(found) <= MOST_NAME or not found.isprintable():
         raise refusal(f"give the person a name of 1 to {MOST_NAME} signs in one line. Got {str(name)[:80]!r} instead")
     return found
+
+
+def a_snapshot(known: Known | None) -> str:
+    """What the next snapshot of the webcam is called, which comes without a name of its own.
+
+    Example:
+        >>> a_snapshot(None)
+        'snapshot-1.png'
+    """
+    taken = [] if known is None else [name for names in known.files.values() for name in names if is_snapshot(name)]
+    return f"snapshot-{1 + max((int(name[9:-4]) for name in taken), default=0)}.png"
+
+
+def is_snapshot(name: str) -> bool:
+    """Whether a picture is one of the webcam's, by its name."""
+    return re.fullmatch(r"snapshot-\d+\.png", name) is not None
 
 
 def check_room(people: Mapping[str, int], person: str, pictures: int) -> None:

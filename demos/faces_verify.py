@@ -102,10 +102,10 @@ def build(models: Models) -> None:
         with plain_errors():
             verification = compare(found[0][0], found[1][0], threshold=threshold, far=far)
         pair = Pair(verification.similarity, milliseconds)
-        return pair, *_told(card, pair, far), *pictures
+        return pair, *told(card, pair, far), *pictures
 
     def judge(pair: Pair | None, far: float) -> tuple[Any, ...]:
-        return nothing(_INVITATION, far)[1:4] if pair is None else _told(card, pair, far)
+        return nothing(_INVITATION, far)[1:4] if pair is None else told(card, pair, far)
 
     shown = [kept, result, answer, shown_curve, *drawn]
     asked = gr.on(
@@ -117,7 +117,7 @@ def build(models: Models) -> None:
     strip([asked, judged], given=[first, second, far], result=result, write=verify_elsewhere)
 
 
-def _told(card: ModelCard, pair: Pair, far: float) -> tuple[dict[str, Any], str, str]:
+def told(card: ModelCard, pair: Pair, far: float) -> tuple[dict[str, Any], str, str]:
     """JSON, line and curve of a pair at a rate."""
     threshold = threshold_at(card, far)
     found = Verification(pair.similarity, threshold, pair.similarity >= threshold, far)

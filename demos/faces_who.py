@@ -34,6 +34,11 @@ def build(models: Models) -> None:
             uploads_only(files, "a picture")
             snapshot = picture_input("Or a snapshot by the webcam", sources=["webcam"], height=240)
             enrol = gr.Button("Enrol", variant="primary")
+            portraits = pictures(FACES)[:1]
+            offered = [
+                gr.Button(f"{shown_name(portrait)}, and the same mirrored and darker", size="sm", elem_classes="small")
+                for portrait in portraits
+            ]
             listed = gr.HTML(people_html({}), label="Enrolled", js_on_load=None, apply_default_css=False)
             whom = gr.Dropdown([], multiselect=True, label="Whom to forget")
             with gr.Row():
@@ -65,9 +70,8 @@ def build(models: Models) -> None:
         forget.click(desk.forget_some, [whom, known], after, preprocess=False, api_name="faces_forget"),
         everybody.click(desk.forget_all, known, after, api_name="faces_forget_all"),
     ]
-    if portraits := pictures(FACES):
-        title = f"{shown_name(portraits[0])} to enrol, and the same picture mirrored and darker to ask about"
-        filled = gr.Button(title, size="sm", elem_classes="small").click(
+    for button in offered:
+        filled = button.click(
             lambda: (shown_name(portraits[0]), [copied(portraits[0])], None), outputs=person, queue=False, **_PRIVATE
         )
         changes.append(filled.then(desk.enroll, [*person, known], after, **once, **_PRIVATE))

@@ -18,7 +18,7 @@ INPUTS: dict[str, list[Any]] = {
     "classify": [],
     "detect": [0.3, False],
     "segment": ["Things of 20 kinds", "Colours over the picture", 0.5],
-    "faces": [None],
+    "faces": [],
 }
 """What the endpoints take beside the picture."""
 
