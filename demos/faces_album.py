@@ -109,21 +109,21 @@ def build(models: Models) -> None:
                 raise refusal(f"an album must have at most {MOST_PICTURES} pictures here. Got {len(found)}")
             seen, milliseconds = see(models, found, progress)
             album = album_of(seen, bad, milliseconds)
-        return album, *_told(card, album, method, far)
+        return *_told(card, album, method, far), album
 
     def again(album: Album | None, method: str, far: float) -> Any:
         return [gr.skip()] * 3 if album is None else _told(card, album, method, far)
 
-    outputs = [kept, result, answer, shown]
+    outputs = [result, answer, shown, kept]
     once: dict[str, Any] = {"preprocess": False, "concurrency_limit": 1, "concurrency_id": "album"}
     asked = [button.click(group, [files, method, far], outputs, api_name="faces_album", **once)]
     if example is not None:
         made = example.click(_example, outputs=files, api_visibility="private")
         asked.append(made.then(group, [files, method, far], outputs, api_visibility="private", **once))
     for event in asked:
-        event.failure(lambda: (None, None, NO_ANSWER, ""), outputs=outputs, api_visibility="private", queue=False)
+        event.failure(lambda: (None, NO_ANSWER, "", None), outputs=outputs, api_visibility="private", queue=False)
     judged = [
-        control.input(again, [kept, method, far], outputs[1:], api_visibility="private", show_progress="hidden")
+        control.input(again, [kept, method, far], outputs[:3], api_visibility="private", show_progress="hidden")
         for control in (method, far)
     ]
     strip([*asked, *judged], given=[files, method, far], result=result, write=album_elsewhere)

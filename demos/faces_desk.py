@@ -80,7 +80,7 @@ class Desk:
             f"**{plain(person)}** is known by {counted(people[person], 'picture')}, {new} new · {milliseconds:.0f} ms"
         )
         told = {"person": person, "pictures": rows, "people": people}
-        return kept, told, line, _taken(rows), people_html(people), gr.Dropdown(list(people), value=None)
+        return told, line, _taken(rows), people_html(people), gr.Dropdown(list(people), value=None), kept
 
     def _forget(self, known: Known | None, people: Sequence[str]) -> tuple[Any, ...]:
         if known is None:
@@ -92,7 +92,7 @@ class Desk:
             known.clear()
         line = f"**Forgotten**: {', '.join(map(plain, people))}, {counted(faces, 'picture')}"
         told = {"people": list(people), "faces": faces, "left": left}
-        return known if left else None, told, line, "", people_html(left), gr.Dropdown(list(left), value=None)
+        return told, line, "", people_html(left), gr.Dropdown(list(left), value=None), known if left else None
 
     def forget_some(self, people: list[str] | None, known: Known | None) -> tuple[Any, ...]:
         """Remove persons with all their faces from this session; no file holds their names or embeddings afterwards."""
@@ -112,10 +112,10 @@ class Desk:
         threshold_at(self.models.faces.card, far)
         given = chosen(picture)
         if given is None:
-            return None, None, INVITATION, None, "", ""
+            return None, INVITATION, None, "", "", None
         faces, milliseconds = ask(self.models.faces, given.path, plain=given.plain)
         asked = Asked(screen_of(given), faces, milliseconds)
-        return asked, *_told(self.models.faces.card, asked, far, known), ""
+        return *_told(self.models.faces.card, asked, far, known), "", asked
 
     def again(self, asked: Asked | None, far: float, known: Known | None) -> Any:
         """The same picture at another rate."""

@@ -81,7 +81,7 @@ def build(models: Models) -> None:
     def nothing(said: str = NO_ANSWER, far: Any = None) -> tuple[Any, ...]:
         known = rates(card)
         rate = far if far in known else DEFAULT_FAR
-        return None, None, said, curve(known, rate) if rate in known else "", None, None
+        return None, said, curve(known, rate) if rate in known else "", None, None, None
 
     def verify(
         first: dict[str, Any] | None, second: dict[str, Any] | None, far: float = DEFAULT_FAR
@@ -98,22 +98,22 @@ def build(models: Models) -> None:
         for side, (one, _) in zip(given, found):
             if one.main is None:
                 said = f"**Nothing to compare**: no face was found in {side.name} · {milliseconds:.0f} ms"
-                return *nothing(said, far)[:4], *pictures
+                return *nothing(said, far)[:3], *pictures, None
         with plain_errors():
             verification = compare(found[0][0], found[1][0], threshold=threshold, far=far)
         pair = Pair(verification.similarity, milliseconds)
-        return pair, *told(card, pair, far), *pictures
+        return *told(card, pair, far), *pictures, pair
 
     def judge(pair: Pair | None, far: float) -> tuple[Any, ...]:
-        return nothing(_INVITATION, far)[1:4] if pair is None else told(card, pair, far)
+        return nothing(_INVITATION, far)[:3] if pair is None else told(card, pair, far)
 
-    shown = [kept, result, answer, shown_curve, *drawn]
+    shown = [result, answer, shown_curve, *drawn, kept]
     asked = gr.on(
         [first.change, second.change], verify, [first, second, far], shown, preprocess=False, api_name="faces_verify",
         trigger_mode="always_last",
     )  # fmt: skip
     asked.failure(nothing, outputs=shown, api_visibility="private", queue=False)
-    judged = far.input(judge, [kept, far], shown[1:4], api_visibility="private", show_progress="hidden", queue=False)
+    judged = far.input(judge, [kept, far], shown[:3], api_visibility="private", show_progress="hidden", queue=False)
     strip([asked, judged], given=[first, second, far], result=result, write=verify_elsewhere)
 
 

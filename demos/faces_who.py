@@ -62,7 +62,7 @@ def build(models: Models) -> None:
 
     desk = Desk(models)
     person = [name, files, snapshot]
-    after = [known, result, answer, taken, listed, whom]
+    after = [result, answer, taken, listed, whom, known]
     told = [result, answer, drawn, found, taken]
     once: dict[str, Any] = {"preprocess": False, "concurrency_limit": 1, "concurrency_id": "enrol"}
     changes = [
@@ -77,12 +77,12 @@ def build(models: Models) -> None:
         changes.append(filled.then(desk.enroll, [*person, known], after, **once, **_PRIVATE))
         changes[-1].success(lambda: altered(portraits[0]), outputs=picture, queue=False, **_PRIVATE)
     asked = picture.change(
-        desk.identify, [picture, far, known], [last, *told], preprocess=False, api_name="faces_identify"
+        desk.identify, [picture, far, known], [*told, last], preprocess=False, api_name="faces_identify"
     )
-    asked.failure(lambda: (None, None, NO_ANSWER, None, "", ""), outputs=[last, *told], queue=False, **_PRIVATE)
+    asked.failure(lambda: (None, NO_ANSWER, None, "", "", None), outputs=[*told, last], queue=False, **_PRIVATE)
     judged = far.input(desk.again, [last, far, known], told, show_progress="hidden", **_PRIVATE)
     for event in changes:
         event.success(lambda: ("", None, None), outputs=person, queue=False, **_PRIVATE)
         event.success(desk.redrawn, [last, far, known], told[2:4], show_progress="hidden", **_PRIVATE)
-        event.failure(lambda: (None, NO_ANSWER, ""), outputs=after[1:4], queue=False, **_PRIVATE)
+        event.failure(lambda: (None, NO_ANSWER, ""), outputs=after[:3], queue=False, **_PRIVATE)
     strip([*changes, asked, judged], given=[known, picture, far], result=result, write=known_elsewhere)

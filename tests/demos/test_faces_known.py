@@ -36,10 +36,10 @@ CARD = fake_card(name="looks", options={"thresholds": {str(rate): value for rate
 
 
 def faces(*embeddings: list[float]) -> Faces:
-    """Faces beside each other, the first the largest, with these embeddings."""
+    """Faces beside each other, the first in the middle and the largest, with these embeddings."""
     count = len(embeddings)
-    boxes = np.float32([[20 * at, 0, 20 * at + (18 if at == 0 else 6), 18 if at == 0 else 6] for at in range(count)])
-    vectors = np.array(embeddings, np.float32).reshape(count, -1)
+    boxes = np.float32([[20, 0, 60, 40], *([10 * at, 0, 10 * at + 6, 6] for at in range(1, 3))][:count])
+    vectors = np.array(embeddings, np.float32).reshape(count, 2)
     return Faces(
         (40, 80),
         boxes.reshape(count, 4),
