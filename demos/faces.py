@@ -27,8 +27,8 @@ def build(models: Models) -> None:
     head(
         PAGE,
         "Pictures are deleted within a quarter of an hour. Only whom you enrol is kept: as numbers and the name that "
-        "you give, on this machine and for this page alone, until you forget them, and for a quarter of an hour at "
-        "most. Enrol only people who agreed to it.",
+        "you give, on this machine and for this page alone, until you forget them or a quarter of an hour after the "
+        "last of them. Enrol only people who agreed to it.",
     )
     which(models.faces.card)
     with gr.Tab("Find"):
