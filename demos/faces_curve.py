@@ -15,6 +15,8 @@ _WIDTH, _HEIGHT = 380, 218
 _LEFT, _RIGHT, _TOP, _BOTTOM = 86, 372, 24, 176
 _LOW, _HIGH = -0.2, 1.0
 _DECADES = 6
+_LETTERS = 90
+"""What the name of a pair's mark takes in width."""
 _SOFT = "fill:var(--body-text-color-subdued)"
 _TEXT = "fill:var(--body-text-color)"
 
@@ -79,7 +81,7 @@ def curve(thresholds: Mapping[float, float], far: float, similarity: float | Non
     ]
     if similarity is not None:
         x, y = _across(similarity), _down(rate_at(similarity, thresholds))
-        left = x > (_LEFT + _RIGHT) / 2
+        left = _LEFT + _LETTERS < x < _across(used) or x + _LETTERS > _RIGHT  # beside the line of the threshold
         above = y > (_TOP + _BOTTOM) / 2
         parts += [
             f'<line class="pair" x1="{x:.1f}" x2="{x:.1f}" y1="{y:.1f}" y2="{_BOTTOM}" stroke="#c2255c" '
