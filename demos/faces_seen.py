@@ -74,6 +74,8 @@ def several(values: Sequence[dict[str, Any]] | None, most: int, what: str) -> li
         gradio.Error: there are more, or one is no upload.
     """
     given = values or []
+    if not isinstance(given, list) or not all(isinstance(value, dict) for value in given):
+        raise refusal(f"{what} must be a list of uploaded files. Got something else instead")
     if len(given) > most:
         raise refusal(f"give at most {most} {what}. Got {len(given)}")
     return [file for file in (chosen(value) for value in given) if file is not None]

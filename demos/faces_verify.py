@@ -14,7 +14,6 @@ from demos.faces_seen import (
     altered,
     copied,
     draw_faces,
-    one_in,
     rate_choice,
     rates,
     screen_of,
@@ -31,6 +30,8 @@ from vision.types import Verification
 
 _INVITATION = "Choose two pictures, each with a face."
 _LONGEST = 640
+_ANSWER = 76
+"""Pixels of three lines of text, kept free so that the curve stays where it is when the answer comes."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,7 @@ def build(models: Models) -> None:
             far = rate_choice(card, "Pairs of strangers taken for one person. Choosing another asks the model nothing.")
         with gr.Column(scale=3, min_width=300):
             answer = says(_INVITATION)
+            answer.min_height = _ANSWER
             shown_curve = gr.HTML(
                 curve(rates(card), DEFAULT_FAR) if DEFAULT_FAR in rates(card) else "",
                 label="Curve",
@@ -123,8 +125,8 @@ def told(card: ModelCard, pair: Pair, far: float) -> tuple[dict[str, Any], str, 
     found = Verification(pair.similarity, threshold, pair.similarity >= threshold, far)
     word = "One person" if found.same else "Two persons"
     line = (
-        f"**{word}**: alike by {pair.similarity:.2f}, where {threshold:.2f} or more counts as one "
-        f"({one_in(far)} pairs of strangers is taken for one). {strangers(pair.similarity, rates(card))} · "
+        f"**{word}**: alike by {pair.similarity:.2f}, where {threshold:.2f} or more counts as one. "
+        f"{strangers(pair.similarity, rates(card))} · "
         f"{pair.milliseconds:.0f} ms"
     )
     return found.to_json(), line, curve(rates(card), far, pair.similarity)

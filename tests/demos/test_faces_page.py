@@ -20,8 +20,10 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 
+from demos.examples import FACES, pictures
 from demos.faces_elsewhere import album_elsewhere, known_elsewhere, verify_elsewhere
 from demos.faces_known import Known
+from demos.faces_seen import shown_name
 from demos.sharing import Elsewhere, to_this_application
 
 pytestmark = pytest.mark.weights
@@ -313,6 +315,27 @@ def test_every_tab_answers_in_the_browser(
     )
     look(page, "faces-album")
     assert in_both(found) == []
+    found.assert_well_behaved()
+
+
+@pytest.mark.browser
+def test_examples_are_answered_at_once(visit: Callable[..., Any]) -> None:
+    found = visit(width=390)
+    page = found.open("faces")
+    name = shown_name(pictures(FACES)[0])
+    page.get_by_role("tab", name="Verify").click()
+    page.get_by_role("button", name=f"{name}, and the same").locator("visible=true").click()
+    says(page, "One person: alike by")
+    page.get_by_role("tab", name="Who is it?").click()
+    page.get_by_role("button", name=f"{name}, and the same").locator("visible=true").click()
+    says(page, rf"{name}( and \d unknown)? · ")
+    page.get_by_role("button", name="Forget everybody").click()
+    says(page, f"Forgotten: {name}, 1 picture")
+    page.get_by_role("tab", name="Album").click()
+    page.get_by_role("button", name="The examples").click()
+    says(page, r"\d persons? among \d+ faces of \d+ pictures")
+    page.locator(".facts:visible", has_text="Pictures without a face").get_by_text("no face was found").first.wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
     found.assert_well_behaved()
 
 
