@@ -26,9 +26,10 @@ FACES = (
     ("ultralytics", "assets/zidane.jpg"),
     ("matplotlib", "mpl-data/sample_data/grace_hopper.jpg"),
     ("skimage", "data/astronaut.png"),
+    ("gradio", "media_assets/images/groot.jpeg"),
 )
-"""People seen from near. None comes with the light installation: with the ``ultralytics`` extra, matplotlib and
-scikit-image."""
+"""Faces seen from near. With the light installation comes the last alone, a figure of a film with a face of wood; the
+others come with the ``ultralytics`` extra, matplotlib and scikit-image."""
 
 SEGMENT = (
     ("ultralytics", "assets/bus.jpg"),

@@ -4,10 +4,11 @@ what is drawn for the browser.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import gradio as gr
 from gradio.data_classes import FileData, ListFiles
@@ -83,18 +84,28 @@ def sent(picture: Image.Image) -> str:
     return path
 
 
-def picture_input(label: str = "Picture") -> gr.Image:
+def picture_input(
+    label: str = "Picture",
+    *,
+    sources: Sequence[Literal["upload", "webcam", "clipboard"]] = ("upload", "clipboard"),
+    height: int = 320,
+) -> gr.Image:
     """Where a visitor puts a picture. Its events take ``preprocess=False`` and read the value with :func:`chosen`.
 
     Gradio would decode the picture itself and answer a bad one in Pillow's words; and it would fetch any address that
     a client sends in the place of a file, of any size. Here only uploads are read.
+
+    Args:
+        label: what the picture is called.
+        sources: where it may come from; a browser lends its camera on this machine and over HTTPS alone.
+        height: of the input, in pixels.
     """
     picture = gr.Image(
         label=label,
         type="filepath",
-        sources=["upload", "clipboard"],
+        sources=list(sources),
         buttons=["fullscreen"],
-        height=320,
+        height=height,
         alt_text="The picture you chose",
     )
     uploads_only(picture, "a picture")

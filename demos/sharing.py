@@ -46,6 +46,7 @@ class Elsewhere:
         model: name of the model, where it is not the task's own default.
         options: of the request to the service.
         remark: a line on what the service does otherwise, or empty.
+        before: endpoints of this application that are asked first, with what they take, in one session with the last.
     """
 
     python: str
@@ -57,6 +58,7 @@ class Elsewhere:
     model: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     remark: str = ""
+    before: Sequence[tuple[str, Sequence[Any]]] = ()
 
 
 def strip(
@@ -181,11 +183,13 @@ def to_this_application(wanted: Elsewhere, base: str) -> str:
         lines.append(f"{variable}=$(curl -sf {shlex.quote(f'{api}/upload')} -F {form} | cut -d '\"' -f 2)")
         return {"path": mark, "orig_name": value.name, "meta": {"_type": "gradio.FileData"}}
 
-    body = shlex.quote(_json({"data": [sent(value) for value in wanted.data]}))
-    for mark, variable in variables.items():
-        body = body.replace(mark, f"'\"${variable}\"'")
-    call = shlex.quote(f"{api}/call/{wanted.endpoint}")
-    lines += [f"event=$(curl -sf {call} --json {body} | cut -d '\"' -f 4)", f"curl -sfN {call}/$event"]
+    session = {"session_hash": secrets.token_hex(6)} if wanted.before else {}
+    for endpoint, data in (*wanted.before, (wanted.endpoint, wanted.data)):
+        body = shlex.quote(_json({"data": [sent(value) for value in data]} | session))
+        for mark, variable in variables.items():
+            body = body.replace(mark, f"'\"${variable}\"'")
+        call = shlex.quote(f"{api}/call/{endpoint}")
+        lines += [f"event=$(curl -sf {call} --json {body} | cut -d '\"' -f 4)", f"curl -sfN {call}/$event"]
     return "\n".join(lines)
 
 

@@ -97,6 +97,11 @@ ZIPS = dict.fromkeys(("empty.zip", "letter.zip", "picture.zip", "half.zip"), NO_
     "pictures-that-are-none.zip": "none of the 2 items of {name} can be read",
     "bombs.zip": "none of the 2 items of {name} can be read",
 }
+NO_ALBUM = {name: told.removesuffix(". Expected here: a zip of one folder a class") for name, told in ZIPS.items()} | {
+    "letters.zip": "{name} must hold pictures. It holds none",
+    "pictures-that-are-none.zip": "none of these 2 files can be used. ",
+    "bombs.zip": "none of these 2 files can be used. .*is larger than what is safe to decode",
+}
 LETTERS = {"letters.zip": "Expected here: a zip of images"}
 
 CASES: dict[str, tuple[str, Mapping[str, str], Data]] = {
@@ -104,8 +109,12 @@ CASES: dict[str, tuple[str, Mapping[str, str], Data]] = {
     "detect": ("detect", PICTURES, lambda file: [file, 0.3, False, None]),
     "detect in tiles": ("detect", PICTURES, lambda file: [file, 0.3, True, None]),
     "segment": ("segment", PICTURES, lambda file: [file, "Things it knows", OVERLAY, 0.5, None]),
-    "faces": ("faces", PICTURES, lambda file: [file, None]),
-    "faces, the second picture": ("faces", PICTURES, lambda file: [GOOD, file]),
+    "faces": ("faces", PICTURES, lambda file: [file]),
+    "verify faces": ("faces_verify", PICTURES, lambda file: [GOOD, file, 0.001]),
+    "enrol faces": ("faces_enroll", PICTURES, lambda file: ["Ada", [file], None]),
+    "enrol a snapshot": ("faces_enroll", {"half.png": "nobody was enrolled"}, lambda file: ["Ada", None, file]),
+    "identify faces": ("faces_identify", PICTURES, lambda file: [file, 0.001]),
+    "an album": ("faces_album", PICTURES | NO_ALBUM, lambda file: [[file], "dbscan", 0.001]),
     "detect a video": ("detect_video", VIDEOS, lambda file: [file, None]),
     "ask": ("ask", DOCUMENTS, lambda file: [[file], "", "How high?", "A whole sentence", None]),
     "compare pictures": ("compare_picture", PICTURES, lambda file: [file, "What it is of", None, None]),
@@ -195,7 +204,9 @@ def test_every_bad_file_is_tried() -> None:
     assert tried == {name for make in made for name in make()}
 
 
-@pytest.mark.parametrize("case", ["ask", "analyse", "drift of tables", "compare on texts", "compare on pictures"])
+@pytest.mark.parametrize(
+    "case", ["enrol faces", "an album", "ask", "analyse", "drift of tables", "compare on texts", "compare on pictures"]
+)
 def test_what_nobody_uploaded_is_not_read(http: httpx.Client, address: str, case: str) -> None:
     endpoint, _, data = CASES[case]
     meta = {"meta": {"_type": "gradio.FileData"}}

@@ -18,7 +18,7 @@ INPUTS: dict[str, list[Any]] = {
     "classify": [None],
     "detect": [0.3, False, None],
     "segment": ["Things it knows", "Colours over the picture", 0.5, None],
-    "faces": [None],
+    "faces": [],
 }
 """What the endpoints take beside the picture."""
 
