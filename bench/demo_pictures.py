@@ -25,6 +25,8 @@ CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 FOLDER = Path(__file__).parents[1] / "docs" / "pictures"
 LARGEST = 150_000
 HEIGHT = 800
+SCROLLED = {"ask": 440}
+"""Pixels by which a page is moved up before it is taken, so that the answer is in sight."""
 
 
 def says(page: Any, pattern: str) -> None:
@@ -43,7 +45,7 @@ def detect(page: Any) -> None:
 
 def ask(page: Any) -> None:
     page.locator(".gallery-item, .gallery button, tr.tr-body").nth(3).click()
-    page.get_by_alt_text(re.compile("page 2")).first.wait_for(timeout=120_000)
+    page.get_by_alt_text(re.compile("^Page 2 of")).first.wait_for(timeout=120_000)
 
 
 def recommend(page: Any) -> None:
@@ -88,7 +90,7 @@ def main() -> None:
             page.mouse.move(0, 0)
             page.get_by_test_id("toast-body").wait_for(state="detached", timeout=30_000)
             page.wait_for_timeout(2_000)  # plots are drawn
-            page.evaluate("window.scrollTo(0, 0)")
+            page.evaluate("down => window.scrollTo(0, down)", SCROLLED.get(name, 0))
             target = arguments.out / f"{name}.webp"
             target.write_bytes(smallest(page.screenshot()))
             print(f"{target}: {target.stat().st_size:,} bytes")
