@@ -97,7 +97,7 @@ class OwnLabels:
     job: str = "Text"
     built: str = ""
     _recent: Recent[tuple[str, ...], Model[Predictor[str, TextLabels]]] = field(
-        default_factory=lambda: Recent(OWN_LABELS_KEPT)
+        default_factory=lambda: Recent(OWN_LABELS_KEPT, left=Model.forget)
     )
 
     @property

@@ -21,7 +21,7 @@ from shared.weights.words import human
 
 T = TypeVar("T")
 
-MOST_MEMORY = 1536
+MOST_MEMORY = 2048
 """MiB that opened models may take, unless a page is told otherwise."""
 _STATM = Path("/proc/self/statm")
 
@@ -60,6 +60,11 @@ class Room:
             self._order[id(model)] = model
             self._order.move_to_end(id(model))
 
+    def drop(self, model: Model[Any]) -> None:
+        """A model is no longer here; of one that never was nothing is known anyway."""
+        with self._lock:
+            self._order.pop(id(model), None)
+
     def tidy(self, kept: Model[Any] | None = None) -> None:
         """Let go of models until the process fits, but never of ``kept``."""
         trim = trimmer() or bool
@@ -76,10 +81,7 @@ class Room:
 
     def _oldest(self, kept: Model[Any] | None) -> Model[Any] | None:
         with self._lock:
-            found = next((model for model in self._order.values() if model is not kept), None)
-            if found is not None:
-                del self._order[id(found)]
-            return found
+            return next((model for model in self._order.values() if model is not kept), None)
 
 
 @dataclass(eq=False)
@@ -146,6 +148,8 @@ class Model(Generic[T]):
         """Let go of it; whoever asks next opens it anew, and who has it keeps it."""
         with self._lock:
             self._value.clear()
+        if self.room is not None:
+            self.room.drop(self)
 
     def warm(self) -> None:
         """Begin to open it beside everything else, unless a file would be fetched; who asks meanwhile waits for it."""

@@ -20,7 +20,7 @@ from shared.lazy import require
 @click.option(
     "--memory",
     type=click.IntRange(min=1),
-    default=1536,
+    default=2048,
     show_default=True,
     metavar="MIB",
     help="MiB that opened models may take together; then those asked longest ago are let go",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from functools import partial
 from typing import Any
 
@@ -11,7 +13,7 @@ import numpy as np
 import pytest
 
 from demos.choosing import Choice, about, at_hand, of_kind, titled
-from demos.models import LOWEST_SCORE, Pool, declare
+from demos.models import LOWEST_SCORE, OWN_LABELS_KEPT, ZERO_SHOT, OwnLabels, Pool, declare
 from demos.opening import Model, Room, resident
 from shared.catalogue import ModelFile, cards, default, find
 from shared.testing import fake_card
@@ -106,6 +108,21 @@ def test_real_memory_comes_back() -> None:
         model.get(lambda _: None)
     assert [model.opened for model in models] == [False, False, False, True]
     assert (resident() or 0) - begun < 200 << 20
+
+
+@pytest.mark.weights
+def test_a_classifier_for_labels_that_nobody_asks_for_any_more_is_gone() -> None:
+    own = OwnLabels(find(ZERO_SHOT), Room())
+    first = own.model(("a film", "food"))
+    assert first.get(lambda _: None).predict(["The soup was hot."])[0].labels[0] == "food"
+    assert own.opened
+    for number in range(OWN_LABELS_KEPT):
+        own.model(("a", str(number)))
+    assert not own.opened
+    there = weakref.ref(first)
+    del first
+    gc.collect()
+    assert there() is None
 
 
 def test_pages_share_what_is_opened_alike() -> None:
