@@ -13,25 +13,19 @@ from typing import Any
 
 import gradio as gr
 
-from demos import (
-    ask,
-    classify,
-    compare,
-    detect,
-    drift,
-    entities,
-    experiments,
-    faces,
-    home,
-    recommend,
-    segment,
-    text,
-    translate,
-)
+from demos import classify, entities, home, text, translate
+from demos.ask import page as ask
+from demos.compare import page as compare
+from demos.detect import page as detect
+from demos.drift import page as drift
+from demos.experiments import page as experiments
+from demos.faces import page as faces
 from demos.lean import many_pages
 from demos.models import Models, declare
 from demos.opening import MOST_MEMORY, Room
 from demos.pages import KEPT_SECONDS
+from demos.recommend import page as recommend
+from demos.segment import page as segment
 from demos.theme import CSS, HEAD, theme
 from shared.serving.tidying import EVERY, share_arenas, trimmer
 from shared.settings import cpu_count

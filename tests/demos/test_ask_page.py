@@ -17,9 +17,9 @@ import gradio as gr
 from gradio_client import handle_file
 from gradio_client.exceptions import AppError
 
-from demos import ask_shown
-from demos.ask import FEW_WORDS, MANUAL, SENTENCES, Shelf, _with_pages
-from demos.ask_shown import answers_html, around_html, beneath, highlighted, page_html
+from demos.ask import shown as ask_shown
+from demos.ask.page import FEW_WORDS, MANUAL, SENTENCES, Shelf, _with_pages
+from demos.ask.shown import answers_html, around_html, beneath, highlighted, page_html
 from nlp.retrieval.documents import read_document
 from nlp.retrieval.pdf_pages import PagePicture
 from nlp.retrieval.types import CitedAnswer, Passage
@@ -122,7 +122,7 @@ def test_pages_of_answers_that_others_have_replaced_are_not_shown(monkeypatch: p
         shelf.answers = ()
         return ["too late"]
 
-    monkeypatch.setattr("demos.ask.beneath", ask_again)
+    monkeypatch.setattr("demos.ask.page.beneath", ask_again)
     assert _with_pages(shelf, gr.HTML()) == gr.skip()
 
 

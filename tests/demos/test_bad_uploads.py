@@ -18,8 +18,8 @@ pytest.importorskip("polars", reason="tables of experiments need the extra 'expe
 import httpx
 
 from demos.archives import unpack
-from demos.own_ratings import read_shelf
-from demos.segment import OVERLAY
+from demos.recommend.own_ratings import read_shelf
+from demos.segment.page import OVERLAY
 from shared.errors import DataError, InputError
 
 Data = Callable[[Any], list[Any]]

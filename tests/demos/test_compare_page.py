@@ -18,13 +18,13 @@ from gradio_client import handle_file
 from gradio_client.exceptions import AppError
 
 from demos.archives import MOST_FILES, root_of, unpack
-from demos.compare import question_item
-from demos.comparing import ONE, data_elsewhere, side_elsewhere, written
-from demos.differing import differing, matched
+from demos.compare.controls import ONE, data_elsewhere, side_elsewhere, written
+from demos.compare.differing import differing, matched
+from demos.compare.kinds import PICTURES, QUESTIONS, TEXTS, Bench
+from demos.compare.page import question_item
+from demos.compare.samples import sample_pictures, sample_questions, sample_texts
 from demos.examples import CLASSIFY, pictures
-from demos.kinds import PICTURES, QUESTIONS, TEXTS, Bench
 from demos.models import declare
-from demos.samples import sample_pictures, sample_questions, sample_texts
 from demos.sharing import to_service
 from nlp.types import Answer, Answers
 from shared.errors import InputError

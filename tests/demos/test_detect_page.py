@@ -15,11 +15,11 @@ from gradio_client import handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 
-from demos.clips import FPS, MOST_SECONDS, draw_clip
-from demos.detect import Found, at_least, classes_of, show
+from demos.detect.clips import FPS, MOST_SECONDS, draw_clip
+from demos.detect.page import Found, at_least, classes_of, show
 from demos.pictures import Screen
-from demos.segment import OVERLAY, draw, held
-from demos.segment import Found as Segmented
+from demos.segment.page import OVERLAY, draw, held
+from demos.segment.page import Found as Segmented
 from shared.errors import InputError
 from vision.masks import encode_mask
 from vision.types import Detections, Segmentation

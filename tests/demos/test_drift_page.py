@@ -18,11 +18,11 @@ from demo_shell import answers
 from gradio_client import handle_file
 from gradio_client.exceptions import AppError
 
-from demos.drift import _example
-from demos.drift_elsewhere import files_elsewhere, pictures_elsewhere, readers_elsewhere, texts_elsewhere
-from demos.drift_files import MOST_VALUES, read_both
-from demos.drift_shown import line, table_of
-from demos.drift_worlds import alike, checked
+from demos.drift.elsewhere import files_elsewhere, pictures_elsewhere, readers_elsewhere, texts_elsewhere
+from demos.drift.files import MOST_VALUES, read_both
+from demos.drift.page import _example
+from demos.drift.shown import line, table_of
+from demos.drift.worlds import alike, checked
 from demos.sharing import python_command
 from shared.errors import DataError
 from shared.monitoring.columns import Columns

@@ -15,7 +15,7 @@ pytest.importorskip("polars", reason="tables of experiments need the extra 'expe
 from gradio_client import handle_file
 from gradio_client.exceptions import AppError
 
-from demos.experiments import _example
+from demos.experiments.page import _example
 from shared.experiments.power import rate_baseline, sample_size
 
 ONCE, OFTEN = "One look, at the planned end", "Any number of looks"

@@ -18,13 +18,13 @@ pytest.importorskip("gradio", reason="the pages need the extra 'demos'")
 import gradio as gr
 from PIL import Image
 
-from demos.faces_album import Album, gather, groups_html
-from demos.faces_curve import curve, rate_at, strangers
-from demos.faces_desk import people_html
-from demos.faces_elsewhere import album_elsewhere, known_elsewhere, verify_elsewhere
-from demos.faces_known import MOST_PEOPLE, MOST_PICTURES, Known, a_name, a_snapshot, check_room, forgotten
-from demos.faces_seen import Seen, draw_faces, plain, rates, threshold_at
-from demos.faces_verify import Pair, told
+from demos.faces.album import Album, gather, groups_html
+from demos.faces.curve import curve, rate_at, strangers
+from demos.faces.desk import people_html
+from demos.faces.elsewhere import album_elsewhere, known_elsewhere, verify_elsewhere
+from demos.faces.known import MOST_PEOPLE, MOST_PICTURES, Known, a_name, a_snapshot, check_room, forgotten
+from demos.faces.seen import Seen, draw_faces, plain, rates, threshold_at
+from demos.faces.verify import Pair, told
 from demos.pictures import Chosen
 from demos.sharing import to_this_application
 from shared.errors import UnknownNameError

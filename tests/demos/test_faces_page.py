@@ -21,9 +21,9 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 
 from demos.examples import FACES, pictures
-from demos.faces_elsewhere import album_elsewhere, known_elsewhere, verify_elsewhere
-from demos.faces_known import Known
-from demos.faces_seen import shown_name
+from demos.faces.elsewhere import album_elsewhere, known_elsewhere, verify_elsewhere
+from demos.faces.known import Known
+from demos.faces.seen import shown_name
 from demos.sharing import Elsewhere, to_this_application
 
 pytestmark = pytest.mark.weights

@@ -17,8 +17,9 @@ pytest.importorskip("polars", reason="tables of experiments need the extra 'expe
 from demo_shell import answers
 from gradio_client import handle_file
 
-from demos import experiments_elsewhere, recommend_elsewhere
-from demos.experiments import _example
+from demos.experiments import elsewhere as experiments_elsewhere
+from demos.experiments.page import _example
+from demos.recommend import elsewhere as recommend_elsewhere
 from demos.sharing import Elsewhere, python_command, to_service, to_this_application
 
 ONCE = "One look, at the planned end"

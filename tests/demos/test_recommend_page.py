@@ -14,10 +14,10 @@ import gradio as gr
 from gradio_client.exceptions import AppError
 
 import recsys
-from demos.described import MOST_LETTERS, books_like, describing, place_for
-from demos.library import books, readings
-from demos.own_ratings import KEPT, MOST_ITEMS, Shelf, Shelves, read_shelf
-from demos.reasons import joined, likeness, reason, titles_of, varied, vectors_of
+from demos.recommend.described import MOST_LETTERS, books_like, describing, place_for
+from demos.recommend.library import books, readings
+from demos.recommend.own_ratings import KEPT, MOST_ITEMS, Shelf, Shelves, read_shelf
+from demos.recommend.reasons import joined, likeness, reason, titles_of, varied, vectors_of
 from recsys.content.tfidf import TfidfContent
 from recsys.model import Recommender
 from shared.errors import DataError, UsageError

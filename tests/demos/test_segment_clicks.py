@@ -21,12 +21,13 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 
 import vision
-from demos import clicks, segment
 from demos.choosing import Choice
-from demos.clicks import CLICK, Clicked
 from demos.opening import Model
-from demos.prompts import BESIDE, CORNER, ON, Asked, draw_prompts, read_prompts
-from demos.segment import OVERLAY
+from demos.segment import clicks
+from demos.segment import page as segment
+from demos.segment.clicks import CLICK, Clicked
+from demos.segment.page import OVERLAY
+from demos.segment.prompts import BESIDE, CORNER, ON, Asked, draw_prompts, read_prompts
 from demos.sharing import to_service
 from shared.errors import UsageError
 from shared.testing import fake_card

@@ -21,9 +21,11 @@ pytest.importorskip("fastapi", reason="the service needs the extra 'serve'")
 
 from gradio_client import handle_file
 
-from demos import classify, detect, entities, segment, text
+from demos import classify, entities, text
+from demos.detect import page as detect
 from demos.examples import CLASSIFY, pictures
 from demos.models import SEGMENTERS
+from demos.segment import page as segment
 from demos.sharing import SERVICE, Elsewhere, to_service
 
 pytestmark = [

@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("gradio", reason="the pages need the extra 'demos'")
 
-from demos.library import books
+from demos.recommend.library import books
 
 SESSIONS = 20
 

@@ -16,9 +16,13 @@ pytest.importorskip("gradio", reason="the pages need the extra 'demos'")
 
 from gradio_client import handle_file
 
-from demos import ask, classify, detect, entities, faces_elsewhere, segment, text, translate
+from demos import classify, entities, text, translate
+from demos.ask import page as ask
+from demos.detect import page as detect
 from demos.examples import CLASSIFY, DETECT, SEGMENT, pictures
+from demos.faces import elsewhere as faces_elsewhere
 from demos.models import SEGMENTERS
+from demos.segment import page as segment
 from demos.sharing import Elsewhere, Upload, form_file, to_service, to_this_application, upload
 
 Answers = Callable[[Elsewhere, Path], tuple[list[Any], list[Any]]]

@@ -1,0 +1,1 @@
+"""The page that finds things in pictures and videos."""

@@ -1,0 +1,1 @@
+"""The page that tells which pixels belong to what."""
