@@ -87,7 +87,7 @@ def sent(picture: Image.Image) -> str:
 def picture_input(
     label: str = "Picture",
     *,
-    sources: Sequence[Literal["upload", "webcam", "clipboard"]] = ("upload", "clipboard"),
+    sources: Sequence[Literal["upload", "webcam", "clipboard"]] = ("upload", "webcam", "clipboard"),
     height: int = 320,
 ) -> gr.Image:
     """Where a visitor puts a picture. Its events take ``preprocess=False`` and read the value with :func:`chosen`.

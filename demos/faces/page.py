@@ -45,7 +45,7 @@ def _build_find(models: Models) -> None:
     invitation = "Choose a picture with people in it" + (", or click an example." if pictures(FACES) else ".")
     with gr.Row():
         with gr.Column(scale=2, min_width=300):
-            picture = picture_input(sources=["upload", "webcam", "clipboard"])
+            picture = picture_input()
             example_pictures(FACES, picture)
         with gr.Column(scale=3, min_width=300):
             answer = says(invitation)

@@ -52,8 +52,8 @@ def build(models: Models) -> None:
     card = models.faces.card
     with gr.Row():
         with gr.Column(scale=2, min_width=300):
-            first = picture_input("First picture", sources=["upload", "webcam", "clipboard"], height=240)
-            second = picture_input("Second picture", sources=["upload", "webcam", "clipboard"], height=240)
+            first = picture_input("First picture", height=240)
+            second = picture_input("Second picture", height=240)
             _examples(first, second)
             far = rate_choice(card, "Pairs of strangers taken for one person. Choosing another asks the model nothing.")
         with gr.Column(scale=3, min_width=300):

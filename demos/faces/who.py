@@ -45,7 +45,7 @@ def build(models: Models) -> None:
                 forget = gr.Button("Forget these", size="sm", elem_classes="small")
                 everybody = gr.Button("Forget everybody", size="sm", elem_classes="small")
         with gr.Column(scale=3, min_width=300):
-            picture = picture_input("Who is in this picture?", sources=["upload", "webcam", "clipboard"], height=240)
+            picture = picture_input("Who is in this picture?", height=240)
             far = rate_choice(card, "Of one comparison: with n people a stranger is taken for one n times as often.")
             answer = says(INVITATION)
             drawn = gr.Image(
