@@ -10,6 +10,8 @@ import pytest
 
 pytest.importorskip("gradio", reason="the pages need the extra 'demos'")
 
+from demos.models import HEADS
+
 pytestmark = [pytest.mark.browser, pytest.mark.weights]
 LISTED = "told => [...document.querySelectorAll('textarea')].some(listing => listing.value.includes(told))"
 IN_VIEW = """line => { const {top} = line.getBoundingClientRect(); return top > -1 && top < innerHeight / 2; }"""
@@ -50,10 +52,9 @@ def test_the_models_offered_follow_what_is_to_be_told(visit: Callable[..., Any])
     page.wait_for_function("() => [...document.querySelectorAll('input')].some(e => e.value.startsWith('agnews'))")
     page.get_by_text("Chosen by name only: its training data is for non-commercial use").wait_for()
     model.click()
-    assert [name.split(" · ")[0].strip("✓\n ") for name in page.get_by_role("option").all_inner_texts()] == [
-        "agnews-minilm",
-        "agnews-minilm-lora",
-    ]
+    offered = [name.split(" · ")[0].strip("✓\n ") for name in page.get_by_role("option").all_inner_texts()]
+    assert offered[0] == "agnews-minilm"
+    assert set(offered) <= set(HEADS["Topic"])  # one that is opt-in is offered where its files are here
     found.assert_well_behaved()
 
 
