@@ -26,152 +26,23 @@ photographs inside scikit-learn, 640 pixels wide at most.
 from __future__ import annotations
 
 import argparse
-import io
 import json
 import shutil
-import sqlite3
 import statistics
 import subprocess
 import sys
-import tarfile
 import tempfile
-import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from PIL import Image
+from batch_by_hand import LOOPS, MODELS, by_hand, make_copies, make_crops
+from batch_inputs import memory_of_inputs
 
-from shared.backends.openvino import compile_copies
 from shared.batch import read, run
 from shared.batch.sources import expand
 from shared.settings import cpu_count
 from shared.weights import resolve
-
-Prepared = tuple[np.ndarray, Any]
-Loop = tuple[Callable[[str], Prepared], Callable[[list[np.ndarray], Any], dict[str, Any]]]
-
-
-def classification(options: dict[str, Any]) -> Loop:
-    """Prepare and decode of the classifier, plainly."""
-    from vision.labels import label_set
-
-    names = label_set(options["labels"]).names
-    size, resize = options["size"], options["resize"]
-    scale = (1 / (255 * np.array(options["std"]))).astype(np.float32)[:, None, None]
-    shift = (np.array(options["mean"]) / np.array(options["std"])).astype(np.float32)[:, None, None]
-
-    def prepare(path: str) -> Prepared:
-        image = Image.open(path)
-        width, height = image.size
-        share = resize / min(width, height)
-        left, top = (round((length * share - size) / 2) / share for length in (width, height))
-        image.draft("RGB", (int(width * share), int(height * share)))
-        image = image.convert("RGB")
-        across, down, side = image.width / width, image.height / height, size / share
-        box = (left * across, top * down, min(left + side, width) * across, min(top + side, height) * down)
-        image = image.resize((size, size), Image.Resampling.BILINEAR, box)
-        return np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1) * scale - shift)[None], None
-
-    def decode(outputs: list[np.ndarray], _: Any) -> dict[str, Any]:
-        logits = outputs[0].reshape(-1)
-        powers = np.exp(logits - logits.max())
-        best = np.argsort(-logits)[:5]
-        return {"labels": [names[i] for i in best.tolist()], "scores": (powers[best] / powers.sum()).tolist()}
-
-    return prepare, decode
-
-
-def detection(options: dict[str, Any]) -> Loop:
-    """Prepare and decode of the detector: plain Pillow before, the same arithmetic as the task's after."""
-    from vision.detection.decode import Decoder, make_anchors
-    from vision.detection.graphs import FAMILIES
-    from vision.detection.limits import Limits
-    from vision.detection.prepare import Letterbox
-    from vision.detection.task import MAX_DETECTIONS, SCORE_THRESHOLD
-    from vision.labels import label_set
-
-    size = options["size"]
-    labels = label_set(options["labels"])
-    overlap = FAMILIES["efficientdet"].options["iou_threshold"]
-    decoder = Decoder(make_anchors(size), Limits(labels, SCORE_THRESHOLD, overlap, MAX_DETECTIONS))
-
-    def prepare(path: str) -> Prepared:
-        image = Image.open(path)
-        width, height = image.size
-        scale = size / max(width, height)
-        inner = round(width * scale), round(height * scale)
-        image.draft("RGB", inner)
-        image = image.convert("RGB").resize(inner, Image.Resampling.BILINEAR)
-        square = np.full((1, size, size, 3), options["pad"], np.uint8)
-        square[0, : inner[1], : inner[0]] = np.asarray(image)
-        return square, (inner[::-1], (height, width))
-
-    def decode(outputs: list[np.ndarray], sizes: Any) -> dict[str, Any]:
-        codes, scores = sorted((output[0] for output in outputs), key=lambda array: array.shape[1])
-        found = decoder(decoder.candidates(scores, codes), Letterbox(np.empty((1, 0, 0, 3), np.uint8), *sizes))
-        return {"boxes": found.xyxy.tolist(), "scores": found.scores.tolist(), "labels": list(found.labels)}
-
-    return prepare, decode
-
-
-LOOPS = {"vision.classification": classification, "vision.detection": detection}
-MODELS = {"vision.classification": "mobilenetv2-224", "vision.detection": "efficientdet-lite0"}
-
-
-def by_hand(task: str, files: list[str], out: Path) -> list[dict[str, Any]]:
-    """The loop by hand over files that are all good; returns its rows."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    opened = resolve(MODELS[task], task=task, progress=False)
-    prepare, decode = LOOPS[task](dict(opened.card.options))
-    shape = prepare(files[0])[0].shape
-    copies = compile_copies(next(iter(opened.files.values())), input_shape=shape)
-    free, own = iter(copies), threading.local()
-
-    def begin() -> None:
-        own.request = next(free).create_infer_request()
-
-    def row(path: str) -> dict[str, Any]:
-        array, facts = prepare(path)
-        answers = own.request.infer({0: array}, share_inputs=True, share_outputs=True)
-        return {"input": path} | decode(list(answers.values()), facts)
-
-    with ThreadPoolExecutor(len(copies), initializer=begin) as pool:
-        rows = list(pool.map(row, files))
-    pq.write_table(pa.Table.from_pylist(rows), out)
-    return rows
-
-
-def make_crops(folder: Path, count: int) -> Path:
-    """JPEG crops of two photographs, of many sizes."""
-    from sklearn.datasets import load_sample_image
-
-    photos = [Image.fromarray(load_sample_image(name)) for name in ("china.jpg", "flower.jpg")]
-    rng = np.random.default_rng(0)
-    folder.mkdir(parents=True)
-    for i in range(count):
-        photo = photos[i % 2]
-        width, height = int(rng.integers(240, photo.width + 1)), int(rng.integers(240, photo.height + 1))
-        x, y = int(rng.integers(photo.width - width + 1)), int(rng.integers(photo.height - height + 1))
-        buffer = io.BytesIO()
-        photo.crop((x, y, x + width, y + height)).save(buffer, "JPEG", quality=90)
-        (folder / f"{i:05d}.jpg").write_bytes(buffer.getvalue())
-    return folder
-
-
-def make_copies(images: Path, folder: Path, count: int) -> Path:
-    """``count`` files, those of a folder again and again."""
-    files = list(expand(str(images)))
-    folder.mkdir(parents=True)
-    for i in range(count):
-        file = Path(files[i % len(files)])
-        shutil.copy(file, folder / f"{i:05d}{file.suffix}")
-    return folder
 
 
 def compare(task: str, images: Path, repeats: int, scratch: Path) -> None:
@@ -342,76 +213,6 @@ def scaling(task: str, images: Path, scratch: Path, *, repeats: int, workers: in
             f"  a worker's memory: {info.uss / 2**20:.0f} MiB alone, {info.pss / 2**20:.0f} MiB with its share", end=""
         )
         print(f"; the model's files have {size / 2**20:.0f} MiB")
-
-
-INPUTS = """
-import json, resource, sys
-from dataclasses import dataclass
-from shared.batch import run
-from shared.predictor import Pipeline
-from shared.tasks import Task
-from shared.testing import fake_card
-from shared.types import Result
-
-@dataclass(frozen=True, eq=False)
-class Length(Result):
-    length: int
-
-def open(model, *, device, threads):
-    length = lambda item: len(item if isinstance(item, str) else item.read_bytes())
-    return Pipeline(fake_card(), length, list, lambda raw, mid: Length(raw), batch_size=256, threads=2)
-
-if __name__ == "__main__":
-    source, out, kind, options = sys.argv[1], sys.argv[2], sys.argv[3], json.loads(sys.argv[4])
-    report = run(Task("bench.length", "", kind, open), source, out, progress=False, **options)
-    print(json.dumps([report.done, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, report.seconds]))
-"""
-
-
-def make_query(path: Path, rows: int) -> tuple[str, str, dict[str, Any]]:
-    """A table of short texts, and how a job reads it into another."""
-    with sqlite3.connect(path) as connection:
-        connection.execute("CREATE TABLE texts (id INTEGER PRIMARY KEY, text)")
-        connection.executemany("INSERT INTO texts VALUES (?, ?)", ((n, f"text number {n} " * 5) for n in range(rows)))
-    connection.close()
-    sink = {"sink": "sql", "sink_url": f"sqlite:///{path}.out", "table": "lengths"}
-    return (
-        f"sqlite:///{path}",
-        "text",
-        {"sql": "SELECT id, text FROM texts", "id_column": "id", "shard_size": 5000, **sink},
-    )
-
-
-def make_archive(path: Path, members: int) -> tuple[str, str, dict[str, Any]]:
-    """An archive of members of 100 kB."""
-    content = np.random.default_rng(0).bytes(100_000)
-    with tarfile.open(path, "w") as archive:
-        for number in range(members):
-            info = tarfile.TarInfo(f"{number:06d}.jpg")
-            info.size = len(content)
-            archive.addfile(info, io.BytesIO(content))
-    return str(path), "image", {"shard_size": 100}
-
-
-def memory_of_inputs(scratch: Path) -> None:
-    """Print the peak resident memory of jobs that do nothing over short and long inputs."""
-    makers = {
-        "query": (make_query, "sqlite.db", (10_000, 1_000_000)),
-        "archive": (make_archive, "data.tar", (200, 20_000)),
-    }
-    for name, (make, file, counts) in makers.items():
-        peaks = []
-        for count in counts:
-            folder = scratch / f"{name}-{count}"
-            folder.mkdir()
-            source, kind, options = make(folder / file, count)
-            command = [sys.executable, "-c", INPUTS, source, str(folder / "out"), kind, json.dumps(options)]
-            done, peak, seconds = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-            assert done == count
-            peaks.append(peak)
-            print(f"{name} of {count:,} rows: peak resident memory {peak:.1f} MiB, {seconds:.1f} s")
-            shutil.rmtree(folder)
-        print(f"  {peaks[1] / peaks[0]:.3f} times")
 
 
 def main() -> None:
