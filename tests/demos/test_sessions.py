@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -47,3 +48,21 @@ def test_twenty_texts_at_once_each_as_if_alone(address: str) -> None:
     found = at_once(address, "text", [[text, "Sentiment", "", None] for text in texts])
     best = [result["labels"][0] for result, *_ in found]
     assert best == ["negative", "positive"] * (SESSIONS // 2)
+
+
+WATCH = """() => { window.told = new Set(); new MutationObserver(() => document.querySelectorAll('.meta-text').forEach(
+  one => one.innerText.includes('queue:') && told.add(one.innerText.trim().split(' |')[0])
+)).observe(document.body, { childList: true, characterData: true, subtree: true }); }"""
+
+
+@pytest.mark.browser
+@pytest.mark.weights
+def test_who_waits_for_others_sees_the_place_in_the_queue(visit: Callable[..., Any]) -> None:
+    pages = [visit().open("compare") for _ in range(3)]
+    for page in pages:
+        page.evaluate(WATCH)
+    for page in pages:  # one data set is compared at a time
+        page.get_by_role("button", name="Compare on 24 short reviews").click()
+    for page in pages:
+        page.locator(".forest:visible").wait_for()
+    assert any(page.evaluate("[...told].some(one => /^queue: \\d\\/\\d/.test(one))") for page in pages)
