@@ -13,9 +13,9 @@ import nlp
 import recsys
 import vision
 from demos.choosing import Choice, at_hand
+from demos.library import SEED, readings
 from demos.opening import Model, Room
 from demos.recent import Recent
-from demos.recommend.library import SEED, readings
 from nlp.retrieval.rerank import DEFAULT_RERANKER, open_reranker
 from nlp.translation.engine import pairs_of
 from shared.catalogue import ModelCard, cards, default, find

@@ -31,7 +31,7 @@ import numpy as np
 
 import recsys
 from demos.drift.worlds import ReaderWorld
-from demos.recommend.library import readings
+from demos.library import readings
 
 read = recsys.from_records(readings(rng=np.random.default_rng(0)))
 world = ReaderWorld.build(recsys.fit_ease(read, recsys.EaseConfig(l2=50.0)))

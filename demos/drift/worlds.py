@@ -1,6 +1,6 @@
 """Small worlds in which a visitor can make something drift: pictures and readers here, texts in another file.
 
-Pictures are cut out of the example pictures; readers are the simulated ones of :mod:`demos.recommend.library`.
+Pictures are cut out of the example pictures; readers are the simulated ones of :mod:`demos.library`.
 Reference and window are drawn alike, so that where nothing is changed nothing has drifted.
 """
 
@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from demos.examples import CLASSIFY, DETECT, SEGMENT, pictures
-from demos.recommend.library import books, readings
+from demos.library import books, readings
 from recsys.model import Recommender
 from recsys.monitoring import observe as observe_request
 from recsys.predictor import RecommenderPredictor

@@ -9,9 +9,9 @@ import gradio as gr
 import numpy as np
 
 import recsys
+from demos.library import Book, books
 from demos.opening import Model
 from demos.pages import plain_errors
-from demos.recommend.library import Book, books
 from demos.recommend.own_ratings import Shelf
 from demos.recommend.reasons import linked
 from demos.tables import Cell, table
@@ -60,7 +60,7 @@ def text_of(book: Book) -> str:
     """What is written of a book, without the words that say nothing.
 
     Example:
-        >>> from demos.recommend.library import by_id
+        >>> from demos.library import by_id
         >>> text_of(by_id("emma"))
         'Emma Jane Austen romance society comedy clever matchmaker wrong about everybody herself most all'
     """

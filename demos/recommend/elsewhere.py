@@ -20,7 +20,7 @@ _BOOKS = """import json
 import numpy as np
 
 import recsys
-from demos.recommend.library import readings
+from demos.library import readings
 
 read = recsys.from_records(readings(rng=np.random.default_rng(0)))  # simulated readers of real books
 model = {fit}
@@ -32,7 +32,7 @@ _VARIED = """import json
 import numpy as np
 
 import recsys
-from demos.recommend.library import books, genres_of_books, readings
+from demos.library import books, genres_of_books, readings
 
 read = recsys.from_records(readings(rng=np.random.default_rng(0)))  # simulated readers of real books
 model = {fit}
@@ -101,7 +101,7 @@ def _commands(picks: Sequence[str], folder: str, options: str) -> str:
     who = [word for pick in picks for word in ("--history", pick)] or ["--user", "somebody new"]
     return "\n".join(
         [
-            "python -m demos.recommend.library > readings.csv",
+            "python -m demos.library > readings.csv",
             f"test -d {folder} || triptych train recsys.collaborative readings.csv {folder} --name {folder} {options}",
             shlex.join(["triptych", "recommend", folder, *who, "-k", str(SHOWN), "--json"]),
         ]

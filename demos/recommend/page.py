@@ -8,11 +8,11 @@ from typing import Any
 import gradio as gr
 from gradio.events import api
 
+from demos.library import READERS, books, by_id
 from demos.models import Models
 from demos.pages import Page, head, plain_errors, refusal, says
 from demos.recommend.described import described_input, describing
 from demos.recommend.elsewhere import POOL, elsewhere
-from demos.recommend.library import READERS, books, by_id
 from demos.recommend.own_ratings import Shelf, Shelves, ratings_input
 from demos.recommend.reasons import SIMILAR, likeness, listed, reason, titles_of, varied
 from demos.recommend.reasons import alike as like

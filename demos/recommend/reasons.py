@@ -8,8 +8,8 @@ from urllib.parse import quote
 
 import numpy as np
 
+from demos.library import books, by_id, genres_of_books
 from demos.pages import refusal
-from demos.recommend.library import books, by_id, genres_of_books
 from demos.recommend.own_ratings import Shelf
 from demos.tables import Cell, table
 from recsys.explanations import explain_history

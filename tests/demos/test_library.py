@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from demos.recommend.library import books, by_id, readings
+from demos.library import books, by_id, readings
 from shared.errors import UnknownNameError
 
 

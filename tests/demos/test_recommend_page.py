@@ -14,8 +14,8 @@ import gradio as gr
 from gradio_client.exceptions import AppError
 
 import recsys
+from demos.library import books, readings
 from demos.recommend.described import MOST_LETTERS, books_like, describing, place_for
-from demos.recommend.library import books, readings
 from demos.recommend.own_ratings import KEPT, MOST_ITEMS, Shelf, Shelves, read_shelf
 from demos.recommend.reasons import joined, likeness, reason, titles_of, varied, vectors_of
 from recsys.content.tfidf import TfidfContent

@@ -11,7 +11,7 @@ import pytest
 
 pytest.importorskip("gradio", reason="the pages need the extra 'demos'")
 
-from demos.recommend.library import books
+from demos.library import books
 
 SESSIONS = 20
 

@@ -2,7 +2,7 @@
 
 The books and their one-line descriptions stand in ``data/books.csv``, all first published before 1929. No real
 person's reading is in here: readers are drawn from a seed, by taste in genres and by how much a book is talked about.
-``python -m demos.recommend.library`` writes what they read as CSV.
+``python -m demos.library`` writes what they read as CSV.
 """
 
 from __future__ import annotations
