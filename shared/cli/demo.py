@@ -26,7 +26,7 @@ from shared.lazy import require
     help="MiB that opened models may take together; then those asked longest ago are let go",
 )
 def command(host: str, port: int, auth: str | None, memory: int) -> int:
-    """Serve a page for each job until interrupted: classify, detect, text, recommend.
+    """Serve a page for each job until interrupted: pictures, faces, texts, documents, books, experiments, drift.
 
     Models are fetched and opened at first use. What visitors upload stays on this machine and is deleted.
     """
