@@ -33,6 +33,7 @@ photo = vision.promptable_segmenter().embed({name!r})
 found = photo.segment({options})
 print(json.dumps(found.to_json()))
 """
+_NOTHING = ("", Asked())
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,7 @@ def answer_prompts(
         The events that answer.
     """
     meaning, text = controls.meaning, controls.text
-    asked = gr.State(Asked())
+    asked = gr.State(_NOTHING)  # of which picture, and what was asked of it
     nothing = (None, None, NO_ANSWER, None, "")
 
     def prompt(picture: dict[str, Any] | None, text: str, way: str, opacity: float) -> tuple[Any, ...]:
@@ -141,33 +142,31 @@ def answer_prompts(
         """
         told = read_prompts(text)
         given = chosen(picture)
-        if given is None:
+        if picture is None or given is None:
             raise refusal("there must be a picture to ask about. Choose one first")
         with plain_errors(given.plain):
             found, taken = clicked.segment(given.path, told)
-        return told, *answered(given, found, taken, told, (way, opacity))
+        return (str(picture.get("path")), told), *answered(given, found, taken, told, (way, opacity))
 
     def click(  # noqa: PLR0917 - Gradio gives the values of the inputs in their order
         picture: dict[str, Any] | None,
         wanted: str,
         meaning: str,
-        before: Asked,
+        before: tuple[str, Asked],
         way: str,
         opacity: float,
         event: gr.SelectData,
     ) -> tuple[Any, ...]:
         if picture is None or wanted != CLICK:
             return (gr.skip(),) * (2 + len(shown))
-        told = before.clicked(event.index, meaning)
+        path = str(picture.get("path"))
+        told = (before[1] if before[0] == path else Asked()).clicked(event.index, meaning)
         if not told.whole:
             words = "Now click on the opposite corner." if told.corner else "Now click on the thing itself."
-            return told, told.to_text(), None, None, words, _clicked_so_far(picture, told), ""
+            return (path, told), told.to_text(), None, None, words, _clicked_so_far(picture, told), ""
         if len(told.points) > MOST_POINTS:
             raise refusal(f"there must be at most {MOST_POINTS} points. Begin another thing")
-        return told, told.to_text(), *prompt(picture, told.to_text(), way, opacity)[1:]
-
-    def anew() -> tuple[Any, ...]:
-        return Asked(), ""
+        return (path, told), told.to_text(), *prompt(picture, told.to_text(), way, opacity)[1:]
 
     by_click = picture.select(
         click,
@@ -180,16 +179,21 @@ def answer_prompts(
     for event in (by_click, by_text):
         event.failure(lambda: nothing, outputs=shown, api_visibility="private", queue=False)
     controls.again.click(
-        lambda: (*anew(), *nothing[:2], NOW_CLICK, *nothing[3:]),
+        lambda: (_NOTHING, "", *nothing[:2], NOW_CLICK, *nothing[3:]),
         None,
         [asked, text, *shown],
         api_visibility="private",
         queue=False,
     )
-    for changed in (picture.change, wanted.change):
-        changed(anew, None, [asked, text], api_visibility="private", queue=False, show_progress="hidden")
+    for changed in (picture.change, wanted.change):  # in the browser, so that nothing typed since is lost
+        changed(None, None, text, js="() => ''", api_visibility="private")
     wanted.change(
-        lambda value: gr.Column(visible=value == CLICK), wanted, controls.group, api_visibility="private", queue=False
+        lambda value: (gr.Column(visible=value == CLICK), _NOTHING),
+        wanted,
+        [controls.group, asked],
+        api_visibility="private",
+        queue=False,
+        show_progress="hidden",
     )
     return [by_click, by_text]
 

@@ -282,3 +282,18 @@ def test_points_that_are_typed_are_answered(page: str, chromium: Any, picture: P
     shown.locator(".prose.says", has_text="Now click on a thing").wait_for()
     assert box.input_value() == ""
     context.close()
+
+
+@pytest.mark.browser
+def test_points_go_with_their_picture(clicking: Any, tmp_path: Path) -> None:
+    for name, at in (("first", 20), ("second", 40)):
+        Image.new("RGB", (64, 64), "blue").save(tmp_path / f"{name}.png")
+        clicking.get_by_test_id("file-upload").set_input_files(str(tmp_path / f"{name}.png"))
+        says(clicking, "Now click on a thing")
+        assert clicking.get_by_label("Points and box").input_value() == ""
+        click(clicking, at, 40)
+        says(clicking, "of the picture")
+        told = json.loads(clicking.get_by_label("Points and box").input_value())
+        assert len(told["points"]) == 1
+        assert told["points"][0][0] == pytest.approx(at, abs=2)
+        clicking.get_by_label("Remove Image").or_(clicking.get_by_label("Clear")).first.click()
