@@ -82,6 +82,7 @@ a.download-link { color: var(--ready) !important; }
   .facts th, .facts td { display: block; border-top: 0; padding: 0.12rem 0.9rem; }
   .facts td.short, .facts td.number { display: inline-block; padding-right: 0; text-align: left; }
   .facts td[data-label]::before { content: attr(data-label) ": "; color: var(--body-text-color-subdued); }
+  input[aria-label="Model"] { font-size: var(--text-sm) !important; letter-spacing: -0.01em; }
 }
 """
 """Laid over the theme: page heads, and fact tables that become lists on a narrow screen."""
