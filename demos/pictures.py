@@ -4,7 +4,7 @@ what is drawn for the browser.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -58,12 +58,7 @@ class Screen:
         Raises:
             InputError: the picture cannot be used.
         """
-
-        def for_screen(height: int, width: int) -> View:
-            scale = min(1.0, longest / max(height, width))
-            return View((0, 0, width, height), (max(1, round(height * scale)), max(1, round(width * scale))))
-
-        pixels, _ = load_view(path, for_screen)
+        pixels, _ = load_view(path, within(longest))
         return cls.holding(Image.fromarray(pixels))
 
     @classmethod
@@ -76,6 +71,21 @@ class Screen:
     def image(self) -> Image.Image:
         """The picture, RGB, the caller's own."""
         return Image.open(BytesIO(self.jpeg)).convert("RGB")
+
+
+def within(longest: int) -> Callable[[int, int], View]:
+    """The whole of a picture, its longer side at most ``longest`` pixels, as :func:`vision.images.load_view` asks it.
+
+    Example:
+        >>> within(100)(50, 200).size, within(100)(30, 40).size
+        ((25, 100), (30, 40))
+    """
+
+    def plan(height: int, width: int) -> View:
+        scale = min(1.0, longest / max(height, width))
+        return View((0, 0, width, height), (max(1, round(height * scale)), max(1, round(width * scale))))
+
+    return plan
 
 
 def sent(picture: Image.Image) -> str:
@@ -110,6 +120,11 @@ def picture_input(
     )
     uploads_only(picture, "a picture")
     return picture
+
+
+def picture_output(label: str, alt_text: str) -> gr.Image:
+    """Where an answer that is drawn on a picture is shown, to be taken away or seen large."""
+    return gr.Image(label=label, interactive=False, buttons=["download", "fullscreen"], alt_text=alt_text)
 
 
 def uploads_only(component: gr.components.Component, what: str) -> None:

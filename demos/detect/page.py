@@ -16,7 +16,7 @@ from demos.detect.clips import clip_input
 from demos.examples import DETECT
 from demos.models import LOWEST_SCORE, Models
 from demos.pages import KEPT_SECONDS, NO_ANSWER, Page, ask, head, plain_errors, refusal, says
-from demos.pictures import LONGEST, Screen, chosen, example_pictures, picture_input, sent
+from demos.pictures import LONGEST, Screen, chosen, example_pictures, picture_input, picture_output, sent
 from demos.sharing import Elsewhere, predict_command, strip, upload
 from demos.tables import Cell, table
 from shared.predictor import Predictor
@@ -63,12 +63,7 @@ def build(models: Models) -> None:
             )
         with gr.Column(scale=3, min_width=300):
             answer = says(invitation)
-            drawn = gr.Image(
-                label="Found",
-                interactive=False,
-                buttons=["download", "fullscreen"],
-                alt_text="The picture with a box around each thing found",
-            )
+            drawn = picture_output("Found", "The picture with a box around each thing found")
             counts = gr.HTML(label="Counts", js_on_load=None, apply_default_css=False)
             things = gr.HTML(label="Things", js_on_load=None, apply_default_css=False)
             with gr.Accordion("The result as JSON", open=False):

@@ -22,7 +22,7 @@ from demos.faces.elsewhere import album_elsewhere
 from demos.faces.seen import Seen, altered, copied, counted, rate_choice, see, several, threshold_at
 from demos.models import Models
 from demos.pages import KEPT_SECONDS, NO_ANSWER, plain_errors, refusal, says
-from demos.pictures import Chosen, uploads_only
+from demos.pictures import Chosen, uploads_only, within
 from demos.sharing import result_viewer, strip
 from demos.tables import Cell, table
 from shared.batch.sources import IMAGE_SUFFIXES, files_below
@@ -31,7 +31,7 @@ from shared.errors import InputError, UsageError
 from shared.types import Float32
 from vision.faces.cluster import METHODS, cluster
 from vision.faces.verify import DEFAULT_FAR
-from vision.images import View, load_view
+from vision.images import load_view
 
 MOST_PICTURES = 50
 MOST_FACES = 500
@@ -257,13 +257,8 @@ def _check(card: ModelCard, method: Any, far: Any) -> float:
 
 def _cut_out(given: Chosen, boxes: Sequence[Sequence[float]]) -> list[str]:
     """Each face with some room around it, square."""
-
-    def enough(height: int, width: int) -> View:
-        scale = min(1.0, _LOOK / max(height, width))
-        return View((0, 0, width, height), (max(1, round(height * scale)), max(1, round(width * scale))))
-
     with plain_errors(given.plain):
-        pixels, (_, width) = load_view(given.path, enough)
+        pixels, (_, width) = load_view(given.path, within(_LOOK))
     picture = Image.fromarray(pixels)
     scale = picture.width / width
     found = []

@@ -12,7 +12,7 @@ from demos.faces.elsewhere import find_elsewhere
 from demos.faces.seen import counted, draw_faces, screen_of
 from demos.models import Models
 from demos.pages import NO_ANSWER, Page, ask, head, says, which
-from demos.pictures import chosen, example_pictures, picture_input, sent
+from demos.pictures import chosen, example_pictures, picture_input, picture_output, sent
 from demos.sharing import result_viewer, strip
 from demos.tables import Cell, table
 from vision.types import Faces
@@ -49,12 +49,7 @@ def _build_find(models: Models) -> None:
             example_pictures(FACES, picture)
         with gr.Column(scale=3, min_width=300):
             answer = says(invitation)
-            drawn = gr.Image(
-                label="Found",
-                interactive=False,
-                buttons=["download", "fullscreen"],
-                alt_text="The picture with a box and five points on each face",
-            )
+            drawn = picture_output("Found", "The picture with a box and five points on each face")
             listed = gr.HTML(label="Faces", js_on_load=None, apply_default_css=False)
     result = result_viewer("Faces")
 

@@ -13,7 +13,7 @@ from demos.faces.known import MOST_NAME, MOST_PICTURES, forgotten
 from demos.faces.seen import altered, copied, rate_choice, shown_name
 from demos.models import Models
 from demos.pages import KEPT_SECONDS, NO_ANSWER, says
-from demos.pictures import picture_input, uploads_only
+from demos.pictures import picture_input, picture_output, uploads_only
 from demos.sharing import result_viewer, strip
 
 _PRIVATE: dict[str, Any] = {"api_visibility": "private"}
@@ -48,12 +48,7 @@ def build(models: Models) -> None:
             picture = picture_input("Who is in this picture?", height=240)
             far = rate_choice(card, "Of one comparison: with n people a stranger is taken for one n times as often.")
             answer = says(INVITATION)
-            drawn = gr.Image(
-                label="Recognised",
-                interactive=False,
-                buttons=["download", "fullscreen"],
-                alt_text="The picture with a name on each face",
-            )
+            drawn = picture_output("Recognised", "The picture with a name on each face")
             found = gr.HTML(label="Faces and names", js_on_load=None, apply_default_css=False)
             taken = gr.HTML(label="Pictures enrolled", js_on_load=None, apply_default_css=False)
     result = result_viewer("People")

@@ -12,7 +12,7 @@ from demos.choosing import of_kind, offered, picker
 from demos.examples import SEGMENT
 from demos.models import Models
 from demos.pages import KEPT_SECONDS, NO_ANSWER, Page, ask, head, plain_errors, refusal, says
-from demos.pictures import LONGEST, Chosen, Screen, chosen, example_pictures, picture_input, sent
+from demos.pictures import LONGEST, Chosen, Screen, chosen, example_pictures, picture_input, picture_output, sent
 from demos.segment import clicks
 from demos.segment.clicks import CLICK, NOW_CLICK, Clicked, answer_prompts, prompt_controls
 from demos.segment.prompts import Asked, draw_prompts
@@ -60,12 +60,7 @@ def build(models: Models) -> None:
             )
         with gr.Column(scale=3, min_width=300):
             answer = says(_INVITATION)
-            drawn = gr.Image(
-                label="Found",
-                interactive=False,
-                buttons=["download", "fullscreen"],
-                alt_text="The picture with a colour on each segment, or the foreground cut out",
-            )
+            drawn = picture_output("Found", "The picture with a colour on each segment, or the foreground cut out")
             areas = gr.HTML(label="Areas", js_on_load=None, apply_default_css=False)
             with gr.Accordion("The result as JSON", open=False):
                 result = gr.JSON(label="Segmentation")
